@@ -1,0 +1,114 @@
+"""What the delivery loop, the journal and the ledger say to each other about rows that leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    ACCEPTED = "accepted"  # the vendor took it
+    REJECTED = "rejected"  # permanently refused, with the vendor's reason
+    RETRY = "retry"  # certainly not processed: again, with back-off, then in the next run
+    UNKNOWN = "unknown"  # the request may have been processed
+    PENDING = "pending"  # an asynchronous job of the vendor's, polled
+    WITHDRAWN = "withdrawn"  # never claimed: paused, suppressed or expired at the last moment
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutcome:
+    """What became of one row. `reason` is the vendor's own words, or ours for unknown and withdrawn."""
+
+    outcome: Outcome
+    reason: str = ""
+    provider_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of a batch: `default` holds for every row but those in `rows` (offset in the batch → outcome).
+
+    `retry_after` is in seconds, as the vendor asked, and `None` when it did not.
+    `split`: the batch was refused as a whole and should be tried again in halves.
+    """
+
+    default: RowOutcome
+    rows: Mapping[int, RowOutcome] = field(default_factory=dict)
+    retry_after: float | None = None
+    split: bool = False
+
+    @classmethod
+    def all(
+        cls, outcome: Outcome, reason: str = "", *, retry_after: float | None = None, split: bool = False
+    ) -> Outcomes:
+        """Every row of the batch has the same outcome."""
+        return cls(RowOutcome(outcome, reason), retry_after=retry_after, split=split)
+
+    def __getitem__(self, offset: int) -> RowOutcome:
+        return self.rows.get(offset, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One run that sends one plan. `epoch` grows with every opening of the sync, whatever journal held the last."""
+
+    run_id: str
+    plan_id: str
+    sync: str
+    epoch: int
+    rows: int
+    spool: str  # file name below the target's spool/
+    as_of: datetime
+    opened_at: datetime
+    dagster_run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Rows `first … first + count - 1` of a spool are about to leave as one request.
+
+    `seq` orders all claims of a journal.
+    """
+
+    seq: int
+    run_id: str
+    op: str
+    first: int
+    count: int
+    attempt: int
+    key: str  # the batch's idempotency key: the same bytes carry the same key
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One verdict on a plan."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sync would do now. `seal` binds operations, configuration and the state's position."""
+
+    plan_id: str
+    sync: str
+    as_of: datetime
+    upsert: int
+    remove: int
+    send: int
+    audience: int
+    held: Mapping[str, int]  # rejected, unknown, suppressed
+    guards: tuple[Guard, ...]
+    seal: str
+
+    @property
+    def operations(self) -> int:
+        return self.upsert + self.remove + self.send
+
+    @property
+    def ok(self) -> bool:
+        return all(guard.ok for guard in self.guards)

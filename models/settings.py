@@ -1,0 +1,68 @@
+"""Where a target lives on disk. Read from the environment in one place, orchestration/environment.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Target = Literal["dev", "prod"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One target of one project. Paths are absolute; `environ` holds secrets and never appears in a repr."""
+
+    project: Path  # the checkout: sources.yml, sinks.yml, policy.yml, dbt_project/
+    home: Path  # TAILRACE_HOME
+    target: Target = "dev"
+    recorder: str = "http://127.0.0.1:8790"  # TAILRACE_RECORDER: where every request goes in dev
+    alert_url: str | None = None  # TAILRACE_ALERT_URL
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def root(self) -> Path:
+        """Everything of this target: nothing in it is shared with another."""
+        return self.home / self.target
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "published.duckdb"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.sqlite"
+
+    @property
+    def recorder_db(self) -> Path:
+        return self.root / "recorder.sqlite"
+
+    @property
+    def spool(self) -> Path:
+        return self.root / "spool"
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing"
+
+    @property
+    def out(self) -> Path:
+        return self.root / "out"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def dbt_project(self) -> Path:
+        return self.project / "dbt_project"
+
+    @property
+    def dbt_target(self) -> Path:
+        """Where dbt writes its manifest and logs for this target."""
+        return self.root / "dbt"

@@ -1,0 +1,111 @@
+"""A sync: one dbt model going to one sink, as declared in the model's `meta.syncs`, with its defaults."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Mode(StrEnum):
+    MIRROR = "mirror"  # the audience equals the model: upsert and remove
+    UPSERT = "upsert"  # nothing is removed
+    APPEND = "append"  # a key is sent once, at first sight
+    SEND_ON_ENTRY = "send_on_entry"  # the unit is a row of the membership history
+
+
+class Op(StrEnum):
+    UPSERT = "upsert"
+    REMOVE = "remove"
+    SEND = "send"
+
+
+def _share(value: object) -> object:
+    """`10%` → 0.1; numbers pass."""
+    if isinstance(value, str) and value.endswith("%"):
+        return float(value[:-1]) / 100
+    return value
+
+
+Share = Annotated[float, BeforeValidator(_share), Field(ge=0)]
+
+
+class Guards(BaseModel):
+    """Limits past which a plan waits for `tailrace apply`. Removals for consent or suppression pass them all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_remove: Share = Field(default=0.10, description="Share of the audience that may leave in one plan …")
+    max_remove_rows: int = Field(default=50, ge=0, description="… once more than this many rows leave")
+    max_add: float = Field(
+        default=3.0, gt=0, description="Adds may be this many times the audience, after the first run"
+    )
+    max_send: int = Field(default=10_000, ge=0, description="Messages a run may send without an apply")
+
+
+class SyncEntry(BaseModel):
+    """One entry of `meta.syncs`. Keys that are not fields here are options of the sink, validated by its Options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sink: str = Field(description="A destination named in sinks.yml")
+    name: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z0-9_]*$", description="When a model goes twice to one sink"
+    )
+    key: tuple[str, ...] = Field(
+        default=("profile_id",), min_length=1, description="Columns that make a row the same row"
+    )
+    fields: tuple[str, ...] | None = Field(default=None, description="Columns sent; default: all of the model")
+    purpose: str | None = Field(default=None, description="People without this consent are not in the audience")
+    mode: Mode = Mode.MIRROR
+    guards: Guards = Guards()
+    first_run: Literal["hold", "send"] = Field(
+        default="hold", description="send_on_entry: whether members present at the first evaluation are sent"
+    )
+    on_unknown: Literal["hold", "resend"] = Field(
+        default="hold", description="A non-idempotent operation of unknown outcome waits for a person, or is sent again"
+    )
+
+
+class Sync(BaseModel):
+    """A sync ready to plan: the entry, where it was declared, and its sink's options as given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(description="The dbt model")
+    file: str = Field(description="The YAML file that declares it, for messages")
+    entry: SyncEntry
+    options: dict[str, Any] = Field(description="Sink options of this entry, over those in sinks.yml")
+
+    @property
+    def name(self) -> str:
+        """`<sink>/<model>`, or `<sink>/<model>/<name>`."""
+        parts = (self.entry.sink, self.model, self.entry.name)
+        return "/".join(part for part in parts if part)
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a table or file name."""
+        return self.name.replace("/", "__")
+
+
+class Destination(BaseModel):
+    """An entry of sinks.yml: a module of `sinks/`, its account-wide options and the names of its secrets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sink: str = Field(description="The module in sinks/")
+    description: str = ""
+    secrets: dict[str, str] = Field(
+        default_factory=dict, description="Secret the sink asks for → environment variable that holds it"
+    )
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Destinations(BaseModel):
+    """The whole of sinks.yml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sinks: dict[str, Destination]

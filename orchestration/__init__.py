@@ -1,0 +1,1 @@
+"""Dagster definitions and the command line: when things run, and for whom."""

@@ -1,0 +1,39 @@
+"""The arrow points one way, and only where it may."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"models", "sinks", "warehouse", "assets", "orchestration", "gateway"}
+MAY_IMPORT = {
+    "models": set(),
+    "warehouse": {"models"},
+    "sinks": {"models"},
+    "gateway": {"models", "sinks"},
+    "assets": {"models", "sinks", "warehouse"},
+    "orchestration": {"models", "sinks", "warehouse", "assets", "gateway"},
+}
+ENGINE_FREE = {"models", "warehouse", "sinks", "gateway"}  # never import Dagster or dbt
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names a module imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py")), ids=str)
+def test_imports_point_one_way(path: Path) -> None:
+    """orchestration → assets → sinks → models and assets → warehouse → models; no engine below assets."""
+    package = path.relative_to(ROOT).parts[0]
+    names = imported(path)
+    assert names & PACKAGES - {package} <= MAY_IMPORT[package]
+    if package in ENGINE_FREE:
+        assert not names & {"dagster", "dagster_dbt", "dbt"}

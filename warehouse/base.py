@@ -1,0 +1,40 @@
+"""What every engine offers. Implementations: duckdb (here); PostgreSQL and Spark come behind the same port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import pyarrow as pa
+
+from warehouse.dialect import Dialect
+
+
+class Warehouse(Protocol):
+    """An open connection. Relations are written `schema.name`, already quoted where they need it."""
+
+    dialect: Dialect
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        """Run one statement for its effect."""
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """A small result, whole, as dictionaries."""
+
+    def stream(self, sql: str, batch_rows: int = 65_536) -> pa.RecordBatchReader:
+        """A result of any size in constant memory; nothing else may run on this connection until it is read."""
+
+    def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
+        """Insert Arrow rows into `table` by column name; the number of rows inserted."""
+
+    def columns(self, relation: str) -> dict[str, str]:
+        """Column → SQL type, in order; empty when the relation is not there."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,89 @@
+"""DuckDB behind the port: one file, one writer at a time, UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from models.errors import StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
+from warehouse.dialect import DuckDBDialect
+
+
+class DuckDB:
+    """An open DuckDB file. Writers hold `warehouse.lock` first (warehouse/lock.py); readers open the published copy."""
+
+    dialect = DuckDBDialect()
+
+    def __init__(self, path: Path, *, read_only: bool = False, memory_limit: str | None = None) -> None:
+        """Open `path`. Raises WarehouseHeld, WarehouseVersion or StorageFull, each saying what to do."""
+        self.path = path
+        config: dict[str, Any] = {"memory_limit": memory_limit} if memory_limit else {}
+        try:
+            self._connection = duckdb.connect(str(path), read_only=read_only, config=config)
+        except duckdb.Error as error:
+            raise translated(error, path) from error
+        self._connection.execute("set timezone = 'UTC'")
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        self._run(sql, params)
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        result = self._run(sql, params)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def stream(self, sql: str, batch_rows: int = 65_536) -> pa.RecordBatchReader:
+        return self._run(sql, ()).to_arrow_reader(batch_rows)
+
+    def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
+        self._connection.register("incoming", data)
+        try:
+            inserted = self._run(f"insert into {table} by name select * from incoming", ()).fetchone()
+        finally:
+            self._connection.unregister("incoming")
+        return int(inserted[0]) if inserted else 0
+
+    def columns(self, relation: str) -> dict[str, str]:
+        try:
+            described = self._connection.execute(f"describe {relation}").fetchall()
+        except duckdb.CatalogException:
+            return {}
+        return {str(row[0]): str(row[1]).lower() for row in described}
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, sql: str, params: Sequence[Any]) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, list(params)) if params else self._connection.execute(sql)
+        except duckdb.Error as error:
+            raise translated(error, self.path) from error
+
+
+def translated(error: duckdb.Error, path: Path) -> TailraceError | duckdb.Error:
+    """The engine's error as ours where a person can act on it; unchanged where it is a bug of ours."""
+    text = str(error)
+    if "Could not set lock" in text or "Conflicting lock" in text:
+        return WarehouseHeld(
+            f"{path}: another process has the warehouse open; wait for it or end it ({text.splitlines()[0]})"
+        )
+    if "storage version" in text or "newer version" in text or "not a valid DuckDB database" in text:
+        return WarehouseVersion(f"{path}: not readable by DuckDB {duckdb.__version__}: {text.splitlines()[0]}")
+    if "No space left" in text or "out of disk" in text.lower():
+        return StorageFull(f"{path}: no space left on the device; free some and run the command again, nothing is lost")
+    if isinstance(error, duckdb.ParserException | duckdb.BinderException):
+        return UserError(text)
+    return error
