@@ -11,13 +11,13 @@ import duckdb
 import pyarrow as pa
 
 from models.errors import StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
-from warehouse.dialect import DuckDBDialect
+from warehouse.dialect import Dialect, DuckDBDialect
 
 
 class DuckDB:
     """An open DuckDB file. Writers hold `warehouse.lock` first (warehouse/lock.py); readers open the published copy."""
 
-    dialect = DuckDBDialect()
+    dialect: Dialect = DuckDBDialect()
 
     def __init__(self, path: Path, *, read_only: bool = False, memory_limit: str | None = None) -> None:
         """Open `path`. Raises WarehouseHeld, WarehouseVersion or StorageFull, each saying what to do."""
