@@ -1,4 +1,4 @@
-"""Opening the target's warehouse: to write (the lock, the live file) or to read (the published copy, never the live one)."""
+"""Opening the target's warehouse: to write (the lock, the live file) or to read (the published copy only)."""
 
 from __future__ import annotations
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from datetime import timedelta
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Age = Annotated[str, Field(pattern=r"^[1-9][0-9]* (minute|hour|day)s?$")]
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: str = ""
-    max_age: str | None = Field(default=None, description="Freshness: older than this (`26 hours`) is stale")
+    max_age: Age | None = Field(default=None, description="Freshness: nothing new for longer (`26 hours`) is stale")
+
+    @property
+    def freshness(self) -> timedelta | None:
+        """`max_age` to compute with."""
+        if self.max_age is None:
+            return None
+        number, unit = self.max_age.split()
+        return timedelta(**{unit.rstrip("s") + "s": int(number)})
 
 
 class CsvDialect(BaseModel):
@@ -21,18 +33,30 @@ class CsvDialect(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    delimiter: str = ","
-    quote: str = '"'
-    escape: str = '"'
-    header: bool = True
-    columns: list[str] | None = Field(default=None, description="Column names where the file has no header")
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str = Field(default='"', max_length=1, description="Empty: nothing is quoted")
+    escape: str = Field(default='"', max_length=1, description="What stands before a quote inside a quoted field")
+    header: bool = Field(default=True, description="The first line holds the column names")
+    columns: list[str] | None = Field(
+        default=None, min_length=1, description="Column names where the file has no header"
+    )
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.header and self.columns:
+            raise ValueError("give `columns` only with `header: false`: a header names the columns itself")
+        if not self.header and not self.columns:
+            raise ValueError("`header: false` needs `columns`: nothing else names them")
+        if self.columns and len(set(self.columns)) < len(self.columns):
+            raise ValueError("`columns` has a name twice")
+        return self
 
 
 class FileSource(_Entry):
     """Files in a folder: each loaded exactly once into `raw.<name>`, one row a record, as JSON text."""
 
-    files: str = Field(description="Glob below the target's landing folder, or an absolute one")
+    files: str = Field(min_length=1, description="Glob below the target's landing folder, or an absolute one")
     format: Literal["ndjson", "csv", "parquet", "lines"]
     csv: CsvDialect = CsvDialect()
     identity: Literal["content", "name"] = Field(
@@ -47,18 +71,52 @@ class FileSource(_Entry):
         default=0.05, ge=0, le=1, description="Share of bad lines in one file past which the source stops"
     )
 
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: str) -> str:
+        if ".." in PurePath(files).parts:
+            raise ValueError("may not contain `..`; write an absolute path for files outside the landing folder")
+        return files
+
+    @field_validator("expect")
+    @classmethod
+    def _typed(cls, expect: dict[str, str]) -> dict[str, str]:
+        for kind in expect.values():
+            if not re.fullmatch(r"[a-zA-Z ]+(\(\d+(, ?\d+)?\))?", kind):
+                message = f"'{kind}' is not a type; write one like bigint, decimal(18,2), timestamptz or text"
+                raise ValueError(message)
+        return expect
+
+    @model_validator(mode="after")
+    def _fits_format(self) -> Self:
+        if self.format != "csv" and "csv" in self.model_fields_set:
+            message = f"`csv` describes a CSV, but the format is {self.format}"
+            raise ValueError(message)
+        if self.format == "lines" and self.expect:
+            raise ValueError("`expect` needs columns, and `lines` has none; check them in the staging model")
+        return self
+
 
 class TableSource(_Entry):
     """A table in another DuckDB file, attached read-only for the run and never copied."""
 
-    database: str = Field(description="Path of the DuckDB file, absolute or below the project")
-    table: str = Field(description="schema.table in it")
+    database: str = Field(min_length=1, description="Path of the DuckDB file, absolute or below the project")
+    table: str = Field(pattern=r"^[^.]+\.[^.]+$", description="schema.table in it")
     known_at: str | None = Field(
         default=None, description="Column that says when a row was known; without it the past cannot be replayed"
     )
 
 
-Source = FileSource | TableSource
+def _kind(entry: Any) -> str:
+    """An entry that names a database or a table is one in place; everything else is read as files."""
+    if isinstance(entry, dict):
+        return "in place" if {"database", "table"} & set(entry) else "of files"
+    return "in place" if isinstance(entry, TableSource) else "of files"
+
+
+Source = Annotated[
+    Annotated[FileSource, Tag("of files")] | Annotated[TableSource, Tag("in place")], Discriminator(_kind)
+]
 
 
 class Sources(BaseModel):

@@ -1,4 +1,4 @@
-"""Renders the queries of assets/sql: Jinja with the dialect's functions and quoting in scope; unknown names are refused."""
+"""Renders the queries of assets/sql: Jinja with the dialect's functions in scope; unknown names are refused."""
 
 from __future__ import annotations
 
