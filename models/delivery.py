@@ -52,7 +52,11 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One run that sends one plan. `epoch` grows with every opening of the sync, whatever journal held the last."""
+    """One run that sends one plan. `epoch` grows with every opening of the sync, whatever journal held the last.
+
+    Contacts suppressed for `purpose` after `suppressed_from` (a position of the journal's list, read when the plan
+    was made) are withdrawn at the claim; without a purpose none are.
+    """
 
     run_id: str
     plan_id: str
@@ -63,22 +67,45 @@ class Delivery:
     as_of: datetime
     opened_at: datetime
     dagster_run_id: str = ""
+    purpose: str | None = None
+    suppressed_from: int = 0
+
+
+Ranges = tuple[tuple[int, int], ...]
+"""Rows of a spool as (first, count), ascending and apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Rows `first … first + count - 1` of a spool are about to leave as one request.
-
-    `seq` orders all claims of a journal.
-    """
+    """Rows of a spool that are about to leave as one request. `seq` orders all claims of a journal."""
 
     seq: int
     run_id: str
     op: str
-    first: int
-    count: int
+    ranges: Ranges
     attempt: int
-    key: str  # the batch's idempotency key: the same bytes carry the same key
+    key: str  # the batch's idempotency key: the same rows of a run carry the same key
+
+    @property
+    def count(self) -> int:
+        return sum(count for _, count in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Receipts `first … last` of a journal, moved to the ledger together under this number."""
+
+    number: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a delivery ended: rows by their last outcome, and why it stopped early, when it did."""
+
+    counts: Mapping[str, int]
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)

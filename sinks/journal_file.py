@@ -1,0 +1,171 @@
+"""The journal's SQLite file: how it is opened, its schema and version, and its errors as ours.
+
+What is in it and who may change it is sinks/journal.py; nothing else opens the file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.errors import NeedsPerson, StorageFull
+
+VERSION = 1
+BUSY_SECONDS = 30.0  # another process's commit takes milliseconds; a lock held longer is worth a message
+
+_SCHEMA = """
+create table journal (
+    id text not null,
+    created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+) strict;
+
+create table delivery (
+    number integer primary key,
+    run_id text not null unique,
+    plan_id text not null,
+    sync text not null,
+    epoch integer not null,
+    row_count integer not null,
+    spool text not null,
+    as_of text not null,
+    opened_at text not null,
+    dagster_run_id text not null,
+    purpose text,
+    suppressed_from integer not null,
+    closed_at text
+) strict;
+create index delivery_by_sync on delivery (sync, epoch);
+
+-- rows: [[first, count], …] of the spool
+create table claim (
+    seq integer primary key,
+    delivery integer not null references delivery (number),
+    op text not null,
+    row_ranges text not null,
+    attempt integer not null
+) strict;
+create index claim_by_delivery on claim (delivery);
+
+-- outcomes: see sinks/receipts.py
+create table receipt (
+    position integer primary key,
+    claim integer not null unique references claim (seq),
+    outcomes text not null,
+    recorded_at text not null
+) strict;
+
+create table fold (
+    number integer primary key,
+    first integer not null,
+    last integer not null,
+    begun_at text not null,
+    ended_at text
+) strict;
+
+create table pause (
+    scope text primary key,
+    at text not null
+) strict;
+
+create table suppression (
+    position integer primary key,
+    contact text not null,
+    purpose text not null,
+    suppressed_at text not null,
+    unique (contact, purpose, suppressed_at)
+) strict;
+
+-- a message is claimed or withdrawn, whichever is first: `claim` is null where it was withdrawn
+create table send_key (
+    send_key text primary key,
+    claim integer,
+    offset_in_claim integer,
+    reason text not null,
+    at text not null
+) strict, without rowid;
+create index send_key_by_claim on send_key (claim) where claim is not null;
+"""
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors that a person can act on, as ours; a bug of ours stays what it is."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+            message = (
+                f"{path}: the journal cannot be written ({error}); "
+                "free space on its device and run the command again, nothing is lost"
+            )
+            raise StorageFull(message) from error
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            message = f"{path}: another process has held the journal for {BUSY_SECONDS:.0f} s; wait for it, or end it"
+            raise NeedsPerson(message) from error
+        if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            message = f"{path}: not a journal that can be opened and written ({error}); restore it from a copy"
+            raise NeedsPerson(message) from error
+        raise
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the journal, creating it (with a random id) where it is missing. Raises StorageFull or NeedsPerson."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with translated(path):
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        try:
+            connection.execute("pragma synchronous = full")
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma foreign_keys = off")  # claims and receipts come in by thousands a second
+            _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
+    """One durable commit; nothing of the block stays when it raises."""
+    with translated(path):
+        connection.execute("begin immediate")
+        try:
+            yield connection
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+
+
+def utc_text(moment: datetime) -> str:
+    """How the journal writes a moment: ISO in UTC, so that text sorts by time."""
+    return moment.astimezone(UTC).isoformat()
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("pragma user_version").fetchone()[0]
+    if version > VERSION:
+        message = f"{path}: written by a newer version of Tailrace (journal {version}, this one reads {VERSION})"
+        raise NeedsPerson(message)
+    if version == VERSION:
+        return
+    with transaction(connection, path):
+        if connection.execute("pragma user_version").fetchone()[0] == VERSION:
+            return  # another process was faster
+        for statement in _statements(_SCHEMA):
+            connection.execute(statement)
+        connection.execute("insert into journal (id) values (?)", [uuid.uuid4().hex])
+        connection.execute(f"pragma user_version = {VERSION}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """`executescript` would commit between statements; the schema appears whole or not at all."""
+    return (statement for statement in script.split(";") if statement.strip())

@@ -1,0 +1,298 @@
+"""Group commit: one thread that writes the claims and receipts of all connections, many to a commit.
+
+The claim is the last decision: its transaction reads pause, suppression, withdrawn messages and the sync's epoch.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from models.delivery import Claim, Delivery, Outcome, Outcomes, Ranges
+from models.steps import step
+from models.sync import Op
+from sinks.journal import Journal
+from sinks.journal_file import connect, transaction, utc_text
+from sinks.receipts import encode
+
+SUPPRESSED = "suppressed since the plan"
+SENDS_AGAIN = frozenset({Outcome.RETRY, Outcome.REJECTED, Outcome.WITHDRAWN})  # the message's key is free again
+_WITHDRAWN_ATTEMPT = 0  # never left
+
+_FREED = "delete from send_key where claim = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a claim, to be written."""
+
+    claim: Claim
+    outcomes: Outcomes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Rows that want to leave. `contacts` and `send_keys` are one a row where the spool has them."""
+
+    delivery: Delivery
+    op: Op
+    ranges: Ranges
+    attempt: int
+    at: datetime
+    contacts: Sequence[str | None] | None = None
+    send_keys: Sequence[str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The answer to a request: what may leave now, which of its rows (offsets) were withdrawn, or why nothing may."""
+
+    claim: Claim | None
+    withdrawn: tuple[int, ...] = ()
+    stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A receipt and the next claim of one connection: one commit."""
+
+    receipt: Receipt | None = None
+    request: Request | None = None
+
+
+Result = Grant | Exception | None
+Done = Callable[[list[Result]], None]
+
+
+class Writer:
+    """The journal's writer thread, with a connection of its own. Close it: what was posted is written first."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._connection = connect(journal.path)
+        self._path = journal.path
+        self._queue: queue.SimpleQueue[tuple[Sequence[Entry], Done] | None] = queue.SimpleQueue()
+        self._suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]] = {}
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+
+    def post(self, entries: Sequence[Entry], done: Done) -> None:
+        """Write `entries` with whatever else is waiting; `done` gets one result each, after the commit, in the thread.
+
+        A result is an exception (StorageFull, NeedsPerson) where the commit failed: then nothing of it was written.
+        """
+        self._queue.put((entries, done))
+
+    def claim(self, request: Request) -> Future[Grant]:
+        """A claim alone, for callers outside the loop."""
+        future: Future[Grant] = Future()
+        self.post([Entry(request=request)], lambda results: _resolve(future, results[0]))
+        return future
+
+    def receive(self, claim: Claim, outcomes: Outcomes, at: datetime) -> Future[None]:
+        """A receipt alone, for callers outside the loop."""
+        future: Future[None] = Future()
+        self.post([Entry(receipt=Receipt(claim, outcomes, at))], lambda results: _resolve(future, results[0]))
+        return future
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            waiting = [self._queue.get()]
+            while not self._queue.empty():
+                waiting.append(self._queue.get())
+            groups = [posted for posted in waiting if posted is not None]
+            closing = len(groups) < len(waiting)
+            if groups:
+                self._write(groups)
+
+    def _write(self, groups: Sequence[tuple[Sequence[Entry], Done]]) -> None:
+        entries = [entry for posted, _ in groups for entry in posted]
+        results: list[Result]
+        try:
+            with transaction(self._connection, self._path) as connection:
+                results = _Commit(connection, self._suppressed).write(entries)
+        except Exception as error:  # noqa: BLE001 - handed to everyone who waits for this commit
+            results = [error] * len(entries)
+        else:
+            _say(entries, results)
+        start = 0
+        for posted, done in groups:
+            done(results[start : start + len(posted)])
+            start += len(posted)
+
+
+@dataclass
+class _Commit:
+    """The statements of one commit, gathered so that each kind runs once."""
+
+    connection: sqlite3.Connection
+    suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]]
+    claims: list[tuple[int, int, str, str, int]] = field(default_factory=list)
+    receipts: list[tuple[int, str, str]] = field(default_factory=list)
+    standing: dict[str, tuple[int, str | None]] = field(default_factory=dict)
+
+    def write(self, entries: Sequence[Entry]) -> list[Result]:
+        self.seq = int(self._value("select coalesce(max(seq), 0) from claim"))
+        self.listed = int(self._value("select coalesce(max(position), 0) from suppression"))
+        for entry in entries:
+            if entry.receipt:
+                self._receive(entry.receipt)
+        results: list[Result] = [self._claim(entry.request) if entry.request else None for entry in entries]
+        self.connection.executemany(
+            "insert into claim (seq, delivery, op, row_ranges, attempt) values (?, ?, ?, ?, ?)", self.claims
+        )
+        self.connection.executemany(
+            "insert into receipt (claim, outcomes, recorded_at) values (?, ?, ?)", self.receipts
+        )
+        return results
+
+    def _receive(self, receipt: Receipt) -> None:
+        self.receipts.append((receipt.claim.seq, encode(receipt.outcomes), utc_text(receipt.at)))
+        if receipt.claim.op != Op.SEND:
+            return
+        rows = receipt.outcomes.rows
+        if receipt.outcomes.default.outcome in SENDS_AGAIN:
+            kept = [offset for offset, row in rows.items() if row.outcome not in SENDS_AGAIN]
+            marks = ", ".join("?" * len(kept))
+            self.connection.execute(f"{_FREED} and offset_in_claim not in ({marks})", [receipt.claim.seq, *kept])
+        else:
+            freed = [(receipt.claim.seq, offset) for offset, row in rows.items() if row.outcome in SENDS_AGAIN]
+            self.connection.executemany(f"{_FREED} and offset_in_claim = ?", freed)
+
+    def _claim(self, request: Request) -> Grant:
+        number, stopped = self._standing(request.delivery)
+        if stopped:
+            return Grant(None, stopped=stopped)
+        refused = self._suppressed(request)
+        seq = self.seq + 1
+        if request.op is Op.SEND and request.send_keys:
+            refused |= self._taken(request, seq, refused)
+        if not refused:
+            return Grant(self._granted(request, number, request.ranges))
+        rows = _rows(request.ranges)
+        left = ranges_of([row for offset, row in enumerate(rows) if offset not in refused])
+        claim = self._granted(request, number, left) if left else None
+        self._withdraw(request, number, rows, refused)
+        return Grant(claim, tuple(sorted(refused)))
+
+    def _standing(self, delivery: Delivery) -> tuple[int, str | None]:
+        """The delivery's number, and why it may not claim: closed, overtaken by a later epoch, or paused."""
+        found = self.standing.get(delivery.run_id)
+        if found is None:
+            row = self.connection.execute(
+                "select number, closed_at, "
+                "(select max(epoch) from delivery as later where later.sync = delivery.sync), "
+                "(select min(scope) from pause where scope in (delivery.sync, 'all')) from delivery where run_id = ?",
+                [delivery.run_id],
+            ).fetchone()
+            number, closed_at, epoch, scope = row or (0, "", delivery.epoch, None)
+            stopped = None
+            if closed_at is not None or epoch > delivery.epoch:
+                stopped = "this run was closed, or another run of the sync has begun since"
+            elif scope is not None:
+                stopped = f"paused ({scope})"
+            found = self.standing[delivery.run_id] = (number, stopped)
+        return found
+
+    def _suppressed(self, request: Request) -> dict[int, str]:
+        """Offsets of rows whose contact was suppressed since the plan. A removal always leaves."""
+        purpose, since = request.delivery.purpose, request.delivery.suppressed_from
+        if request.contacts is None or purpose is None or request.op is Op.REMOVE or self.listed <= since:
+            return {}
+        listed, contacts = self.suppressed.get((since, purpose), (-1, frozenset[str]()))
+        if listed != self.listed:
+            found = self.connection.execute(
+                "select contact from suppression where position > ? and purpose = ?", [since, purpose]
+            )
+            contacts = frozenset(row[0] for row in found)
+            self.suppressed[since, purpose] = (self.listed, contacts)
+        return {offset: SUPPRESSED for offset, contact in enumerate(request.contacts) if contact in contacts}
+
+    def _taken(self, request: Request, seq: int, refused: dict[int, str]) -> dict[int, str]:
+        """Claim the messages' keys under `seq`; offsets of those that were claimed or withdrawn before."""
+        taken: dict[int, str] = {}
+        offset_in_claim = 0
+        for offset, key in enumerate(request.send_keys or ()):
+            if offset in refused:
+                continue
+            if key is not None:
+                added = self.connection.execute(
+                    "insert or ignore into send_key (send_key, claim, offset_in_claim, reason, at) "
+                    "values (?, ?, ?, '', ?)",
+                    [key, seq, offset_in_claim, utc_text(request.at)],
+                ).rowcount
+                if not added:
+                    claim, reason = self.connection.execute(
+                        "select claim, reason from send_key where send_key = ?", [key]
+                    ).fetchone()
+                    taken[offset] = reason if claim is None else "already claimed by another run"
+                    continue
+            offset_in_claim += 1
+        return taken
+
+    def _granted(self, request: Request, number: int, ranges: Ranges) -> Claim:
+        self.seq += 1
+        text = orjson.dumps(ranges).decode()
+        key = blake2b(f"{request.delivery.run_id}{request.op}{text}".encode(), digest_size=16).hexdigest()
+        self.claims.append((self.seq, number, str(request.op), text, request.attempt))
+        return Claim(self.seq, request.delivery.run_id, str(request.op), ranges, request.attempt, key)
+
+    def _withdraw(self, request: Request, number: int, rows: Sequence[int], refused: dict[int, str]) -> None:
+        """Rows that never leave have a claim of attempt 0 and its receipt, one a reason."""
+        by_reason = sorted(refused, key=lambda offset: (refused[offset], offset))
+        for reason, offsets in groupby(by_reason, key=refused.__getitem__):
+            self.seq += 1
+            text = orjson.dumps(ranges_of([rows[offset] for offset in offsets])).decode()
+            self.claims.append((self.seq, number, str(request.op), text, _WITHDRAWN_ATTEMPT))
+            outcomes = Outcomes.all(Outcome.WITHDRAWN, reason)
+            self.receipts.append((self.seq, encode(outcomes), utc_text(request.at)))
+
+    def _value(self, sql: str) -> int:
+        return int(self.connection.execute(sql).fetchone()[0])
+
+
+def ranges_of(rows: Sequence[int]) -> Ranges:
+    """Ascending rows as (first, count)."""
+    ranges: list[tuple[int, int]] = []
+    for row in rows:
+        if ranges and row == ranges[-1][0] + ranges[-1][1]:
+            ranges[-1] = (ranges[-1][0], ranges[-1][1] + 1)
+        else:
+            ranges.append((row, 1))
+    return tuple(ranges)
+
+
+def _rows(ranges: Ranges) -> list[int]:
+    return [row for first, count in ranges for row in range(first, first + count)]
+
+
+def _say(entries: Sequence[Entry], results: Sequence[Result]) -> None:
+    for entry, result in zip(entries, results, strict=True):
+        if entry.receipt:
+            claim = entry.receipt.claim
+            step("received", run=claim.run_id, claim=claim.seq)
+        if isinstance(result, Grant) and result.claim:
+            step("claimed", run=result.claim.run_id, claim=result.claim.seq)
+
+
+def _resolve(future: Future[Any], result: Result) -> None:
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
