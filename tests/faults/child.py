@@ -1,0 +1,75 @@
+"""Runs the real command line in this process, with one more logging handler that strikes at a durable step.
+
+    python tests/faults/child.py STEP NTH ACTION [--bug NAME] -- sync crm/seg_badge --as-of 2026-09-02
+
+ACTION: kill (SIGKILL to itself) · sleep (three seconds) · fill (writes the file system of TAILRACE_HOME full).
+The product holds no code for faults; only the planted bugs of bugs.py change it, and only here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+
+class Striker(logging.Handler):
+    """At the `nth` occurrence of `step`, do `action`, once."""
+
+    def __init__(self, step: str, nth: int, action: str) -> None:
+        super().__init__(logging.INFO)
+        self.step, self.left, self.action = step, nth, action
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "step", None) != self.step:
+            return
+        self.left -= 1
+        if self.left == 0:
+            ACTIONS[self.action]()
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep() -> None:
+    time.sleep(3)
+
+
+def fill() -> None:
+    """Leave no free block on the (small, own) file system of TAILRACE_HOME."""
+    with (Path(os.environ["TAILRACE_HOME"]) / "ballast").open("wb") as ballast:
+        block = bytes(1 << 20)
+        while block:
+            try:
+                ballast.write(block)
+                ballast.flush()
+            except OSError:
+                block = block[: len(block) // 2]
+
+
+ACTIONS = {"kill": kill, "sleep": sleep, "fill": fill}
+
+
+def main() -> None:
+    ours, command = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
+    step, nth, action = ours[:3]
+    logger = logging.getLogger("tailrace.step")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(Striker(step, int(nth), action))
+    if "--bug" in ours:
+        sys.path.insert(0, str(Path(__file__).parent))
+        import bugs  # noqa: PLC0415 - only the runs that plant a bug load one
+
+        bugs.plant(ours[ours.index("--bug") + 1])
+    sys.argv = ["tailrace", *command]
+    from orchestration.cli import main as tailrace  # noqa: PLC0415 - after the handler is in place
+
+    tailrace()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""A small world whose right answer is known by construction: who holds a badge on each day, and what it is worth.
+
+Two syncs go out of it: an idempotent mirror (`crm`) and a non-idempotent message on entry (`hook`). The template
+(landed, refreshed, perhaps synced) is made once a session; every case works on a copy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).parents[2]
+CHILD = Path(__file__).parent / "child.py"
+MIRROR, MESSAGE = "crm/seg_badge", "hook/seg_badge"
+FIRST_DAY = 1
+
+HOLDERS = {  # day → people who hold a badge that day: some stay, some leave, some come back
+    1: range(40),
+    2: range(20, 60),
+    3: [*range(20), *range(40, 60)],
+}
+
+SOURCES = """\
+sources:
+  badges:
+    description: One line a badge held that day
+    files: badges/*.ndjson
+    format: ndjson
+    expect: {id: varchar, at: timestamptz}
+"""
+SINKS = """\
+sinks:
+  crm: {sink: recorder, secrets: {token: CRM_TOKEN}, options: {rows: 6}}
+  hook: {sink: webhook, secrets: {signing: HOOK_SECRET}, options: {url: "https://hook.example/badge"}}
+"""
+STAGING = """\
+select
+    json_extract_string(record, '$.id') as event_id,
+    'badges' as source,
+    'Order Completed' as name,
+    cast(json_extract_string(record, '$.at') as timestamptz) as occurred_at,
+    loaded_at as received_at,
+    loaded_at as known_at,
+    batch_id,
+    cast(null as varchar) as anonymous_id,
+    cast(null as varchar) as user_id,
+    json_extract_string(record, '$.email') as email,
+    cast(null as varchar) as phone,
+    cast(null as varchar) as crm_id,
+    cast(null as varchar) as profile_id,
+    record as properties
+from {{ raw('badges') }}
+"""
+SEGMENT = """\
+select profile_id, email, orders, revenue
+from {{ ref('profiles') }}
+where cast(last_order_at as date) = cast({{ as_of() }} as date)
+"""
+SEGMENT_YAML = """\
+version: 2
+models:
+  - name: seg_badge
+    description: People who hold a badge on this day. One row a profile.
+    config:
+      meta:
+        syncs:
+          - {sink: crm, audience: Badge, key: [email], fields: [email, orders, revenue], guards: {max_remove: 100%}}
+          - {sink: hook, mode: send_on_entry, first_run: send, fields: [email, orders]}
+"""
+
+
+def email(person: int) -> str:
+    return f"person{person}@shop.example"
+
+
+def moment(day: int) -> str:
+    return f"2026-09-{day:02d}"
+
+
+@dataclass
+class Ran:
+    """One finished command: its exit code (negative: the signal that ended it) and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class World:
+    """One copy of the world on disk, with its own recorder."""
+
+    folder: Path
+    port: int = 0
+    _recorder: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def root(self) -> Path:
+        return self.home / "dev"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {
+            "TAILRACE_HOME": str(self.home),
+            "TAILRACE_PROJECT": str(self.folder / "project"),
+            "TAILRACE_RECORDER": f"http://127.0.0.1:{self.port}",
+            "TAILRACE_TARGET": "dev",
+        }
+        return {**os.environ, **ours}
+
+    def tailrace(self, *command: str, fault: tuple[str, int, str] | None = None, bug: str | None = None) -> Ran:
+        """Run a command to its end, struck by `fault` (step, nth, action) if given."""
+        step, nth, action = fault or ("never", 1, "kill")
+        planted = ["--bug", bug] if bug else []
+        line = [sys.executable, str(CHILD), step, str(nth), action, *planted, "--", *command]
+        ran = subprocess.run(
+            line, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
+        )
+        return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+    def land(self, day: int) -> None:
+        """Write the day's file: one line a holder, in whatever state the landing folder is."""
+        folder = self.root / "landing" / "badges"
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = (
+            {"id": f"{day}-{person}", "at": f"{moment(day)}T12:00:00Z", "email": email(person)}
+            | {"order_id": f"{day}-{person}", "revenue": f"{person}.50", "quantity": 1}
+            for person in HOLDERS[day]
+        )
+        (folder / f"{day}.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def start_recorder(self) -> None:
+        """Start the shipped recorder on a free port of the loopback, keeping what it received across restarts."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        line = [sys.executable, "-m", "orchestration.cli", "recorder", "--port", str(self.port)]
+        self._recorder = subprocess.Popen(
+            [*line, "--db", str(self.folder / "recorder.sqlite")],
+            env=self.environment,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                self.received()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise TimeoutError("the recorder did not start")
+
+    def stop_recorder(self) -> None:
+        if self._recorder is not None:
+            self._recorder.send_signal(signal.SIGTERM)
+            self._recorder.wait(10)
+
+    def behave(self, behaviour: dict[str, Any]) -> None:
+        """Program the recorder; `{}` is a good vendor again."""
+        request = Request(f"http://127.0.0.1:{self.port}/_behaviour", json.dumps(behaviour).encode(), method="PUT")
+        request.add_header("Content-Type", "application/json")
+        urlopen(request, timeout=10).read()
+
+    def received(self, sync: str | None = None) -> list[dict[str, Any]]:
+        """Every row the recorder took, in order."""
+        with urlopen(f"http://127.0.0.1:{self.port}/_received", timeout=10) as answer:
+            rows = [json.loads(line) for line in answer.read().splitlines()]
+        return [row for row in rows if sync is None or row["sync"] == sync]
+
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        ran = self.tailrace("sql", query, "--json")
+        assert ran.code == 0, ran.err
+        return ran.json
+
+    def audience(self) -> dict[str, dict[str, Any]]:
+        """What the mirror's vendor holds: its operations applied in the order they were received."""
+        held: dict[str, dict[str, Any]] = {}
+        for row in self.received(MIRROR):
+            if row["op"] == "remove":
+                held.pop(row["payload"]["email"], None)
+            else:
+                held[row["payload"]["email"]] = row["payload"]
+        return held
+
+    def sends(self) -> Counter[str]:
+        """How often each person's message was received."""
+        return Counter(row["payload"]["email"] for row in self.received(MESSAGE))
+
+
+def entries(day: int) -> Counter[str]:
+    """How often each person has entered by `day`, as HOLDERS says."""
+    counted: Counter[str] = Counter()
+    before: set[int] = set()
+    for each in range(FIRST_DAY, day + 1):
+        counted.update(email(person) for person in set(HOLDERS[each]) - before)
+        before = set(HOLDERS[each])
+    return counted
+
+
+def build(folder: Path) -> World:
+    """A fresh world: the project as it ships, this world's source, segment and destinations, nothing landed."""
+    project = folder / "project"
+    project.mkdir(parents=True)
+    shutil.copytree(ROOT / "dbt_project", project / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
+    shutil.copy(ROOT / "policy.yml", project)
+    models = project / "dbt_project" / "models"
+    shipped = (ROOT / "sources.yml").read_text().split("sources:\n", 1)[1]
+    (project / "sources.yml").write_text(SOURCES + shipped)
+    (project / "sinks.yml").write_text(SINKS)
+    for yaml in (models / "segments").glob("*"):
+        yaml.unlink()  # only this world's segment: a case is quick, and its right answer is known
+    (models / "staging" / "stg_badges.sql").write_text(STAGING)
+    (models / "segments" / "seg_badge.sql").write_text(SEGMENT)
+    (models / "segments" / "seg_badge.yml").write_text(SEGMENT_YAML)
+    return World(folder)
