@@ -1,0 +1,143 @@
+"""The dbt project as this target sees it: the profile we write, the variables every parse passes, the parsed manifest.
+
+Running models belongs in warehouse.py. dbt is imported only where it is used: it takes seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from assets import configuration
+from assets.dbt_errors import refusal
+from models.errors import ConfigError
+from models.settings import Settings
+from models.source import FileSource, Source
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+LIVE = "main"  # the schema of the models as they are now; the past is built in one of its own
+THREADS = 4
+
+_kept: dict[Path, tuple[str, Manifest]] = {}  # one manifest a process and schema: loading one costs 0.1 s
+
+
+def manifest(settings: Settings, schema: str = LIVE) -> Manifest:
+    """The project parsed for `schema`; parsed again only when a file, a source or the engine changed.
+
+    Raises ConfigError for a project dbt cannot read, with file and line where dbt knows them.
+    """
+    from assets import dbt_calls  # noqa: PLC0415 - see there
+
+    folder, wanted = target_path(settings, schema), fingerprint(settings, schema)
+    if folder in _kept and _kept[folder][0] == wanted:
+        return _kept[folder][1]
+    stamp, stored = folder / "fingerprint", folder / "partial_parse.msgpack"
+    if not (stamp.exists() and stored.exists() and stamp.read_text() == wanted):
+        stamp.unlink(missing_ok=True)
+        _parse(settings, schema)
+        stamp.write_text(wanted)
+    _kept[folder] = (wanted, dbt_calls.load(stored))
+    return _kept[folder][1]
+
+
+def arguments(settings: Settings, schema: str = LIVE) -> list[str]:
+    """The options every dbt command of this target takes; writes the profile they name."""
+    _write_profile(settings)
+    folders = {
+        "--project-dir": settings.dbt_project,
+        "--profiles-dir": settings.root,
+        "--target-path": target_path(settings, schema),
+        "--log-path": settings.dbt_target / "logs",
+    }
+    options = [text for option, folder in folders.items() for text in (option, str(folder))]
+    quiet = ["--log-level", "none", "--log-level-file", "info", "--no-print", "--no-use-colors"]
+    offline = ["--no-send-anonymous-usage-stats", "--no-version-check"]
+    return [*options, "--target", schema, *quiet, *offline]
+
+
+def target_path(settings: Settings, schema: str = LIVE) -> Path:
+    """Where dbt writes the manifest and the compiled models of `schema`."""
+    return settings.dbt_target / schema
+
+
+def source_variables(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The variable `sources`: what the macros of the project need to know of sources.yml."""
+    declared = configuration.sources(settings)
+    for name in declared:
+        if not any((settings.dbt_project / "models").rglob(f"stg_{name}.sql")):
+            message = f"has no staging model: write dbt_project/models/staging/stg_{name}.sql"
+            raise configuration.parse(settings.project / "sources.yml").error(message, "sources", name)
+    return {name: _variables(name, source) for name, source in declared.items()}
+
+
+def alias(name: str) -> str:
+    """The name under which the database of the source `name` is attached for a run."""
+    return f"source_{name}"
+
+
+def _variables(name: str, source: Source) -> dict[str, Any]:
+    if isinstance(source, FileSource):
+        return {"relation": f"raw.{name}", "in_place": False, "known_at": None}
+    return {"relation": f"{alias(name)}.{source.table}", "in_place": True, "known_at": source.known_at}
+
+
+def fingerprint(settings: Settings, schema: str = LIVE) -> str:
+    """Changes whenever parsing again could give something else."""
+    digest = hashlib.sha256()
+    said = (version("dbt-core"), version("dbt-duckdb"), schema, source_variables(settings), _profile(settings))
+    digest.update(json.dumps(said, sort_keys=True, default=str).encode())
+    for path in _project_files(settings.dbt_project):
+        digest.update(str(path.relative_to(settings.dbt_project)).encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _project_files(project: Path) -> list[Path]:
+    left_out = {"target", "logs", "dbt_packages"}
+    return sorted(
+        path
+        for path in project.rglob("*")
+        if path.is_file() and path.relative_to(project).parts[0] not in left_out and not path.name.startswith(".")
+    )
+
+
+def _parse(settings: Settings, schema: str) -> None:
+    from assets import dbt_calls  # noqa: PLC0415 - see there
+
+    variables = json.dumps({"sources": source_variables(settings)})
+    parsed = dbt_calls.invoke(["parse", *arguments(settings, schema), "--vars", variables])
+    if parsed.exception is not None:
+        raise refusal(parsed.exception, settings.dbt_project)
+    if not parsed.success:
+        message = f"dbt could not parse it; see {settings.dbt_target / 'logs' / 'dbt.log'}"
+        raise ConfigError(message, file=settings.dbt_project)
+
+
+def _profile(settings: Settings, schemas: tuple[str, ...] = (LIVE, "past")) -> dict[str, Any]:
+    def output(schema: str) -> dict[str, Any]:
+        return {
+            "type": "duckdb",
+            "path": str(settings.warehouse),
+            "schema": schema,
+            "threads": THREADS,
+            "settings": {"TimeZone": "UTC"},
+            "retries": {"connect_attempts": 6, "retryable_exceptions": ["IOException"]},
+        }
+
+    return {"tailrace": {"target": LIVE, "outputs": {schema: output(schema) for schema in schemas}}}
+
+
+def _write_profile(settings: Settings) -> None:
+    text = "# Written by Tailrace for dbt on every run; nothing here is yours to change.\n"
+    text += yaml.safe_dump(_profile(settings), sort_keys=False)
+    path = settings.root / "profiles.yml"
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

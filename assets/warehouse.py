@@ -1,0 +1,116 @@
+"""Runs dbt models in this process, with the clocks as variables and dbt's own printing kept in its log file.
+
+The caller holds the writer's lock and has no connection of its own open: dbt opens the file by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from assets import configuration
+from assets.dbt_errors import located, refusal
+from assets.dbt_project import LIVE, arguments, manifest, source_variables
+from models.clock import Clock
+from models.errors import BuildFailed
+from models.settings import Settings
+
+Command = Literal["build", "run", "test", "seed", "compile"]
+FAILED = frozenset({"error", "fail", "runtime error"})
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one model, seed or test. `message` is ours, with file and line, when it failed."""
+
+    unique_id: str
+    status: str  # success, pass, warn, skipped, error, fail
+    message: str
+    rows: int | None  # what the adapter says it wrote, or the rows a test found
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return self.unique_id.split(".")[2]
+
+    @property
+    def is_failed(self) -> bool:
+        return self.status in FAILED
+
+    @property
+    def is_model(self) -> bool:
+        return self.unique_id.startswith("model.")
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What one dbt command did, in the order it did it."""
+
+    nodes: tuple[NodeResult, ...]
+
+    @property
+    def failed(self) -> tuple[NodeResult, ...]:
+        return tuple(node for node in self.nodes if node.is_failed)
+
+    @property
+    def built(self) -> frozenset[str]:
+        """The models that were built and whose own tests passed."""
+        return frozenset(node.name for node in self.nodes if node.is_model and node.status == "success")
+
+    def require(self) -> BuildResult:
+        """Itself; raises BuildFailed naming every failure."""
+        if self.failed:
+            raise BuildFailed("\n".join(node.message for node in self.failed))
+        return self
+
+
+def run_dbt(
+    settings: Settings,
+    clock: Clock,
+    select: Sequence[str],
+    command: Command = "build",
+    *,
+    full_refresh: bool = False,
+    exclude: Sequence[str] = (),
+    variables: Mapping[str, Any] | None = None,
+    schema: str = LIVE,
+) -> BuildResult:
+    """Run one dbt command at `clock`; failures of nodes are in the result, anything before that is raised."""
+    from assets import dbt_calls  # noqa: PLC0415 - see there
+
+    parsed = manifest(settings, schema)
+    passed = {**clock_variables(settings, clock), "sources": source_variables(settings), **(variables or {})}
+    call = [command, *arguments(settings, schema), "--vars", json.dumps(passed), "--select", *select]
+    call += ["--exclude", *exclude] if exclude else []
+    call += ["--full-refresh"] if full_refresh and command in ("build", "run", "seed") else []
+    outcome = dbt_calls.invoke(call, parsed)
+    if outcome.exception is not None:
+        raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
+    results = getattr(outcome.result, "results", [])
+    return BuildResult(tuple(_node_result(result, settings) for result in results))
+
+
+def clock_variables(settings: Settings, clock: Clock) -> dict[str, str]:
+    """The variables `as_of`, `known_by` and `today`: the start of the last whole day, in the project's zone.
+
+    A day is whole from its last microsecond on, so a run at a day's end and one in the next day look at the same days.
+    """
+    zone = configuration.policy(settings).zone_info
+    after = (clock.as_of + timedelta(microseconds=1)).astimezone(zone)
+    today = after.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    return {
+        "as_of": clock.as_of.isoformat(),
+        "known_by": clock.known_by.isoformat(),
+        "today": today.isoformat(),
+    }
+
+
+def _node_result(result: Any, settings: Settings) -> NodeResult:
+    status, text = str(result.status), str(result.message or "")
+    if status in FAILED:
+        text = located(text, settings.dbt_project, result.node.original_file_path)
+    rows = result.failures if result.failures is not None else (result.adapter_response or {}).get("rows_affected")
+    return NodeResult(result.node.unique_id, status, text, rows, float(result.execution_time))

@@ -1,0 +1,48 @@
+{# The shape every staging model gives and the event log keeps. #}
+
+{% macro event_columns() -%}
+    {{ return({
+        'event_id': text_type(), 'source': text_type(), 'name': text_type(),
+        'occurred_at': timestamp_type(), 'received_at': timestamp_type(), 'known_at': timestamp_type(),
+        'batch_id': text_type(),
+        'anonymous_id': text_type(), 'user_id': text_type(), 'email': text_type(), 'phone': text_type(),
+        'crm_id': text_type(), 'profile_id': text_type(),
+        'properties': text_type(),
+    }) }}
+{%- endmacro %}
+
+{# A staging model's rows in that shape. A column that is missing stops the run with its name. #}
+{% macro staged(name) -%}
+    {%- set relation = ref('stg_' ~ name) -%}
+    {%- if execute -%}
+        {%- set have = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list -%}
+        {%- set missing = event_columns().keys() | reject('in', have) | list -%}
+        {%- if missing -%}
+            {{ exceptions.raise_compiler_error(
+                'stg_' ~ name ~ ' lacks ' ~ missing | join(', ')
+                ~ '; a staging model gives exactly: ' ~ event_columns().keys() | join(', ')
+            ) }}
+        {%- endif -%}
+    {%- endif -%}
+    select
+        {%- for column, type in event_columns().items() %}
+        cast({{ column }} as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ relation }}
+{%- endmacro %}
+
+{# The batches of a source that the event log has not read yet, as a list of literals: a filter that reaches the scan. #}
+{% macro unread_batches(name) -%}
+    {%- set found = run_query(
+        "select distinct batch_id from " ~ raw(name) ~ " as arrived where batch_id not in"
+        ~ " (select batch_id from " ~ this ~ " where source = '" ~ name ~ "')"
+    ) -%}
+    {{ return(found.columns[0].values() | list) }}
+{%- endmacro %}
+
+{# The log `stg_events` reads: its own schema's, or the one the run names. The past reads today's log, which keeps of
+   each event the one known first, so that what was known by any earlier moment is a filter on it. #}
+{% macro event_log() -%}
+    {%- set own = ref('stg_event_log') -%}
+    {{ return(var('event_log', none) or own) }}
+{%- endmacro %}

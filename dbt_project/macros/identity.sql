@@ -1,0 +1,34 @@
+{# How an identifier is written so that equal ones are equal; null for what stands for nobody: blocked values, and
+   values of nothing but zeros and dashes. Needs a CTE `blocked` in scope. #}
+
+{% macro identifier(column) -%}
+    case
+        when replace(replace(trim({{ column }}), '0', ''), '-', '') = '' then null
+        when lower(trim({{ column }})) in (select value from blocked) then null
+        else trim({{ column }})
+    end
+{%- endmacro %}
+
+{% macro email_identifier(column) -%}
+    case
+        when trim({{ column }}) not like '%_@_%' then null
+        when lower(trim({{ column }})) in (select value from blocked) then null
+        else lower(trim({{ column }}))
+    end
+{%- endmacro %}
+
+{# Who an identifier belongs to: the map Python keeps, or the scratch copy the run names when it replays the past. #}
+{% macro identity_map() -%}
+    {%- set live = source('tailrace', 'profile_map') -%}
+    {{ return(var('profile_map', none) or live) }}
+{%- endmacro %}
+
+{# The identifier types, strongest first: on a merge the profile with the strongest one survives. #}
+{% macro identifier_types() -%}
+    {{ return(['user_id', 'crm_id', 'email', 'phone', 'anonymous_id', 'profile_id']) }}
+{%- endmacro %}
+
+{# The country of a record, as two letters, or empty. #}
+{% macro phone_country(properties) -%}
+    coalesce(upper({{ json_text(properties, '$.country') }}), '')
+{%- endmacro %}

@@ -1,0 +1,78 @@
+{{ config(materialized='view') }}
+
+with
+
+events as (
+    select * from {{ ref('int_events') }}
+    where
+        name in (
+            'Consent Granted', 'Consent Withdrawn', 'Contact Updated',
+            'Message Unsubscribed', 'Message Complained', 'Message Bounced'
+        )
+),
+
+parsed as (
+    select
+        profile_id,
+        source,
+        event_id,
+        name,
+        email,
+        phone,
+        occurred_at as decided_at,
+        coalesce({{ json_text('properties', '$.channel') }}, 'email') as channel,
+        coalesce({{ json_text('properties', '$.purpose') }}, 'marketing') as purpose,
+        {{ json_text('properties', '$.bounce') }} as bounce,
+        lower({{ json_text('properties', '$.marketing_consent') }}) in ('true', 't', 'yes', 'y', '1') as is_opt_in
+    from events
+),
+
+-- a contact record repeats what was decided before: only one that says something else is a decision
+contact_records as (
+    select
+        *,
+        lag(is_opt_in) over (
+            partition by source, profile_id, email, phone
+            order by decided_at, event_id
+        ) as earlier_opt_in
+    from parsed
+    where name = 'Contact Updated' and is_opt_in is not null
+),
+
+decisions as (
+    select
+        profile_id,
+        channel,
+        purpose,
+        email,
+        phone,
+        decided_at,
+        name = 'Consent Granted' as granted,
+        case name
+            when 'Consent Granted' then 'granted'
+            when 'Consent Withdrawn' then 'withdrawn'
+            when 'Message Unsubscribed' then 'unsubscribed'
+            when 'Message Complained' then 'complaint'
+            else 'hard bounce'
+        end as reason
+    from parsed
+    where
+        name in ('Consent Granted', 'Consent Withdrawn', 'Message Unsubscribed', 'Message Complained')
+        or (name = 'Message Bounced' and bounce is distinct from 'soft')
+
+    union all
+
+    select
+        profile_id,
+        channel,
+        purpose,
+        email,
+        phone,
+        decided_at,
+        is_opt_in as granted,
+        case when is_opt_in then 'contact record says yes' else 'contact record says no' end as reason
+    from contact_records
+    where is_opt_in is distinct from earlier_opt_in
+)
+
+select * from decisions

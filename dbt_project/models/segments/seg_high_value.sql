@@ -1,0 +1,4 @@
+select profile_id
+from {{ ref('profiles') }}
+where
+    revenue >= {{ var('high_value_revenue') }}

@@ -1,0 +1,4 @@
+select profile_id
+from {{ ref('profiles') }}
+where
+    orders = 1
