@@ -30,21 +30,34 @@ class RowOutcome:
 class Outcomes:
     """What became of a batch: `default` holds for every row but those in `rows` (offset in the batch → outcome).
 
-    `retry_after` is in seconds, as the vendor asked, and `None` when it did not.
-    `split`: the batch was refused as a whole and should be tried again in halves.
+    `throttled`: the vendor takes nothing of this account for now; `retry_after` is in seconds, as it asked, and
+    `None` when it did not.
+    `split`: the batch was refused as a whole and is tried again in halves, until the bad rows stand alone.
+    `stop`: why nothing more of this sync can be sent until a person has acted, in our words: they are shown and
+    logged, while reasons are the vendor's, may name people and stay in receipts.
     """
 
     default: RowOutcome
     rows: Mapping[int, RowOutcome] = field(default_factory=dict)
+    throttled: bool = False
     retry_after: float | None = None
     split: bool = False
+    stop: str = ""
 
     @classmethod
     def all(
-        cls, outcome: Outcome, reason: str = "", *, retry_after: float | None = None, split: bool = False
+        cls,
+        outcome: Outcome,
+        reason: str = "",
+        *,
+        throttled: bool = False,
+        retry_after: float | None = None,
+        split: bool = False,
+        stop: str = "",
     ) -> Outcomes:
         """Every row of the batch has the same outcome."""
-        return cls(RowOutcome(outcome, reason), retry_after=retry_after, split=split)
+        row = RowOutcome(outcome, reason)
+        return cls(row, throttled=throttled, retry_after=retry_after, split=split, stop=stop)
 
     def __getitem__(self, offset: int) -> RowOutcome:
         return self.rows.get(offset, self.default)
@@ -102,9 +115,10 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a delivery ended: rows by their last outcome, and why it stopped early, when it did."""
+    """How a delivery ended: rows by their last outcome, rows that were never claimed, why it stopped when it did."""
 
     counts: Mapping[str, int]
+    unsent: int = 0
     stopped: str | None = None
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from itertools import groupby
-from typing import Any
 
 import orjson
 
-from models.delivery import Claim, Delivery, Outcome, Outcomes, Ranges
+from models.delivery import Claim, Delivery, Outcome, Outcomes, Ranges, RowOutcome
 from models.steps import step
 from models.sync import Op
 from sinks.journal import Journal
@@ -26,8 +24,9 @@ from sinks.journal_file import connect, transaction, utc_text
 from sinks.receipts import encode
 
 SUPPRESSED = "suppressed since the plan"
+TAKEN = "the message was claimed before"
 SENDS_AGAIN = frozenset({Outcome.RETRY, Outcome.REJECTED, Outcome.WITHDRAWN})  # the message's key is free again
-_WITHDRAWN_ATTEMPT = 0  # never left
+_NEVER_LEFT = 0  # the attempt of such a claim
 
 _FREED = "delete from send_key where claim = ?"
 
@@ -43,7 +42,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Rows that want to leave. `contacts` and `send_keys` are one a row where the spool has them."""
+    """Rows that want to leave. `contacts` and `send_keys` are one a row where the spool has them.
+
+    `settled`: offsets that cannot leave whatever the journal says (a row larger than the largest request).
+    """
 
     delivery: Delivery
     op: Op
@@ -52,14 +54,15 @@ class Request:
     at: datetime
     contacts: Sequence[str | None] | None = None
     send_keys: Sequence[str | None] | None = None
+    settled: Mapping[int, RowOutcome] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The answer to a request: what may leave now, which of its rows (offsets) were withdrawn, or why nothing may."""
+    """The answer to a request: what may leave now, which of its rows (offsets) never will, or why nothing may."""
 
     claim: Claim | None
-    withdrawn: tuple[int, ...] = ()
+    settled: Mapping[int, RowOutcome] = field(default_factory=dict)
     stopped: str | None = None
 
 
@@ -93,17 +96,26 @@ class Writer:
         """
         self._queue.put((entries, done))
 
-    def claim(self, request: Request) -> Future[Grant]:
-        """A claim alone, for callers outside the loop."""
-        future: Future[Grant] = Future()
-        self.post([Entry(request=request)], lambda results: _resolve(future, results[0]))
-        return future
+    def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
+        """Post and wait, for callers outside the loop. Raises what the commit raised."""
+        future: Future[list[Result]] = Future()
+        self.post(entries, future.set_result)
+        results: list[Grant | None] = []
+        for result in future.result():
+            if isinstance(result, Exception):
+                raise result
+            results.append(result)
+        return results
 
-    def receive(self, claim: Claim, outcomes: Outcomes, at: datetime) -> Future[None]:
-        """A receipt alone, for callers outside the loop."""
-        future: Future[None] = Future()
-        self.post([Entry(receipt=Receipt(claim, outcomes, at))], lambda results: _resolve(future, results[0]))
-        return future
+    def claim(self, request: Request) -> Grant:
+        """A claim alone, and wait for it."""
+        grant = self.write([Entry(request=request)])[0]
+        assert grant, "an entry with a request is answered by a grant"
+        return grant
+
+    def receive(self, claim: Claim, outcomes: Outcomes, at: datetime) -> None:
+        """A receipt alone, and wait for it."""
+        self.write([Entry(receipt=Receipt(claim, outcomes, at))])
 
     def close(self) -> None:
         self._queue.put(None)
@@ -179,17 +191,16 @@ class _Commit:
         number, stopped = self._standing(request.delivery)
         if stopped:
             return Grant(None, stopped=stopped)
-        refused = self._suppressed(request)
-        seq = self.seq + 1
+        refused = {**self._listed(request), **request.settled}
         if request.op is Op.SEND and request.send_keys:
-            refused |= self._taken(request, seq, refused)
+            refused |= self._taken(request, self.seq + 1, refused)
         if not refused:
             return Grant(self._granted(request, number, request.ranges))
         rows = _rows(request.ranges)
         left = ranges_of([row for offset, row in enumerate(rows) if offset not in refused])
         claim = self._granted(request, number, left) if left else None
-        self._withdraw(request, number, rows, refused)
-        return Grant(claim, tuple(sorted(refused)))
+        self._settle(request, number, rows, refused)
+        return Grant(claim, refused)
 
     def _standing(self, delivery: Delivery) -> tuple[int, str | None]:
         """The delivery's number, and why it may not claim: closed, overtaken by a later epoch, or paused."""
@@ -210,7 +221,7 @@ class _Commit:
             found = self.standing[delivery.run_id] = (number, stopped)
         return found
 
-    def _suppressed(self, request: Request) -> dict[int, str]:
+    def _listed(self, request: Request) -> dict[int, RowOutcome]:
         """Offsets of rows whose contact was suppressed since the plan. A removal always leaves."""
         purpose, since = request.delivery.purpose, request.delivery.suppressed_from
         if request.contacts is None or purpose is None or request.op is Op.REMOVE or self.listed <= since:
@@ -222,11 +233,12 @@ class _Commit:
             )
             contacts = frozenset(row[0] for row in found)
             self.suppressed[since, purpose] = (self.listed, contacts)
-        return {offset: SUPPRESSED for offset, contact in enumerate(request.contacts) if contact in contacts}
+        withdrawn = RowOutcome(Outcome.WITHDRAWN, SUPPRESSED)
+        return {offset: withdrawn for offset, contact in enumerate(request.contacts) if contact in contacts}
 
-    def _taken(self, request: Request, seq: int, refused: dict[int, str]) -> dict[int, str]:
+    def _taken(self, request: Request, seq: int, refused: Mapping[int, RowOutcome]) -> dict[int, RowOutcome]:
         """Claim the messages' keys under `seq`; offsets of those that were claimed or withdrawn before."""
-        taken: dict[int, str] = {}
+        taken: dict[int, RowOutcome] = {}
         offset_in_claim = 0
         for offset, key in enumerate(request.send_keys or ()):
             if offset in refused:
@@ -241,27 +253,27 @@ class _Commit:
                     claim, reason = self.connection.execute(
                         "select claim, reason from send_key where send_key = ?", [key]
                     ).fetchone()
-                    taken[offset] = reason if claim is None else "already claimed by another run"
+                    taken[offset] = RowOutcome(Outcome.WITHDRAWN, reason if claim is None else TAKEN)
                     continue
             offset_in_claim += 1
         return taken
 
     def _granted(self, request: Request, number: int, ranges: Ranges) -> Claim:
         self.seq += 1
-        text = orjson.dumps(ranges).decode()
+        text = _text(ranges)
         key = blake2b(f"{request.delivery.run_id}{request.op}{text}".encode(), digest_size=16).hexdigest()
         self.claims.append((self.seq, number, str(request.op), text, request.attempt))
         return Claim(self.seq, request.delivery.run_id, str(request.op), ranges, request.attempt, key)
 
-    def _withdraw(self, request: Request, number: int, rows: Sequence[int], refused: dict[int, str]) -> None:
-        """Rows that never leave have a claim of attempt 0 and its receipt, one a reason."""
-        by_reason = sorted(refused, key=lambda offset: (refused[offset], offset))
-        for reason, offsets in groupby(by_reason, key=refused.__getitem__):
+    def _settle(self, request: Request, number: int, rows: Sequence[int], refused: Mapping[int, RowOutcome]) -> None:
+        """Rows that never leave have a claim of attempt 0 and its receipt, one an outcome."""
+        by_outcome: dict[RowOutcome, list[int]] = {}
+        for offset in sorted(refused):
+            by_outcome.setdefault(refused[offset], []).append(rows[offset])
+        for outcome, settled in by_outcome.items():
             self.seq += 1
-            text = orjson.dumps(ranges_of([rows[offset] for offset in offsets])).decode()
-            self.claims.append((self.seq, number, str(request.op), text, _WITHDRAWN_ATTEMPT))
-            outcomes = Outcomes.all(Outcome.WITHDRAWN, reason)
-            self.receipts.append((self.seq, encode(outcomes), utc_text(request.at)))
+            self.claims.append((self.seq, number, str(request.op), _text(ranges_of(settled)), _NEVER_LEFT))
+            self.receipts.append((self.seq, encode(Outcomes(outcome)), utc_text(request.at)))
 
     def _value(self, sql: str) -> int:
         return int(self.connection.execute(sql).fetchone()[0])
@@ -278,6 +290,10 @@ def ranges_of(rows: Sequence[int]) -> Ranges:
     return tuple(ranges)
 
 
+def _text(ranges: Ranges) -> str:
+    return orjson.dumps(ranges).decode()
+
+
 def _rows(ranges: Ranges) -> list[int]:
     return [row for first, count in ranges for row in range(first, first + count)]
 
@@ -289,10 +305,3 @@ def _say(entries: Sequence[Entry], results: Sequence[Result]) -> None:
             step("received", run=claim.run_id, claim=claim.seq)
         if isinstance(result, Grant) and result.claim:
             step("claimed", run=result.claim.run_id, claim=result.claim.seq)
-
-
-def _resolve(future: Future[Any], result: Result) -> None:
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
