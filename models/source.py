@@ -43,6 +43,13 @@ class CsvDialect(BaseModel):
     encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
 
     @model_validator(mode="after")
+    def _tells_apart(self) -> Self:
+        marks = [mark for mark in (self.delimiter, self.quote) if mark]
+        if len(set(marks)) < len(marks) or {*marks, self.escape} & set("\r\n\0"):
+            raise ValueError("`delimiter` and `quote` must differ, and none may end a line")
+        return self
+
+    @model_validator(mode="after")
     def _named(self) -> Self:
         if self.header and self.columns:
             raise ValueError("give `columns` only with `header: false`: a header names the columns itself")
@@ -67,9 +74,19 @@ class FileSource(_Entry):
         default_factory=dict,
         description="Column → SQL type; a record where it is missing or does not cast is quarantined",
     )
-    max_bad: float = Field(
-        default=0.05, ge=0, le=1, description="Share of bad lines in one file past which the source stops"
+    max_bad: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of bad lines in one file past which the source stops; "
+        "when not given: 0.05, but ten lines of a short file, and never more than half",
     )
+
+    def bad_allowed(self, lines: int) -> float:
+        """How many bad lines a file of so many may have."""
+        if self.max_bad is not None:
+            return self.max_bad * lines
+        return max(0.05 * lines, min(10, lines / 2))
 
     @field_validator("files")
     @classmethod

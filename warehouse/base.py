@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -28,8 +30,17 @@ class Warehouse(Protocol):
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
         """Insert Arrow rows into `table` by column name; the number of rows inserted."""
 
+    def lend(self, name: str, data: pa.Table | pa.RecordBatchReader) -> AbstractContextManager[None]:
+        """Make Arrow rows readable as the relation `name` for the block; a reader can be read once."""
+
     def columns(self, relation: str) -> dict[str, str]:
         """Column → SQL type, in order; empty when the relation is not there."""
+
+    def attach(self, alias: str, path: Path) -> None:
+        """Make another database file readable as the catalog `alias`, read-only. Raises as opening does."""
+
+    def detach(self, alias: str) -> None:
+        """Undo `attach`."""
 
     def close(self) -> None: ...
 

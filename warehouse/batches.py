@@ -27,7 +27,7 @@ def prepare(warehouse: Warehouse) -> None:
         "batch_id varchar, tables varchar, row_count bigint, replaces varchar[], committed_at timestamptz)"
     )
     warehouse.execute(
-        f"create or replace view {SCHEMA}.visible_batch as select batch_id from {SCHEMA}.batch "
+        f"create view if not exists {SCHEMA}.visible_batch as select batch_id from {SCHEMA}.batch "
         f"where batch_id not in (select unnest(replaces) from {SCHEMA}.batch)"
     )
 
@@ -114,6 +114,65 @@ class Batch:
         self.known = True
         step("committed", batch=self.batch_id)
         return True
+
+
+@dataclass
+class Batches:
+    """Several batches that are appended in the same statements and become visible in one.
+
+    Rows carry their own `batch_id`. Ids that are already visible must not be among them.
+    """
+
+    warehouse: Warehouse
+    batch_ids: Sequence[str]
+    names: set[str] = field(default_factory=set)
+
+    def append(self, name: str, rows: str | pa.Table | pa.RecordBatchReader) -> int:
+        """Append a query's result or Arrow rows, `batch_id` included, to the log `name`; the number of rows."""
+        log = name + LOG_SUFFIX
+        if name not in self.names:
+            discard(self.warehouse, name, self.batch_ids)
+            self.names.add(name)
+        if isinstance(rows, str):
+            counted = self.warehouse.rows(f"insert into {log} by name {rows}")
+            return int(counted[0]["Count"])
+        return self.warehouse.load(log, rows)
+
+    def commit(self, row_counts: Mapping[str, int], at: datetime) -> None:
+        """Make these batches visible, at once. `row_counts`: batch id → rows in all logs."""
+        if not row_counts:
+            return
+        dialect, tables = self.warehouse.dialect, ",".join(sorted(self.names))
+        values = ", ".join(
+            f"({dialect.literal(batch_id)}, {dialect.literal(tables)}, {count}, {dialect.text_list(())}, "
+            f"{dialect.literal(at)})"
+            for batch_id, count in row_counts.items()
+        )
+        self.warehouse.execute(f"insert into {SCHEMA}.batch values {values}")
+        for batch_id in row_counts:
+            step("committed", batch=batch_id)
+
+    def drop(self, batch_ids: Sequence[str]) -> None:
+        """Take out what was appended under ids that will not become visible."""
+        for name in sorted(self.names):
+            discard(self.warehouse, name, batch_ids)
+
+
+def discard(warehouse: Warehouse, name: str, batch_ids: Sequence[str]) -> None:
+    """Delete rows that an interrupted run left in the log `name` under ids that are not visible."""
+    if not batch_ids:
+        return
+    listed = ", ".join(warehouse.dialect.literal(batch_id) for batch_id in batch_ids)
+    warehouse.execute(f"delete from {name}{LOG_SUFFIX} where batch_id in ({listed})")
+
+
+def visible(warehouse: Warehouse, batch_ids: Sequence[str]) -> set[str]:
+    """Those of these ids that ever became visible."""
+    if not batch_ids:
+        return set()
+    listed = ", ".join(warehouse.dialect.literal(batch_id) for batch_id in batch_ids)
+    found = warehouse.rows(f"select batch_id from {SCHEMA}.batch where batch_id in ({listed})")
+    return {str(row["batch_id"]) for row in found}
 
 
 def _with_batch_id(rows: pa.Table | pa.RecordBatchReader, batch_id: str) -> pa.RecordBatchReader:

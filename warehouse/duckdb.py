@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,12 +42,17 @@ class DuckDB:
         return self._run(sql, ()).to_arrow_reader(batch_rows)
 
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
-        self._connection.register("incoming", data)
-        try:
+        with self.lend("incoming", data):
             inserted = self._run(f"insert into {table} by name select * from incoming", ()).fetchone()
-        finally:
-            self._connection.unregister("incoming")
         return int(inserted[0]) if inserted else 0
+
+    @contextmanager
+    def lend(self, name: str, data: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
+        self._connection.register(name, data)
+        try:
+            yield
+        finally:
+            self._connection.unregister(name)
 
     def columns(self, relation: str) -> dict[str, str]:
         try:
@@ -54,6 +60,16 @@ class DuckDB:
         except duckdb.CatalogException:
             return {}
         return {str(row[0]): str(row[1]).lower() for row in described}
+
+    def attach(self, alias: str, path: Path) -> None:
+        file = self.dialect.literal(str(path))
+        try:
+            self._connection.execute(f"attach if not exists {file} as {self.dialect.quote(alias)} (read_only)")
+        except duckdb.Error as error:
+            raise translated(error, path) from error
+
+    def detach(self, alias: str) -> None:
+        self._run(f"detach {self.dialect.quote(alias)}", ())
 
     def close(self) -> None:
         self._connection.close()

@@ -1,0 +1,194 @@
+"""Carries the records of landed files into a raw log and their bad lines into the quarantine, nothing visible yet.
+
+Files go together where they are small and in slices where they are large; each stays a batch of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets import csv_records, parquet_records, raw
+from assets.files import Content, Unreadable
+from assets.lines import numbered
+from models.source import FileSource
+from models.steps import step
+from warehouse.base import Warehouse
+from warehouse.batches import Batches
+from warehouse.query import render
+
+SLICE = 128 << 20  # bytes of records on their way at a time
+EXAMPLES = 3
+
+
+@dataclass
+class Arrival:
+    """One file on its way in, and what was found in it."""
+
+    content: Content
+    batch_id: str
+    good: int = 0
+    bad: int = 0
+    examples: list[str] = field(default_factory=list)
+    unreadable: Unreadable | None = None
+
+    @property
+    def name(self) -> str:
+        return self.content.file.name
+
+
+@dataclass
+class Loading:
+    """Some files of one source."""
+
+    warehouse: Warehouse
+    name: str
+    source: FileSource
+    arrivals: Sequence[Arrival]
+    loaded_at: datetime
+
+    def __post_init__(self) -> None:
+        self.batches = Batches(self.warehouse, [arrival.batch_id for arrival in self.arrivals])
+
+    def append(self, tell: Callable[[Arrival], None]) -> None:
+        """Append everything under ids that are not visible; counts and examples are left on the arrivals."""
+        for rows in self._slices(tell):
+            with self.warehouse.lend("arriving", rows):
+                self._execute("stage_arriving", format=self.source.format, expect=self._expected())
+            with self.warehouse.lend("landed", self._landed()):
+                self._append_staged()
+        self.warehouse.execute("drop table if exists staged")
+        for arrival in self.arrivals:
+            step("appended", batch=arrival.batch_id, table=raw.relation(self.name))
+
+    def commit(self, arrivals: Sequence[Arrival]) -> None:
+        """Make these visible, each with the row that says which file it is; what the others appended goes."""
+        kept = {arrival.batch_id for arrival in arrivals}
+        self.batches.drop([arrival.batch_id for arrival in self.arrivals if arrival.batch_id not in kept])
+        if not arrivals:
+            return
+        rows = [file_row(self.name, arrival, self.loaded_at) for arrival in arrivals]
+        self.batches.append(raw.INGEST_FILE, pa.Table.from_pylist(rows, raw.FILE_ROWS))
+        counts = {arrival.batch_id: arrival.good + arrival.bad + 1 for arrival in arrivals}
+        self.batches.commit(counts, self.loaded_at)
+
+    def _slices(self, tell: Callable[[Arrival], None]) -> Iterator[pa.Table]:
+        waiting: list[pa.RecordBatch] = []
+        size = 0
+        for number, arrival in enumerate(self.arrivals):
+            try:
+                for batch in self._records(arrival.content):
+                    waiting.append(_numbered(batch, number))
+                    size += batch.nbytes
+                    if size >= SLICE:
+                        yield pa.Table.from_batches(waiting)
+                        waiting, size = [], 0
+            except Unreadable as error:
+                arrival.unreadable = error
+            tell(arrival)
+        if waiting:
+            yield pa.Table.from_batches(waiting)
+
+    def _records(self, content: Content) -> Iterator[pa.RecordBatch]:
+        match self.source.format:
+            case "parquet":
+                return parquet_records.records(content.file.path)
+            case "csv":
+                keep_original = bool(self.source.expect)
+                return csv_records.records(content.chunks(), self.source.csv, keep_original=keep_original)
+            case "ndjson" | "lines":
+                return numbered(content.chunks())
+
+    def _append_staged(self) -> None:
+        good = bad = 0
+        for row in self.warehouse.rows(self._render("count_staged")):
+            arrival = self.arrivals[int(row["file_number"])]
+            arrival.good += int(row["good"])
+            arrival.bad += int(row["bad"])
+            good, bad = good + int(row["good"]), bad + int(row["bad"])
+        appended = self.batches.append(raw.relation(self.name), self._render("select_staged_records"))
+        assert appended == good, f"{appended} of {good} records arrived"
+        if bad:
+            mistakes = self.warehouse.stream(self._render("select_staged_mistakes", source=self.name)).read_all()
+            explained = _explained(mistakes)
+            self._keep_examples(explained)
+            appended = self.batches.append(raw.QUARANTINE, explained)
+            assert appended == bad, f"{appended} of {bad} bad lines arrived"
+
+    def _keep_examples(self, mistakes: pa.Table) -> None:
+        by_batch = {arrival.batch_id: arrival for arrival in self.arrivals}
+        for row in mistakes.select(["batch_id", "line", "reason"]).slice(0, 1000).to_pylist():
+            examples = by_batch[row["batch_id"]].examples
+            if len(examples) < EXAMPLES:
+                examples.append(f"line {row['line']}: {row['reason']}")
+
+    def _landed(self) -> pa.Table:
+        return pa.table(
+            {
+                "file_number": pa.array(range(len(self.arrivals)), pa.int32()),
+                "batch_id": [arrival.batch_id for arrival in self.arrivals],
+                "file": [arrival.name for arrival in self.arrivals],
+            }
+        )
+
+    def _expected(self) -> list[tuple[str, str, str]]:
+        return [(column, json_path(column, self.source), kind) for column, kind in self.source.expect.items()]
+
+    def _render(self, query: str, **values: object) -> str:
+        return render(raw.SQL, query, self.warehouse.dialect, loaded_at=self.loaded_at, **values)
+
+    def _execute(self, query: str, **values: object) -> None:
+        self.warehouse.execute(self._render(query, **values))
+
+
+def json_path(column: str, source: FileSource) -> str:
+    """Where a column of `expect` is in a record; a dot goes a level down in NDJSON, and is part of a name elsewhere."""
+    names = column.split(".") if source.format == "ndjson" else [column]
+    return "$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in names)
+
+
+def file_row(name: str, arrival: Arrival, loaded_at: datetime, copy_of: str | None = None) -> dict[str, object]:
+    """The row of tailrace.ingest_file for a file."""
+    file = arrival.content.file
+    return {
+        "batch_id": arrival.batch_id,
+        "source": name,
+        "file": file.name,
+        "sha256": arrival.content.sha256,
+        "bytes": file.size,
+        "modified_at": file.modified_at,
+        "line_count": arrival.good + arrival.bad,
+        "bad_count": arrival.bad,
+        "copy_of": copy_of,
+        "loaded_at": loaded_at,
+    }
+
+
+def _numbered(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
+    return batch.append_column("file_number", pa.repeat(pa.scalar(number, pa.int32()), len(batch)))
+
+
+def _explained(mistakes: pa.Table) -> pa.Table:
+    """The engine says only that a text is no JSON; say where it stops being it."""
+    reasons = mistakes.column("reason")
+    if not pc.any(pc.equal(reasons, "not valid JSON")).as_py():
+        return mistakes
+    told = [_json_mistake(text, reason) for text, reason in zip(mistakes["text"], reasons, strict=True)]
+    return mistakes.set_column(mistakes.schema.get_field_index("reason"), "reason", pa.array(told, pa.string()))
+
+
+def _json_mistake(text: pa.Scalar, reason: pa.Scalar) -> str:
+    said = str(reason.as_py())
+    if said == "not valid JSON":
+        try:
+            json.loads(text.as_py())
+        except json.JSONDecodeError as error:
+            return f"{said}: {error.msg[0].lower()}{error.msg[1:]} (character {error.pos + 1})"
+        except RecursionError:
+            return f"{said}: too deeply nested"
+    return said
