@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Outcome(StrEnum):
@@ -145,6 +146,9 @@ class Plan:
     held: Mapping[str, int]  # rejected, unknown, suppressed
     guards: tuple[Guard, ...]
     seal: str
+    changes: Mapping[str, int] = field(default_factory=dict)  # column → rows in which it changed
+    new_columns: tuple[str, ...] = ()  # sent for the first time: a change for the rows where they are set
+    sample: tuple[Mapping[str, Any], ...] = ()  # {op, why, key, before, after}, personal data masked
 
     @property
     def operations(self) -> int:

@@ -34,7 +34,7 @@ class RecorderSink(HttpSink):
     """Upserts and removes are idempotent; a message sent twice is heard twice."""
 
     Options = RecorderOptions
-    secrets = ("API_KEY",)
+    secrets = ("token",)
     options: RecorderOptions
 
     @property
@@ -65,7 +65,7 @@ class RecorderSink(HttpSink):
         return json_request(
             f"https://{self.options.account}.recorder.invalid/audiences/{self.options.audience}/{batch.op}",
             body.encode(),
-            {"Authorization": f"Bearer {self._secrets['API_KEY']}", "Idempotency-Key": batch.key},
+            {"Authorization": f"Bearer {self._secrets['token']}", "Idempotency-Key": batch.key},
         )
 
     def outcomes(self, batch: Batch, response: httpx.Response) -> Outcomes:
@@ -79,7 +79,7 @@ class RecorderSink(HttpSink):
 
     @classmethod
     def simulate(cls, request: httpx.Request, fault: Fault) -> Simulated:
-        if refusal := refused_without(request, "Authorization", "Bearer dev-API_KEY"):
+        if refusal := refused_without(request, "Authorization", "Bearer dev-token"):
             return refusal
         if len(request.content) > LARGEST_BODY:
             return Simulated(json_response(413, {"error": f"a body holds {LARGEST_BODY} bytes"}))

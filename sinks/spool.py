@@ -1,6 +1,7 @@
 """The rows of one plan on disk, so that the warehouse is not held while they leave. One Parquet file a run.
 
-Columns `_row` (0 … n-1, removes first), `_op`, perhaps `_send_key` and `_contact`, then the sync's own, typed.
+Columns `_row` (0 … n-1, removes first), `_op`, perhaps `_send_key`, `_contact` and `_profile_id`, then the sync's
+own, typed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import pyarrow.parquet as pq
 from models.errors import NeedsPerson, StorageFull
 from models.steps import step
 
-ROW, OP, SEND_KEY, CONTACT = "_row", "_op", "_send_key", "_contact"
-RESERVED = (ROW, OP, SEND_KEY, CONTACT)
+ROW, OP, SEND_KEY, CONTACT, PROFILE = "_row", "_op", "_send_key", "_contact", "_profile_id"
+RESERVED = (ROW, OP, SEND_KEY, CONTACT, PROFILE)
 GROUP_ROWS = 65_536  # rows a row group: read back in constant memory
 
 

@@ -1,0 +1,130 @@
+"""One file a plan, named by sync and plan id: written aside, synced to the disk, then renamed. Idempotent by its name.
+
+Files lie under the target's `out/`; what takes them from there is not our business.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol
+
+import polars as pl
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from models.errors import StorageFull
+from models.sync import Op
+from sinks.base import BulkSink, Limits, Operation, Options, destination
+from sinks.spool import sync_folder
+
+OP = "op"  # upsert, remove or send
+
+
+class FileOptions(Options):
+    folder: str = destination(
+        "", description="Folder below the target's out/", pattern=r"^([A-Za-z0-9_][A-Za-z0-9_. -]*(/|$))*$"
+    )
+    format: Literal["csv", "ndjson", "parquet"] = destination("csv", description="How rows are written")
+    full: bool = Field(default=False, description="Each file holds the whole audience instead of what changed")
+
+
+class FileSink(BulkSink):
+    Options = FileOptions
+    options: FileOptions
+
+    @property
+    def account(self) -> str:
+        return "file"
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(connections=1)
+
+    @property
+    def operations(self) -> Mapping[Op, Operation]:
+        return dict.fromkeys(Op, Operation(idempotent=True))
+
+    @property
+    def whole_audience(self) -> bool:
+        return self.options.full
+
+    def send(self, out: Path, sync: str, plan_id: str, frames: Iterable[tuple[Op, pl.DataFrame]]) -> None:
+        folder = out / self.options.folder
+        path = folder / f"{sync.replace('/', '__')}-{plan_id}.{self.options.format}"
+        aside = folder / f".{path.name}.part"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                self._write(file, frames)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.rename(path)
+            sync_folder(folder)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            message = f"{path}: no space left; free some and run the command again, nothing is lost"
+            raise StorageFull(message) from error
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def _write(self, file: BinaryIO, frames: Iterable[tuple[Op, pl.DataFrame]]) -> None:
+        write = _FORMATS[self.options.format](file)
+        for op, frame in frames:
+            if op is Op.REMOVE and self.options.full:
+                continue  # a whole audience says who left by who is not in it
+            write.frame(frame.select(pl.lit(str(op)).alias(OP), pl.all()))
+        write.end()
+
+
+class _Format(Protocol):
+    def __init__(self, file: BinaryIO) -> None: ...
+    def frame(self, frame: pl.DataFrame) -> None: ...
+    def end(self) -> None: ...
+
+
+class _Csv:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._begun = file, False
+
+    def frame(self, frame: pl.DataFrame) -> None:
+        nested = [name for name, kind in frame.schema.items() if kind.is_nested()]  # CSV has no lists
+        flat = frame.with_columns(pl.struct(name).struct.json_encode().alias(name) for name in nested)
+        flat.write_csv(self._file, include_header=not self._begun)
+        self._begun = True
+
+    def end(self) -> None:
+        return
+
+
+class _Ndjson:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def frame(self, frame: pl.DataFrame) -> None:
+        lines = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().str.join("\n").item()
+        self._file.write(lines.encode() + b"\n")
+
+    def end(self) -> None:
+        return
+
+
+class _Parquet:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._writer: pq.ParquetWriter | None = None
+
+    def frame(self, frame: pl.DataFrame) -> None:
+        table = frame.to_arrow()
+        self._writer = self._writer or pq.ParquetWriter(self._file, table.schema, compression="zstd")
+        self._writer.write_table(table)
+
+    def end(self) -> None:
+        if self._writer:
+            self._writer.close()
+
+
+_FORMATS: Mapping[str, type[_Format]] = {"csv": _Csv, "ndjson": _Ndjson, "parquet": _Parquet}

@@ -1,0 +1,94 @@
+"""What people did with what the recorder received, as lines a source can load: the way back of the loop.
+
+The same row gives the same outcomes with the same ids, so a repeated file is harmless.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from sinks.recorder_behaviour import Rates, Reporting, share_of
+from sinks.recorder_store import Store
+from sinks.spool import sync_folder
+
+_SOON, _LATER = timedelta(minutes=5), timedelta(hours=12)
+
+
+def write(store: Store, reporting: Reporting) -> int:
+    """Report on every row received since the last report, in one file written aside; the number of outcomes."""
+    first, last = store.reported() + 1, store.last()
+    if last < first:
+        return 0
+    folder = Path(reporting.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"outcomes-{first:09d}-{last:09d}.ndjson"
+    aside = folder / f".{name}.part"
+    count = 0
+    with aside.open("wb") as file:
+        for row in store.received(after=first - 1):
+            if row[0] > last:
+                break
+            for line in outcomes(row, reporting):
+                file.write(orjson.dumps(line) + b"\n")
+                count += 1
+        file.flush()
+        os.fsync(file.fileno())
+    if count:
+        aside.rename(folder / name)
+        sync_folder(folder)
+    else:
+        aside.unlink()
+    store.report(last)
+    return count
+
+
+def outcomes(row: tuple[Any, ...], reporting: Reporting) -> Iterator[dict[str, Any]]:
+    """The outcomes of one received row, in the order they happen; none of a removal."""
+    _, sync, op, identity, text, request, as_of = row
+    if op == "remove" or not as_of:
+        return
+    payload = orjson.loads(text)
+    at = datetime.fromisoformat(as_of)
+    for event in _events(reporting, sync, identity):
+        key = f"{reporting.seed}|{sync}|{identity}|{as_of}|{event}"
+        spread = _SOON if event in {"delivered", "bounced"} else _LATER
+        at += timedelta(seconds=1) + spread * share_of(reporting.seed, "time", key)
+        yield {
+            "id": blake2b(key.encode(), digest_size=12).hexdigest(),
+            "event": event,
+            "sync": sync,
+            "profile_id": payload.get("profile_id"),
+            "email": payload.get("email"),
+            "phone": payload.get("phone"),
+            "at": at.isoformat(),
+            "send_ref": request,
+        }
+
+
+def _events(reporting: Reporting, sync: str, identity: str) -> Iterable[str]:
+    rates: Rates = reporting.rates
+
+    def happens(event: str, rate: float) -> bool:
+        return share_of(reporting.seed, event, sync, identity) < rate
+
+    if not happens("delivered", rates.delivered):
+        return ["bounced"]
+    events = ["delivered"]
+    if happens("opened", rates.opened):
+        events.append("opened")
+        if happens("clicked", rates.clicked):
+            events.append("clicked")
+            if happens("converted", rates.converted):
+                events.append("converted")
+    if happens("unsubscribed", rates.unsubscribed):
+        events.append("unsubscribed")
+    if happens("complained", rates.complained):
+        events.append("complained")
+    return events

@@ -1,0 +1,290 @@
+"""The recorder: a vendor on the loopback that answers as any sink's vendor would and keeps what it heard.
+
+`/<sink>/<original host><path>` is answered by that sink's `simulate`; `/_received`, `/_audience`, `/_behaviour` and
+`/_outcomes` are for people and tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+
+from models.errors import UserError
+from sinks import recorder_outcomes
+from sinks.base import Fault, HttpSink, Simulated, discover
+from sinks.recorder_behaviour import Behaviour, Reject, Reporting, Rule, wait_headers
+from sinks.recorder_store import Row, Store
+
+LARGEST_BODY = 256 * 1024 * 1024
+_OURS = frozenset({"x-tailrace-sync", "x-tailrace-as-of", "x-tailrace-request", "host", "content-length"})
+_STATUS = {"unauthorised": 401, "forbidden": 403, "too_large": 413, "error": 500, "throttle": 429, "refuse": 400}
+_AFTER = frozenset({"lose", "duplicate", "garbage", "empty", "late_error", "slow"})  # the rows are taken first
+
+
+class Recorder:
+    """The service's state: its store, its programme and the ordinals of requests."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sinks = discover()
+        self._behaviour = Behaviour()
+        self._ordinals: Counter[str] = Counter()
+        self._struck: Counter[int] = Counter()
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=LARGEST_BODY)
+        app.router.add_get("/_received", self.received)
+        app.router.add_get("/_audience", self.audience)
+        app.router.add_get("/_behaviour", self.behaviour)
+        app.router.add_put("/_behaviour", self.behave)
+        app.router.add_post("/_outcomes", self.report)
+        app.router.add_route("*", "/{sink}/{host}{path:/.*}", self.hear)
+        app.cleanup_ctx.append(self._reporting)
+        return app
+
+    # --- the vendor
+
+    async def hear(self, request: web.Request) -> web.StreamResponse:
+        """Answer a sink's request, or do what the programme says of this one."""
+        kind = self._sinks.get(request.match_info["sink"])
+        if kind is None or not issubclass(kind, HttpSink):
+            return _problem(404, f"no sink '{request.match_info['sink']}' that speaks HTTP")
+        sync = request.headers.get("X-Tailrace-Sync", "")
+        self._ordinals[sync] += 1
+        ordinal = self._ordinals[sync]
+        original = await _original(request)
+        heard = kind.simulate(original, Fault())
+        rule = self._rule(sync, str(heard.rows[0].op) if heard.rows else "", ordinal)
+        if self._behaviour.latency:
+            await asyncio.sleep(self._behaviour.latency)
+        if rule and rule.do not in _AFTER:
+            return _instead(rule, request, kind, original)
+        if fault := self._fault(sync, heard):
+            heard = kind.simulate(original, fault)
+        await self._keep(request, sync, ordinal, heard)
+        if rule:
+            return await _after(rule, request, heard.response)
+        return _answer(heard.response)
+
+    def _rule(self, sync: str, op: str, ordinal: int) -> Rule | None:
+        for position, rule in enumerate(self._behaviour.rules):
+            spent = rule.times is not None and self._struck[position] >= rule.times
+            if not spent and rule.holds(self._behaviour.seed, sync, op, ordinal):
+                self._struck[position] += 1
+                return rule
+        return None
+
+    def _fault(self, sync: str, heard: Simulated) -> Fault | None:
+        """The rows of this request that the programme rejects, or the refusal of all of them."""
+        found: dict[int, Reject] = {}
+        for reject in self._behaviour.reject:
+            for offset, row in enumerate(heard.rows):
+                if reject.holds(self._behaviour.seed, sync, row.identity, row.payload):
+                    found.setdefault(offset, reject)
+        if not found:
+            return None
+        whole = next((reject.reason for reject in found.values() if reject.whole), None)
+        if whole is not None and len(heard.rows) > 1:
+            return Fault(refuse=whole)
+        return Fault(reject={offset: reject.reason for offset, reject in found.items()})
+
+    async def _keep(self, request: web.Request, sync: str, ordinal: int, heard: Simulated) -> None:
+        if not heard.rows:
+            return
+        sink, as_of = request.match_info["sink"], request.headers.get("X-Tailrace-As-Of", "")
+        key = request.headers.get("X-Tailrace-Request", str(ordinal))
+        rows: list[Row] = [
+            (sync, sink, str(row.op), row.identity, orjson.dumps(row.payload).decode(), key, as_of)
+            for row in heard.rows
+        ]
+        await self._store.add(rows)
+
+    # --- for people and tests
+
+    async def received(self, request: web.Request) -> web.StreamResponse:
+        """NDJSON, one line a row in the order of arrival. `?sync=` and `?after=<ordinal>` narrow it."""
+        try:
+            after = int(request.query.get("after", "0"))
+        except ValueError:
+            return _problem(400, "after: an ordinal is a number")
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        for chunk in _chunked(
+            b'{"ordinal":%d,"sync":%s,"op":%s,"identity":%s,"payload":%s,"request":%s,"as_of":%s}\n'
+            % (
+                ordinal,
+                *(orjson.dumps(value) for value in (sync, op, identity)),
+                payload.encode(),
+                *(orjson.dumps(value) for value in (key, as_of)),
+            )
+            for ordinal, sync, op, identity, payload, key, as_of in self._store.received(
+                request.query.get("sync"), after
+            )
+        ):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    async def audience(self, request: web.Request) -> web.StreamResponse:
+        """`?sync=`: identity → payload of everyone in the audience now."""
+        sync = request.query.get("sync")
+        if sync is None:
+            return _problem(400, "name a sync: /_audience?sync=crm/seg_lapsed")
+        pairs = (orjson.dumps(identity) + b":" + text.encode() for identity, text in self._store.audience(sync))
+        return web.Response(body=b"{" + b",".join(pairs) + b"}", content_type="application/json")
+
+    async def behaviour(self, _: web.Request) -> web.StreamResponse:
+        return web.Response(text=self._behaviour.model_dump_json(), content_type="application/json")
+
+    async def behave(self, request: web.Request) -> web.StreamResponse:
+        """A new programme; ordinals start again."""
+        try:
+            self._behaviour = Behaviour.model_validate_json(await request.read())
+        except ValidationError as error:
+            return _problem(400, _told(error))
+        self._ordinals.clear()
+        self._struck.clear()
+        return await self.behaviour(request)
+
+    async def report(self, request: web.Request) -> web.StreamResponse:
+        """Write outcomes of every row not reported yet; `{folder, seed, rates}`, or what the programme has."""
+        body = await request.read()
+        try:
+            reporting = Reporting.model_validate_json(body) if body else self._behaviour.outcomes
+        except ValidationError as error:
+            return _problem(400, _told(error))
+        if reporting is None:
+            return _problem(400, 'say where outcomes go: {"folder": …}')
+        count = await asyncio.to_thread(recorder_outcomes.write, self._store, reporting)
+        return web.json_response({"outcomes": count})
+
+    async def _reporting(self, _: web.Application) -> AsyncIterator[None]:
+        """While the service runs: outcomes about a second after rows came in, where the programme asks for them."""
+        task = asyncio.create_task(self._report_for_ever())
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    async def _report_for_ever(self) -> None:
+        before = self._store.last()
+        while True:
+            await asyncio.sleep(1)
+            last = self._store.last()
+            if self._behaviour.outcomes and last == before:
+                await asyncio.to_thread(recorder_outcomes.write, self._store, self._behaviour.outcomes)
+            before = last
+
+
+async def _original(request: web.Request) -> httpx.Request:
+    """The request as the sink made it, before transport sent it here."""
+    url = f"https://{request.match_info['host']}{request.raw_path.split('/', 3)[-1].join(('/', ''))}"
+    headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OURS]
+    original = httpx.Request(request.method, url, headers=headers, stream=httpx.ByteStream(await request.read()))
+    original.read()
+    return original
+
+
+def _answer(response: httpx.Response, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        status=response.status_code, body=response.content, headers={**response.headers, **(headers or {})}
+    )
+
+
+def _instead(rule: Rule, request: web.Request, kind: type[HttpSink], original: httpx.Request) -> web.Response:
+    """What happens to a request of which no row is taken."""
+    if rule.do == "cut":
+        return _cut(request)
+    if rule.do == "html":
+        return web.Response(text="<html><body>Under maintenance</body></html>", content_type="text/html")
+    if rule.do == "refuse":
+        return _answer(kind.simulate(original, Fault(refuse=rule.reason)).response)
+    headers = wait_headers(rule, datetime.now(UTC)) if rule.do == "throttle" else {}
+    return web.json_response({"error": rule.reason}, status=_STATUS[rule.do], headers=headers)
+
+
+async def _after(rule: Rule, request: web.Request, response: httpx.Response) -> web.Response:
+    """What happens to the answer of a request whose rows were taken."""
+    match rule.do:
+        case "lose":
+            return _cut(request)
+        case "garbage":
+            return web.Response(body=b"\x00\xff{]", content_type="application/json")
+        case "empty":
+            return web.Response(body=b"", content_type="application/json")
+        case "late_error":
+            return web.json_response({"error": rule.reason}, status=500)
+        case "slow":
+            await asyncio.sleep(rule.seconds)
+        case "duplicate" if request.transport:
+            body = response.content
+            head = (
+                f"HTTP/1.1 {response.status_code} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+            )
+            request.transport.write(f"{head}\r\n\r\n".encode() + body)
+    return _answer(response)
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport:
+        request.transport.abort()
+    return web.Response()
+
+
+def _problem(status: int, message: str) -> web.Response:
+    return web.json_response({"error": message}, status=status)
+
+
+def _told(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in problems)
+
+
+def _chunked(lines: Iterator[bytes], size: int = 500) -> Iterator[bytes]:
+    chunk: list[bytes] = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) == size:
+            yield b"".join(chunk)
+            chunk = []
+    yield b"".join(chunk)
+
+
+def serve(port: int, db: Path, *, host: str = "127.0.0.1", ready: Callable[[int], None] | None = None) -> None:
+    """Run until SIGTERM or SIGINT. `ready` hears the port once it listens (0 picks a free one).
+
+    Raises UserError where the port is taken.
+    """
+    asyncio.run(_serve(port, db, host, ready or (lambda _: None)))
+
+
+async def _serve(port: int, db: Path, host: str, ready: Callable[[int], None]) -> None:
+    store = Store(db)
+    runner = web.AppRunner(Recorder(store).application(), access_log=None)
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, host, port, shutdown_timeout=1)
+        try:
+            await site.start()
+        except OSError as error:
+            message = f"port {port} is not free ({error.strerror}); name another with --port"
+            raise UserError(message) from error
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        ready(int(runner.addresses[0][1]))
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        store.close()
