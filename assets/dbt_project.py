@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from assets import configuration
+from assets import configuration, in_place, raw
 from assets.dbt_errors import refusal
 from models.errors import ConfigError
 from models.settings import Settings
@@ -77,15 +77,16 @@ def source_variables(settings: Settings) -> dict[str, dict[str, Any]]:
     return {name: _variables(name, source) for name, source in declared.items()}
 
 
-def alias(name: str) -> str:
-    """The name under which the database of the source `name` is attached for a run."""
-    return f"source_{name}"
+def variables(settings: Settings) -> dict[str, Any]:
+    """Every variable that may change what a model means: the project's own, and `sources`."""
+    project = configuration.parse(settings.dbt_project / "dbt_project.yml").at("vars") or {}
+    return {**project, "sources": source_variables(settings)}
 
 
 def _variables(name: str, source: Source) -> dict[str, Any]:
     if isinstance(source, FileSource):
-        return {"relation": f"raw.{name}", "in_place": False, "known_at": None}
-    return {"relation": f"{alias(name)}.{source.table}", "in_place": True, "known_at": source.known_at}
+        return {"relation": raw.relation(name), "in_place": False, "known_at": None}
+    return {"relation": in_place.relation(name, source), "in_place": True, "known_at": source.known_at}
 
 
 def fingerprint(settings: Settings, schema: str = LIVE) -> str:

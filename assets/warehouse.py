@@ -31,6 +31,7 @@ class NodeResult:
     message: str
     rows: int | None  # what the adapter says it wrote, or the rows a test found
     seconds: float
+    model: str  # the model itself, or the one a test is about
 
     @property
     def name(self) -> str:
@@ -58,7 +59,17 @@ class BuildResult:
     @property
     def built(self) -> frozenset[str]:
         """The models that were built and whose own tests passed."""
-        return frozenset(node.name for node in self.nodes if node.is_model and node.status == "success")
+        done = {node.name for node in self.nodes if node.is_model and node.status == "success"}
+        return frozenset(done - {node.model for node in self.failed})
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Models that did not come out whole → why: their own error, their test's, or that one above them failed."""
+        skipped = [node.name for node in self.nodes if node.is_model and node.status == "skipped"]
+        return {
+            **dict.fromkeys(skipped, "not built: a model above it failed"),
+            **{node.model: node.message for node in self.failed},
+        }
 
     def require(self) -> BuildResult:
         """Itself; raises BuildFailed naming every failure."""
@@ -113,4 +124,5 @@ def _node_result(result: Any, settings: Settings) -> NodeResult:
     if status in FAILED:
         text = located(text, settings.dbt_project, result.node.original_file_path)
     rows = result.failures if result.failures is not None else (result.adapter_response or {}).get("rows_affected")
-    return NodeResult(result.node.unique_id, status, text, rows, float(result.execution_time))
+    about = getattr(result.node, "attached_node", None) or result.node.unique_id
+    return NodeResult(result.node.unique_id, status, text, rows, float(result.execution_time), about.split(".")[2])

@@ -14,7 +14,7 @@
 {# A staging model's rows in that shape. A column that is missing stops the run with its name. #}
 {% macro staged(name) -%}
     {%- set relation = ref('stg_' ~ name) -%}
-    {%- if execute -%}
+    {%- if execute and load_relation(relation) is not none -%}
         {%- set have = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list -%}
         {%- set missing = event_columns().keys() | reject('in', have) | list -%}
         {%- if missing -%}
@@ -28,7 +28,13 @@
         {%- for column, type in event_columns().items() %}
         cast({{ column }} as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
+    {# a table in place that could never be reached yet #}
+    {%- if execute and load_relation(relation) is none %}
+    from (select {% for column in event_columns() %}null as {{ column }}{{ ', ' if not loop.last }}{% endfor %}) as nothing
+    where false
+    {%- else %}
     from {{ relation }}
+    {%- endif %}
 {%- endmacro %}
 
 {# The batches of a source that the event log has not read yet, as a list of literals: a filter that reaches the scan. #}

@@ -1,0 +1,208 @@
+"""Identity: reads who was seen together, keeps the append-only history of who is who, and looks it up for the past.
+
+The decision itself is the pure function in resolution.py; what an identifier looks like is dbt's (macros/identity.sql).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import phonenumbers
+import polars as pl
+import pyarrow as pa
+
+from assets.resolution import ALIAS, CHANGE_SCHEMA, KNOWN_SCHEMA, MOMENT, TYPES, Mint, resolve
+from models.clock import Clock
+from warehouse.base import Warehouse
+from warehouse.batches import Batch, create_log
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+HISTORY, RUNS, PHONES = "tailrace.profile_id_history", "tailrace.identity_run", "tailrace.phone"
+
+
+@dataclass(frozen=True)
+class IdentityResult:
+    """What a run changed: profiles minted and merged away, and identifiers whose holder is new or another."""
+
+    minted: int = 0
+    merged: int = 0
+    identifiers: int = 0
+    skipped: bool = False  # nothing was new
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The last run: its clocks, how many events it saw, and what made them."""
+
+    number: int
+    as_of: datetime
+    known_by: datetime
+    events: int
+    definition: str
+
+
+def prepare(warehouse: Warehouse) -> None:
+    """Create the logs and the view of who is who now, where they are missing."""
+    moments = {"as_of": "timestamptz", "known_by": "timestamptz"}
+    texts = dict.fromkeys(("identifier_type", "identifier", "profile_id", "change", "from_profile_id"), "varchar")
+    create_log(warehouse, HISTORY, {**texts, **moments, "number": "bigint"})
+    create_log(warehouse, RUNS, {"number": "bigint", **moments, "events": "bigint", "definition": "varchar"})
+    create_log(warehouse, PHONES, {"written": "varchar", "country": "varchar", "identifier": "varchar"})
+    warehouse.execute(_render(warehouse, "create_profile_map"))
+
+
+def identify(
+    warehouse: Warehouse, clock: Clock, *, salt: str, definition: str, schema: str = "main", replayable: bool = True
+) -> IdentityResult:
+    """Bring the history up to the events visible at `clock`; equal input changes nothing.
+
+    Only events that became visible since the last run are read, unless earlier ones changed under it. `definition`
+    stands for what makes identifiers out of records (staging, blocked values): when it changed, everybody is worked
+    out anew from what is observed, and profiles may split. `replayable` says that no source may change in place.
+    """
+    last = _last_run(warehouse)
+    visible, before = _count(warehouse, last, schema)
+    changed = last is not None and (last.definition != definition or before < last.events)
+    if last and replayable and not changed and visible == before == last.events:
+        return IdentityResult(skipped=True)
+    read_phones(warehouse, clock, schema)
+    incremental = last is not None and replayable and not changed and before == last.events
+    warehouse.execute(_render(warehouse, "observe_identifiers", schema=schema, since=last if incremental else None))
+    known = _known(warehouse, HISTORY, everyone=changed)
+    mint = Mint(salt, _batch_id(warehouse, clock))
+    changes = resolve(_frame(warehouse, "select * from observed"), known, mint, rebuild=changed)
+    number = (last.number if last else 0) + 1
+    _append(warehouse, clock, mint.batch, changes, _Run(number, clock.as_of, clock.known_by, visible, definition))
+    merged = changes.filter(change="merged", identifier_type=ALIAS)
+    minted = changes.filter(change="minted", identifier_type=ALIAS)
+    return IdentityResult(len(minted), len(merged), len(changes))
+
+
+def last_number(warehouse: Warehouse) -> int:
+    """The number of the last run that saw something new; 0 before the first."""
+    last = _last_run(warehouse)
+    return last.number if last else 0
+
+
+def replay(
+    warehouse: Warehouse, clock: Clock, *, salt: str, schema: str, derived: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Write `<schema>.profile_map` as a run at `clock` would have known it; mints nothing.
+
+    Ids are those the history held at `known_by`. Identifiers that only now get one are given it the same way, as the
+    run of that moment would have, and marked `is_derived`. Returns them: give them to the replay of the next moment,
+    so that days in order agree with each other as real nights do.
+    """
+    read_phones(warehouse, clock, schema)
+    warehouse.execute(_render(warehouse, "observe_identifiers", schema=schema, since=None))
+    known = _known(warehouse, HISTORY, everyone=True, known_by=clock.known_by)
+    if derived is not None and len(derived):
+        held = known.join(derived, on=["identifier_type", "identifier"], how="anti")
+        known = pl.concat([held, derived])
+    changes = resolve(_frame(warehouse, "select * from observed"), known, Mint(salt, _name(clock)))
+    born = pl.concat([known.select("profile_id", "minted_at"), _born(changes, clock)]).unique("profile_id")
+    fresh = changes.select("identifier_type", "identifier", "profile_id").join(born, on="profile_id", how="left")
+    fresh = fresh.match_to_schema(KNOWN_SCHEMA)
+    earlier = derived if derived is not None else KNOWN_SCHEMA.to_frame()
+    derived = pl.concat([earlier.join(fresh, on=["identifier_type", "identifier"], how="anti"), fresh])
+    looked_up = known.join(derived, on=["identifier_type", "identifier"], how="anti")
+    _write_map(warehouse, schema, looked_up, derived)
+    return derived
+
+
+def read_phones(warehouse: Warehouse, clock: Clock, schema: str = "main") -> None:
+    """Bring phone numbers never seen before into E.164; what cannot be dialled is remembered as no number."""
+    unread = warehouse.rows(_render(warehouse, "list_unread_phones", schema=schema))
+    if not unread:
+        return
+    table = pa.table(
+        {
+            "written": [row["written"] for row in unread],
+            "country": [row["country"] for row in unread],
+            "identifier": pa.array([e164(row["written"], row["country"]) for row in unread], pa.string()),
+        }
+    )
+    digest = hashlib.sha256("\n".join(f"{row['country']} {row['written']}" for row in unread).encode()).hexdigest()
+    batch = Batch(warehouse, f"phone/{digest[:24]}")
+    batch.append(PHONES, table)
+    batch.commit(clock.known_by)
+
+
+def e164(written: str, country: str) -> str | None:
+    """`06 12 34 56 78`, `FR` → `+33612345678`; None where it is no number one could dial."""
+    try:
+        number = phonenumbers.parse(written, country or None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _born(changes: pl.DataFrame, clock: Clock) -> pl.DataFrame:
+    minted = changes.filter(change="minted", identifier_type=ALIAS).select("profile_id")
+    return minted.with_columns(minted_at=pl.lit(clock.as_of).cast(MOMENT))
+
+
+def _write_map(warehouse: Warehouse, schema: str, looked_up: pl.DataFrame, derived: pl.DataFrame) -> None:
+    everyone = pl.concat([looked_up.with_columns(is_derived=False), derived.with_columns(is_derived=True)])
+    columns = "identifier_type varchar, identifier varchar, profile_id varchar, is_derived boolean"
+    warehouse.execute(f"create or replace table {schema}.profile_map ({columns})")
+    warehouse.load(f"{schema}.profile_map", everyone.drop("minted_at").to_arrow())
+
+
+def _append(warehouse: Warehouse, clock: Clock, batch_id: str, changes: pl.DataFrame, run: _Run) -> None:
+    batch = Batch(warehouse, batch_id)
+    moments = {name: pl.lit(value).cast(MOMENT) for name, value in vars(clock).items()}
+    rows = changes.match_to_schema(CHANGE_SCHEMA).with_columns(**moments, number=pl.lit(run.number, dtype=pl.Int64))
+    batch.append(HISTORY, rows.to_arrow())
+    batch.append(RUNS, pa.Table.from_pylist([vars(run)]))
+    batch.commit(clock.known_by)
+
+
+def _batch_id(warehouse: Warehouse, clock: Clock) -> str:
+    """`identity/<as_of>/<known_by>`, with a number after it from the second run at one clock on."""
+    name = _name(clock)
+    runs = warehouse.rows(
+        f"select count(*) as n from {RUNS} where as_of = ? and known_by = ?", [clock.as_of, clock.known_by]
+    )
+    return name if not runs[0]["n"] else f"{name}/{runs[0]['n'] + 1}"
+
+
+def _name(clock: Clock) -> str:
+    return f"identity/{clock.as_of.isoformat()}/{clock.known_by.isoformat()}"
+
+
+def _last_run(warehouse: Warehouse) -> _Run | None:
+    columns = "number, as_of, known_by, events, definition"
+    found = warehouse.rows(f"select {columns} from {RUNS} order by number desc limit 1")
+    return _Run(**found[0]) if found else None
+
+
+def _count(warehouse: Warehouse, last: _Run | None, schema: str) -> tuple[int, int]:
+    never = datetime(1, 1, 1, tzinfo=UTC)
+    as_of, known_by = (last.as_of, last.known_by) if last else (never, never)
+    found = warehouse.rows(_render(warehouse, "count_events", schema=schema, as_of=as_of, known_by=known_by))
+    return int(found[0]["visible"]), int(found[0]["before"])
+
+
+def _known(warehouse: Warehouse, history: str, *, everyone: bool, known_by: datetime | None = None) -> pl.DataFrame:
+    sql = _render(
+        warehouse, "read_known_identifiers", history=history, everyone=everyone, known_by=known_by, types=TYPES
+    )
+    return _frame(warehouse, sql).match_to_schema(KNOWN_SCHEMA)
+
+
+def _frame(warehouse: Warehouse, sql: str) -> pl.DataFrame:
+    frame = pl.DataFrame(pl.from_arrow(warehouse.stream(sql).read_all()))
+    moments = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    return frame.with_columns(pl.col(moments).dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
+
+
+def _render(warehouse: Warehouse, name: str, **values: Any) -> str:
+    return render(SQL, name, warehouse.dialect, **values)

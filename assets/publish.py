@@ -1,0 +1,117 @@
+"""The published copy: what people, the console and notebooks read while the live file has its one writer.
+
+Each published name is a table in a file of its own, written aside and moved over the old one; open readers keep theirs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from assets import lineage
+from assets.dbt_project import LIVE, manifest
+from models.errors import StorageFull
+from models.settings import Settings
+from models.steps import step
+from warehouse.base import Warehouse
+from warehouse.duckdb import DuckDB
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+KEPT = (
+    "quarantine",
+    "profile_map",
+    "segment_history",
+    "segment_days",
+    "deliveries",
+    "sync_runs",
+    "rejects",
+    "unknowns",
+)
+NAMED = {"events": "stg_events", "profiles": "profiles", "consent": "consent"}
+FOLDERS = ("segments", "syncs", "marts")
+STATE = "published"  # name → digest of what was copied, in the copy itself
+
+
+def publish(settings: Settings, warehouse: Warehouse) -> tuple[str, ...]:
+    """Bring the published copy up to the live file; the names that changed. Nothing is written when none did."""
+    wanted = {name: _digest(warehouse, relation) for name, relation in relations(settings, warehouse).items()}
+    have = _published(settings)
+    changed = tuple(name for name, digest in wanted.items() if have.get(name) != digest)
+    gone = tuple(name for name in have if name not in wanted)
+    if not changed and not gone:
+        return ()
+    live = relations(settings, warehouse)
+    with _full_disk_named(settings), _aside(settings, warehouse) as path:
+        values = {"changed": {name: live[name] for name in changed}, "gone": gone, "digests": wanted, "state": STATE}
+        for statement in render(SQL, "publish", warehouse.dialect, path=str(path), **values).split(";\n"):
+            if statement.strip():
+                warehouse.execute(statement)
+    return (*changed, *gone)
+
+
+def relations(settings: Settings, warehouse: Warehouse) -> Mapping[str, str]:
+    """Published name → what it shows in the live file, as far as that exists."""
+    models = [name for folder in FOLDERS for name in lineage.models(manifest(settings), folder)]
+    named = {**NAMED, **{name: name for name in models}}
+    found = {name: f"{LIVE}.{model}" for name, model in named.items()} | {name: f"tailrace.{name}" for name in KEPT}
+    return {name: relation for name, relation in found.items() if warehouse.columns(relation)}
+
+
+def _digest(warehouse: Warehouse, relation: str) -> str:
+    """Changes when a row or a column of the relation does, whatever the order."""
+    columns = warehouse.columns(relation)
+    dialect = warehouse.dialect
+    hashed = dialect.row_hash(dialect.quote(name) for name in columns)
+    found = warehouse.rows(f"select count(*) as n, {dialect.digest(hashed)} as digest from {relation}")[0]
+    shape = ",".join(f"{name} {kind}" for name, kind in columns.items())
+    return f"{found['n']}/{found['digest']}/{shape}"
+
+
+def _published(settings: Settings) -> dict[str, str]:
+    if not settings.published.exists():
+        return {}
+    with DuckDB(settings.published, read_only=True) as copy:
+        if not copy.columns(STATE):
+            return {}
+        return {row["name"]: row["digest"] for row in copy.rows(f"select name, digest from {STATE}")}
+
+
+@contextmanager
+def _aside(settings: Settings, warehouse: Warehouse) -> Iterator[Path]:
+    """A copy of the published file to write to, which takes its place at the end."""
+    path = settings.published.with_suffix(".new")
+    _forget(path)
+    if settings.published.exists():
+        shutil.copyfile(settings.published, path)
+    try:
+        yield path
+    except BaseException:
+        warehouse.execute("detach database if exists aside")
+        _forget(path)
+        raise
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+    step("staged", file=path.name)
+    path.replace(settings.published)
+    step("published", file=settings.published.name)
+
+
+def _forget(path: Path) -> None:
+    for leftover in (path, path.with_name(path.name + ".wal")):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _full_disk_named(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        message = f"{settings.published}: no space left to write the published copy; the old one is as it was"
+        raise StorageFull(message) from error

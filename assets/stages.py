@@ -1,0 +1,178 @@
+"""The stages of a refresh, each a function of settings and clock that builds only what its inputs changed.
+
+The caller holds the writer's lock (store.locked) and has no connection open; refresh.py strings them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from assets import builds, configuration, identity, in_place, ledger, lineage, raw, segments
+from assets.builds import Build
+from assets.dbt_project import LIVE, manifest, variables
+from assets.identity import IdentityResult
+from assets.segments import Recorded
+from assets.warehouse import BuildResult, run_dbt
+from models.clock import Clock
+from models.errors import ConfigError
+from models.settings import Settings
+from models.source import FileSource, TableSource
+from warehouse import batches
+from warehouse.base import Warehouse
+from warehouse.duckdb import DuckDB
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+STAGING, PROFILES, MARTS = "staging", "profiles", "marts"
+LOG, EVENTS, IDENTIFIERS, BLOCKED = "stg_event_log", "stg_events", "int_event_identifiers", "blocked_identifiers"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What staging did. `stale`: sources in place that could not be read, and why."""
+
+    built: bool
+    full_refresh: bool = False
+    stale: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Warehouse]:
+    """The live file, for a caller that holds the lock, with everything Python keeps in place."""
+    with DuckDB(settings.warehouse) as warehouse:
+        batches.prepare(warehouse)
+        raw.ensure_raw(warehouse, configuration.sources(settings))
+        for part in (builds, identity, segments, ledger):
+            part.prepare(warehouse)
+        yield warehouse
+
+
+def stage(settings: Settings, clock: Clock) -> Staged:
+    """Bring the event log and `stg_events` up to the clock. Raises BuildFailed."""
+    definition = _definition(settings, [LOG, IDENTIFIERS])
+    sources = configuration.sources(settings)
+    attach, stale = _reachable(settings)
+    with opened(settings) as warehouse:
+        last = builds.latest(warehouse, STAGING)
+        arrived = _arrived(warehouse, settings, clock)
+        full_refresh = last is None or last.definition != definition
+        if last and not full_refresh and arrived == last.inputs and not _due(warehouse, clock, last):
+            return Staged(built=False)
+    select = [f"stg_{name}" for name in sources] + [LOG, EVENTS, IDENTIFIERS]
+    run_dbt(
+        settings,
+        clock,
+        [*select, BLOCKED] if full_refresh else select,
+        full_refresh=full_refresh,
+        exclude=[f"stg_{name}" for name in stale],
+        variables={"attach": attach},
+    ).require()
+    with opened(settings) as warehouse:
+        builds.remember(warehouse, clock, STAGING, definition, arrived)
+    return Staged(built=True, full_refresh=full_refresh, stale=stale)
+
+
+def identify(settings: Settings, clock: Clock) -> IdentityResult:
+    """Bring the identity history up to the events staged."""
+    policy, sources = configuration.policy(settings), configuration.sources(settings)
+    definition = _definition(settings, [IDENTIFIERS])
+    replayable = all(isinstance(source, FileSource) for source in sources.values())
+    with opened(settings) as warehouse:
+        return identity.identify(warehouse, clock, salt=policy.salt, definition=definition, replayable=replayable)
+
+
+def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
+    """Build consent and profiles where anything above them changed. Raises BuildFailed."""
+    parsed = manifest(settings)
+    names = [*lineage.models(parsed, "identity"), *lineage.models(parsed, "profiles")]
+    names.remove(IDENTIFIERS)
+    definition = _definition(settings, names)
+    with opened(settings) as warehouse:
+        inputs = f"{_number(warehouse, STAGING)}/{identity.last_number(warehouse)}"
+        last = builds.latest(warehouse, PROFILES)
+    if last is not None and (last.definition, last.inputs) == (definition, inputs):
+        return BuildResult(())
+    result = run_dbt(settings, clock, names).require()
+    with opened(settings) as warehouse:
+        builds.remember(warehouse, clock, PROFILES, definition, inputs)
+    return result
+
+
+def segment_names(settings: Settings) -> tuple[str, ...]:
+    """Every segment, those that others read first."""
+    return lineage.models(manifest(settings), "segments", prefix="seg_")
+
+
+def build_segments(settings: Settings, clock: Clock, names: Sequence[str] | None = None) -> BuildResult:
+    """Build these segments and payload models (all, when None); what is broken is in the result and remembered."""
+    parsed = manifest(settings)
+    names = names or [*lineage.models(parsed, "segments"), *lineage.models(parsed, "syncs")]
+    result = run_dbt(settings, clock, names)
+    with opened(settings) as warehouse:
+        builds.remember_models(warehouse, clock, result.built, result.reasons)
+    return result
+
+
+def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> list[Recorded]:
+    """Advance the history of these segments, whose models were just built at this clock."""
+    definitions = {name: _definition(settings, [name]) for name in names}
+    with opened(settings) as warehouse:
+        return [segments.record(warehouse, clock, name, definition) for name, definition in definitions.items()]
+
+
+def build_marts(settings: Settings, clock: Clock) -> BuildResult:
+    """Build the marts; a broken one is in the result."""
+    result = run_dbt(settings, clock, lineage.models(manifest(settings), "marts"))
+    with opened(settings) as warehouse:
+        builds.remember_models(warehouse, clock, result.built, result.reasons)
+    return result
+
+
+def _definition(settings: Settings, names: Sequence[str]) -> str:
+    return lineage.definition(manifest(settings), names, variables(settings))
+
+
+def _number(warehouse: Warehouse, part: str) -> int:
+    last = builds.latest(warehouse, part)
+    return last.number if last else 0
+
+
+def _arrived(warehouse: Warehouse, settings: Settings, clock: Clock) -> str:
+    """How many batches had arrived; a moment where a source is read in place, whose changes nothing counts."""
+    sources = configuration.sources(settings)
+    if any(isinstance(source, TableSource) for source in sources.values()):
+        return datetime.now(UTC).isoformat()
+    relations = [raw.relation(name) for name in sources]
+    found = warehouse.rows(render(SQL, "count_arrived", warehouse.dialect, relations=relations, clock=clock))
+    return str(found[0]["batches"])
+
+
+def _due(warehouse: Warehouse, clock: Clock, last: Build) -> int:
+    """How many events of the log became visible since the last build only because time went on."""
+    sql = render(SQL, "count_due", warehouse.dialect, clock=clock, before=last, schema=LIVE)
+    return int(warehouse.rows(sql)[0]["due"])
+
+
+def _reachable(settings: Settings) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """What dbt attaches for this run, and the sources in place that cannot be, with the reason."""
+    attach: list[dict[str, Any]] = []
+    stale: dict[str, str] = {}
+    for name, source in configuration.sources(settings).items():
+        if not isinstance(source, TableSource):
+            continue
+        node = manifest(settings).nodes[f"model.tailrace.stg_{name}"]
+        if node.config.materialized != "table":
+            message = f"source {name} is read in place: begin with {{{{ config(materialized='table') }}}}"
+            raise ConfigError(message, file=settings.dbt_project / node.original_file_path, line=1)
+        with DuckDB(Path(":memory:")) as probe:
+            reason = in_place.attach(probe, settings.project, name, source)
+        if reason is None:
+            attach.append({"path": str(settings.project / source.database), "alias": in_place.alias(name)})
+        else:
+            stale[name] = reason
+    return attach, stale
