@@ -39,6 +39,7 @@ class Staged:
     built: bool
     full_refresh: bool = False
     stale: dict[str, str] = field(default_factory=dict)
+    result: BuildResult = field(default=BuildResult(()), compare=False)
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def stage(settings: Settings, clock: Clock) -> Staged:
         if last and not full_refresh and arrived == last.inputs and not _due(warehouse, clock, last):
             return Staged(built=False)
     select = [f"stg_{name}" for name in sources] + [LOG, EVENTS, IDENTIFIERS]
-    run_dbt(
+    result = run_dbt(
         settings,
         clock,
         [*select, BLOCKED] if full_refresh else select,
@@ -74,7 +75,7 @@ def stage(settings: Settings, clock: Clock) -> Staged:
     ).require()
     with opened(settings) as warehouse:
         builds.remember(warehouse, clock, STAGING, definition, arrived)
-    return Staged(built=True, full_refresh=full_refresh, stale=stale)
+    return Staged(built=True, full_refresh=full_refresh, stale=stale, result=result)
 
 
 def identify(settings: Settings, clock: Clock) -> IdentityResult:
