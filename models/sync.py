@@ -28,6 +28,7 @@ def _share(value: object) -> object:
     return value
 
 
+SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0)]
 
 
@@ -58,6 +59,9 @@ class SyncEntry(BaseModel):
     )
     fields: tuple[str, ...] | None = Field(default=None, description="Columns sent; default: all of the model")
     purpose: str | None = Field(default=None, description="People without this consent are not in the audience")
+    contact: str | None = Field(
+        default=None, description="Column with the contact point that consent is about; default: email, else phone"
+    )
     mode: Mode = Mode.MIRROR
     guards: Guards = Guards()
     first_run: Literal["hold", "send"] = Field(
@@ -66,28 +70,6 @@ class SyncEntry(BaseModel):
     on_unknown: Literal["hold", "resend"] = Field(
         default="hold", description="A non-idempotent operation of unknown outcome waits for a person, or is sent again"
     )
-
-
-class Sync(BaseModel):
-    """A sync ready to plan: the entry, where it was declared, and its sink's options as given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str = Field(description="The dbt model")
-    file: str = Field(description="The YAML file that declares it, for messages")
-    entry: SyncEntry
-    options: dict[str, Any] = Field(description="Sink options of this entry, over those in sinks.yml")
-
-    @property
-    def name(self) -> str:
-        """`<sink>/<model>`, or `<sink>/<model>/<name>`."""
-        parts = (self.entry.sink, self.model, self.entry.name)
-        return "/".join(part for part in parts if part)
-
-    @property
-    def slug(self) -> str:
-        """The name as part of a table or file name."""
-        return self.name.replace("/", "__")
 
 
 class Destination(BaseModel):
@@ -103,9 +85,38 @@ class Destination(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class Sync(BaseModel):
+    """A sync ready to plan: its entry, the model's relation, and everything its sink needs but the secrets' values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(description="The dbt model")
+    relation: tuple[str, str] = Field(description="Schema and name of the model's table")
+    profiles: tuple[str, str] | None = Field(default=None, description="Schema and name of the profiles table")
+    consent: tuple[str, str] | None = Field(default=None, description="Schema and name of the consent table")
+    file: str = Field(description="The file that declares it, for messages")
+    line: int | None = None
+    entry: SyncEntry
+    destination: Destination
+    options: dict[str, Any] = Field(description="The sink's options: those of the entry over those in sinks.yml")
+    identity: tuple[str, ...] = Field(description="Columns by which the vendor knows a row")
+    pii: frozenset[str] = Field(default=frozenset(), description="Columns shown masked")
+
+    @property
+    def name(self) -> str:
+        """`<sink>/<model>`, or `<sink>/<model>/<name>`."""
+        parts = (self.entry.sink, self.model, self.entry.name)
+        return "/".join(part for part in parts if part)
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a table or file name."""
+        return self.name.replace("/", "__")
+
+
 class Destinations(BaseModel):
     """The whole of sinks.yml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sinks: dict[str, Destination]
+    sinks: dict[SinkName, Destination]

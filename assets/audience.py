@@ -1,0 +1,173 @@
+"""The query of a sync's audience: the model, what is joined from profiles, who has no consent, whose message it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from assets.mistakes import suggestion
+from models.errors import UserError
+from models.sync import Mode, Sync
+from warehouse.base import Warehouse
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+HISTORY, PROFILE_MAP = "tailrace.segment_history", "tailrace.profile_map"
+
+
+@dataclass(frozen=True)
+class Audience:
+    """A query, and its typed columns: the key and the fields, in the order they are sent."""
+
+    sql: str
+    columns: Mapping[str, str]
+    key: tuple[str, ...]
+    identity: tuple[str, ...]
+    contact: str | None  # the column with the contact point, where it is one of `columns`
+    refused: str | None  # a query of contact points that said no, where the sync has a purpose
+    pii: frozenset[str] = frozenset()  # columns shown masked
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    expression: str
+    kind: str
+
+
+def audience_of(warehouse: Warehouse, sync: Sync, settled: str, kinds: Mapping[str, str] | None = None) -> Audience:
+    """The audience today. `settled` is a query of entry ids that need no message, for send_on_entry.
+
+    `kinds` are types to cast to instead of those the model has. Raises UserError when a relation or column is missing.
+    """
+    return _Shape(warehouse, sync, settled, kinds or {}).audience()
+
+
+class _Shape:
+    def __init__(self, warehouse: Warehouse, sync: Sync, settled: str, kinds: Mapping[str, str]) -> None:
+        self.warehouse, self.sync, self.settled, self.kinds = warehouse, sync, settled, kinds
+        self.entry, self.quote = sync.entry, warehouse.dialect.quote
+        self.own = self._described(sync.relation, "the model")
+        self.theirs = warehouse.columns(self._named(sync.profiles)) if sync.profiles else {}
+        if self.entry.mode is Mode.SEND_ON_ENTRY:
+            self.own = {"entry_id": warehouse.dialect.text, **self.own}
+
+    def audience(self) -> Audience:
+        names = self._names()
+        columns = [self._column(name) for name in names]
+        contact, column = self._contact(names)
+        joined = {name for name in (*names, column) if name and name not in self.own}
+        sql = render(
+            SQL,
+            "audience",
+            self.warehouse.dialect,
+            columns=columns,
+            profile_id=f"cast(model.profile_id as {self.warehouse.dialect.text})" if self._has_profile() else "null",
+            contact=contact,
+            source=self._source(),
+            profiles=self._named(self.sync.profiles) if joined and self.sync.profiles else None,
+            purpose=self.entry.purpose,
+            consent=self._consent(),
+            by_profile=self._has_profile(),
+        )
+        key = ("entry_id",) if self.entry.mode is Mode.SEND_ON_ENTRY else self.entry.key
+        return Audience(
+            sql=sql,
+            columns={each.name: each.kind for each in columns},
+            key=key,
+            identity=self.sync.identity,
+            contact=column if column in names else None,
+            refused=self._refused(),
+            pii=self.sync.pii,
+        )
+
+    def _names(self) -> tuple[str, ...]:
+        """What is sent: the key, then the fields; without fields all columns of the model."""
+        first = ("entry_id",) if self.entry.mode is Mode.SEND_ON_ENTRY else ()
+        fields = self.own if self.entry.fields is None else self.entry.fields
+        return tuple(dict.fromkeys((*first, *self.entry.key, *fields)))
+
+    def _column(self, name: str) -> Column:
+        if name.startswith("_") or name == "batch_id":
+            message = (
+                f"{self.sync.name}: the column name '{name}' is reserved; rename it, or leave it out with `fields`"
+            )
+            raise UserError(message)
+        if name in self.own:
+            return Column(name, f"model.{self.quote(name)}", self.kinds.get(name) or sendable(self.own[name]))
+        if name in self.theirs and self._has_profile():
+            return Column(name, f"profiles.{self.quote(name)}", self.kinds.get(name) or sendable(self.theirs[name]))
+        allowed = suggestion(name, [*self.own, *self.theirs])
+        message = f"{self.sync.file}: {self.sync.model}: '{name}' is no column of the model or of profiles{allowed}"
+        raise UserError(message)
+
+    def _contact(self, names: tuple[str, ...]) -> tuple[str, str | None]:
+        """The contact point as SQL text, and its column."""
+        candidates = [self.entry.contact] if self.entry.contact else ["email", "phone"]
+        places = [names, tuple(self.own), tuple(self.theirs) if self._has_profile() else ()]
+        for place in places:
+            for name in candidates:
+                if name in place:
+                    return f"lower(trim(cast({self._column(name).expression} as {self.warehouse.dialect.text})))", name
+        if self.entry.purpose:
+            message = (
+                f"{self.sync.file}: {self.sync.model}: `purpose` needs a contact point: "
+                "a column email or phone, or one named by `contact`"
+            )
+            raise UserError(message)
+        return "null", None
+
+    def _source(self) -> str:
+        relation = self._named(self.sync.relation)
+        if self.entry.mode is not Mode.SEND_ON_ENTRY:
+            return relation
+        causes = ("data", "first") if self.entry.first_run == "send" else ("data",)
+        literal = self.warehouse.dialect.literal
+        entries = render(
+            SQL,
+            "entries",
+            self.warehouse.dialect,
+            history=HISTORY,
+            profile_map=PROFILE_MAP,
+            segment=self.sync.model,
+            causes=", ".join(literal(cause) for cause in causes),
+            members=relation,
+            settled=self.settled,
+        )
+        return f"({entries})"
+
+    def _consent(self) -> str | None:
+        if not self.entry.purpose:
+            return None
+        if self.sync.consent is None or not self.warehouse.columns(self._named(self.sync.consent)):
+            message = f"{self.sync.file}: {self.sync.model}: `purpose` needs the model `consent`, which is not built"
+            raise UserError(message)
+        return self._named(self.sync.consent)
+
+    def _refused(self) -> str | None:
+        consent, purpose = self._consent(), self.warehouse.dialect.literal(self.entry.purpose)
+        return consent and (
+            f"select distinct lower(trim(contact_point)) as contact_point from {consent} "
+            f"where purpose = {purpose} and (not granted or suppressed)"
+        )
+
+    def _has_profile(self) -> bool:
+        return "profile_id" in self.own
+
+    def _described(self, relation: tuple[str, str], what: str) -> dict[str, str]:
+        columns = self.warehouse.columns(self._named(relation))
+        if not columns:
+            message = f"{self.sync.name}: {what} {'.'.join(relation)} is not built yet; run `tailrace refresh`"
+            raise UserError(message)
+        return columns
+
+    def _named(self, relation: tuple[str, str]) -> str:
+        return ".".join(self.quote(part) for part in relation)
+
+
+def sendable(kind: str) -> str:
+    """The type a column is kept and sent in: enumerations are text, sums of integers are 64 bits."""
+    if kind.startswith("enum"):
+        return "varchar"
+    return "bigint" if kind in {"hugeint", "uhugeint", "ubigint"} else kind

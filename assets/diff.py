@@ -1,0 +1,155 @@
+"""Runs the one statement that compares a sync's audience with what its vendor last accepted (sql/diff.sql)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from assets import ledger as ledgers
+from assets.audience import Audience
+from models.errors import Refused
+from models.sync import Mode, Op
+from warehouse.base import Warehouse
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+ROWS = "plan_rows"  # the temporary table with the result
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Question:
+    """Everything the diff depends on besides the two sides."""
+
+    mode: Mode
+    config: str  # rejects of another configuration are tried again
+    day_start: datetime  # rejected removes of a day before are tried again
+    waiting: Iterable[Op] = ()  # operations whose unknown outcome waits for a person
+    whole: bool = False  # every plan carries the whole audience
+    released: str = "select cast(null as varchar) as key, 0 as _epoch, 0 as _seq where false"
+    released_all: ledgers.Position = (0, 0)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the statement counted on its way."""
+
+    model: int  # people in the audience today
+    suppressed: int  # people in the model who are not in the audience for want of consent
+    ledger: int
+    compared: int  # rows of the audience that were compared column by column
+    read: int  # rows of the ledger that were
+    held_state: int  # identities among those that the vendor holds
+
+    @property
+    def accepted(self) -> int:
+        """Identities that the vendor holds: every quiet row of the audience is one."""
+        return self.model - self.compared + self.held_state
+
+    @property
+    def pairs_up(self) -> bool:
+        """Whether every row that was not compared has exactly one partner; if not, a key is there twice."""
+        return self.model - self.compared == self.ledger - self.read
+
+
+def difference(warehouse: Warehouse, audience: Audience, ledger_rows: str, question: Question) -> Totals:
+    """Fill `plan_rows` with one row an operation (`_op` set) or a held row, and say how much there was.
+
+    Raises Refused with a count and masked examples where a key is null or stands for several rows.
+    """
+    warehouse.execute(f"drop table if exists {ROWS}")
+    warehouse.execute(f"create temporary table {ROWS} as {statement(warehouse, audience, ledger_rows, question)}")
+    summary = warehouse.rows(f"select _note from {ROWS} where _kind = 'summary'")
+    totals = Totals(*(int(number) for number in summary[0]["_note"].split(",")))
+    _refuse_null_keys(warehouse, audience)
+    _refuse_repeated(warehouse, audience, totals, question)
+    return totals
+
+
+def statement(warehouse: Warehouse, audience: Audience, ledger_rows: str, question: Question) -> str:
+    """The diff as SQL."""
+    dialect = warehouse.dialect
+    columns = tuple(audience.columns)
+    identity = [dialect.quote(name) for name in audience.identity]
+    ops = [dialect.literal(str(op)) for op in question.waiting] or ["''"]
+    return render(
+        SQL,
+        "diff",
+        dialect,
+        audience=audience.sql,
+        ledger=ledger_rows,
+        columns=columns,
+        key=audience.key,
+        identity=audience.identity,
+        identity_hash=dialect.row_hash(identity),
+        row_hash=dialect.row_hash([*identity, *(dialect.quote(name) for name in columns)]),
+        key_text=lambda relation: ledgers.key_text(dialect, audience.identity, relation),
+        contact=audience.contact,
+        refused=audience.refused,
+        removes=question.mode is Mode.MIRROR,
+        once=question.mode in {Mode.APPEND, Mode.SEND_ON_ENTRY},
+        sends=question.mode is Mode.SEND_ON_ENTRY,
+        op=Op.SEND if question.mode is Mode.SEND_ON_ENTRY else Op.UPSERT,
+        whole=question.whole,
+        waiting=", ".join(ops),
+        config=question.config,
+        day_start=question.day_start,
+        released=question.released,
+        released_all=question.released_all,
+    )
+
+
+def _refuse_null_keys(warehouse: Warehouse, audience: Audience) -> None:
+    count = _count(warehouse, "null")
+    if count:
+        names = ", ".join(dict.fromkeys((*audience.key, *audience.identity)))
+        message = (
+            f"{count:,} rows of the audience have no value in their key ({names}); give each row a key, or leave it out"
+        )
+        raise Refused(message)
+
+
+def _refuse_repeated(warehouse: Warehouse, audience: Audience, totals: Totals, question: Question) -> None:
+    found = _repeated(warehouse, audience, f"select * from {ROWS} where _kind = 'duplicate'", audience.identity)
+    if not found and not (question.mode is Mode.MIRROR and totals.pairs_up):
+        found = _search(warehouse, audience, audience.identity)
+    if not found and set(audience.key) != set(audience.identity):
+        found = _search(warehouse, audience, audience.key)
+    if found:
+        raise Refused(found)
+
+
+def _search(warehouse: Warehouse, audience: Audience, names: Sequence[str]) -> str | None:
+    listed = ", ".join(warehouse.dialect.quote(name) for name in names)
+    query = (
+        f"select {listed}, cast(count(*) as {warehouse.dialect.text}) as _note from ({audience.sql}) as audience "
+        f"where not _suppressed group by {listed} having count(*) > 1"
+    )
+    return _repeated(warehouse, audience, query, names)
+
+
+def _repeated(warehouse: Warehouse, audience: Audience, query: str, names: Sequence[str]) -> str | None:
+    """What to say of keys that several rows have; None when there are none."""
+    count = int(warehouse.rows(f"select count(*) as n from ({query}) as repeated")[0]["n"])
+    if not count:
+        return None
+    listed = ", ".join(warehouse.dialect.quote(name) for name in names)
+    examples = warehouse.rows(f"select {listed}, _note from ({query}) as repeated order by {listed} limit {EXAMPLES}")
+    shown = "; ".join(f"{_shown(row, names, audience.pii)} in {row['_note']} rows" for row in examples)
+    return f"{count:,} keys ({', '.join(names)}) stand for several rows: {shown}. A key must be one row; nothing was planned"
+
+
+def _shown(row: Mapping[str, object], names: Sequence[str], pii: frozenset[str]) -> str:
+    return " + ".join(mask(row[name]) if name in pii else str(row[name]) for name in names)
+
+
+def mask(value: object) -> str:
+    """Enough of a value to find it, too little to use it: `a***@e***`."""
+    text = "" if value is None else str(value)
+    return "@".join(f"{part[:1]}***" for part in text.split("@", 1)) if text else "(nothing)"
+
+
+def _count(warehouse: Warehouse, kind: str) -> int:
+    return int(warehouse.rows(f"select count(*) as n from {ROWS} where _kind = '{kind}'")[0]["n"])

@@ -1,0 +1,143 @@
+"""Moves receipts from the journal into the ledgers, and makes good what an interrupted run left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from assets.ledger import key_text
+from assets.opening import Opened, Opener
+from models.delivery import Delivery, Fold
+from models.errors import NeedsPerson
+from models.steps import step
+from sinks.journal import Journal
+from warehouse import batches
+from warehouse.base import Warehouse
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+RECEIPTS = "folding_receipts"  # the temporary table with a fold's receipts
+LOST = "the journal of this run is lost"
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Folds one journal into one warehouse. The writer's lock is held."""
+
+    warehouse: Warehouse
+    journal: Journal
+    opener: Opener
+
+    def fold(self, at: datetime) -> int:
+        """Fold what the warehouse lacks, then what came since; the number of receipts (rows and attempts)."""
+        rows = sum(self._fold(kept, at) for kept in self._missing())
+        for _ in range(2):  # one that was begun and not ended, then the new receipts
+            fold = self.journal.begin_fold(at)
+            if fold is None:
+                break
+            rows += self._fold(fold, at)
+            self.journal.end_fold(fold.number, at)
+        return rows
+
+    def recover(self, sync: str, at: datetime) -> None:
+        """Settle what dead runs of the sync left: their process is gone, the caller holds the sync's lock."""
+        dead = self.journal.open_deliveries(sync)
+        for delivery in dead:
+            self.journal.abandon(delivery.run_id, at)
+        self.fold(at)
+        for opened in self.opener.unclosed(sync):
+            if opened.journal_id != self.journal.id:
+                self._give_up(opened, at)
+            self.opener.close(opened, self._why(opened), at)
+        for delivery in self.journal.open_deliveries(sync):
+            self.journal.close_delivery(delivery.run_id, at)
+
+    def _why(self, opened: Opened) -> str:
+        return INTERRUPTED if opened.journal_id == self.journal.id else LOST
+
+    def _missing(self) -> list[Fold]:
+        """Folds that ended, in a warehouse that does not have them: it was restored from an older copy."""
+        kept = self.journal.folds()
+        known = batches.visible(self.warehouse, [self._batch_id(fold) for fold in kept])
+        return [fold for fold in kept if self._batch_id(fold) not in known]
+
+    def _fold(self, fold: Fold, at: datetime) -> int:
+        name = self._batch_id(fold)
+        if batches.is_committed(self.warehouse, name):
+            return 0
+        runs: dict[str, Delivery] = {}
+        self._clear()
+        for delivery, table in self.journal.receipts(fold):
+            runs[delivery.run_id] = delivery
+            self.warehouse.load(RECEIPTS, _with_run(table, delivery.run_id))
+        opened = [self.opener.opened(run_id) or self.opener.reopened(run) for run_id, run in runs.items()]
+        return self._append(name, opened, at)
+
+    def _append(self, name: str, runs: list[Opened], at: datetime) -> int:
+        """The ledgers' batches first, one a run, then the fold's own with what people read."""
+        for opened in runs:
+            ledger = batches.Batch(self.warehouse, f"{name}/{opened.run_id}")
+            ledger.append(opened.ledger, self._sql("fold_ledger", opened))
+            ledger.commit(at)
+        batch = batches.Batch(self.warehouse, name)
+        rows = sum(batch.append("tailrace.deliveries", self._sql("fold_deliveries", opened)) for opened in runs)
+        found = int(self.warehouse.rows(f"select count(*) as n from {RECEIPTS}")[0]["n"])
+        if rows != found:
+            message = f"{name}: {found:,} receipts belong to {rows:,} planned rows; nothing was folded"
+            raise NeedsPerson(message)
+        batch.commit(at)
+        step("folded", fold=name, rows=rows)
+        return rows
+
+    def _give_up(self, opened: Opened, at: datetime) -> None:
+        """The run's journal is not ours: every planned row that no ledger knows may have left."""
+        self._clear()
+        query = render(
+            SQL,
+            "lost_receipts",
+            self.warehouse.dialect,
+            run_id=opened.run_id,
+            reason=LOST,
+            recorded_at=at,
+            planned=opened.planned,
+            ledger=opened.ledger,
+        )
+        self.warehouse.execute(f"insert into {RECEIPTS} by name {query}")
+        self._append(f"lost/{opened.run_id}", [opened], at)
+
+    def _clear(self) -> None:
+        self.warehouse.execute(f"drop table if exists {RECEIPTS}")
+        self.warehouse.execute(
+            f"create temporary table {RECEIPTS} (run_id varchar, row bigint, op varchar, outcome varchar, "
+            "reason varchar, provider_id varchar, attempt bigint, seq bigint, recorded_at timestamptz)"
+        )
+
+    def _sql(self, name: str, opened: Opened) -> str:
+        return render(
+            SQL,
+            name,
+            self.warehouse.dialect,
+            run_id=opened.run_id,
+            plan_id=opened.plan_id,
+            sync=opened.sync,
+            destination=opened.destination,
+            config=opened.config,
+            epoch=opened.epoch,
+            as_of=opened.as_of,
+            dagster_run_id=opened.dagster_run_id,
+            key_text=key_text(self.warehouse.dialect, opened.identity, "planned"),
+            receipts=RECEIPTS,
+            planned=opened.planned,
+            columns=opened.columns(self.warehouse),
+        )
+
+    def _batch_id(self, fold: Fold) -> str:
+        return f"fold/{self.journal.id}/{fold.number}"
+
+
+def _with_run(table: pa.Table, run_id: str) -> pa.Table:
+    return table.append_column("run_id", pa.repeat(pa.scalar(run_id), len(table)).cast(pa.string()))

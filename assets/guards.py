@@ -1,0 +1,52 @@
+"""The verdicts on a plan: what blocks `tailrace sync` until a person applies the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from models.delivery import Guard
+from models.sync import Guards
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the guards weigh, in rows."""
+
+    model: int  # rows of the model today, with or without consent
+    accepted: int  # identities that the vendor holds
+    adds: int
+    removes: int
+    excused: int  # removes for want of consent, part of `removes`: no guard holds them
+    sends: int
+    is_first: bool  # nothing was ever sent
+
+
+def verdicts(limits: Guards, size: Size) -> Iterator[Guard]:
+    """One verdict a guard, in the order a person reads them."""
+    removes = size.removes - size.excused
+    share = removes / size.accepted if size.accepted else 0.0
+    yield Guard(
+        "max_remove",
+        removes <= limits.max_remove_rows or share <= limits.max_remove,
+        f"{removes:,} of {size.accepted:,} would leave ({share:.1%}; allowed {limits.max_remove:.0%}"
+        f" or {limits.max_remove_rows:,} rows)"
+        + (f", and {size.excused:,} for want of consent" if size.excused else ""),
+    )
+    yield Guard(
+        "max_add",
+        size.is_first or size.adds <= limits.max_add * size.accepted,
+        f"{size.adds:,} would enter an audience of {size.accepted:,}"
+        + ("; the first run may" if size.is_first else f"; allowed {limits.max_add:g} times that"),
+    )
+    yield Guard(
+        "max_send",
+        size.sends <= limits.max_send,
+        f"{size.sends:,} messages; allowed {limits.max_send:,} a run",
+    )
+    yield Guard(
+        "empty_model",
+        size.model > 0 or size.accepted == 0,
+        f"the model has {size.model:,} rows, the vendor holds {size.accepted:,}",
+    )
+    yield Guard("unique_key", True, "every key is one row")  # noqa: FBT003 - a plan exists only where this holds

@@ -1,0 +1,247 @@
+"""What every sync's vendor answered: one append-only ledger a sync, with the model's own typed columns.
+
+State is never stored: it is the latest accepted row of an identity by (epoch, seq). Nothing here decides what to send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from models.sync import Sync
+from warehouse import batches
+from warehouse.base import Warehouse
+from warehouse.dialect import Dialect
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+ROW_COLUMNS = {  # of a ledger and of the planned rows; the model's columns never begin with an underscore
+    "_run_id": "varchar",
+    "_row": "bigint",
+    "_op": "varchar",
+    "_profile_id": "varchar",
+}
+LEDGER_COLUMNS = {
+    **ROW_COLUMNS,
+    "_plan_id": "varchar",
+    "_outcome": "varchar",
+    "_reason": "varchar",
+    "_provider_id": "varchar",
+    "_attempt": "bigint",
+    "_epoch": "bigint",
+    "_seq": "bigint",
+    "_recorded_at": "timestamptz",
+    "_as_of": "timestamptz",
+    "_dagster_run_id": "varchar",
+    "_config": "varchar",
+}
+PLANNED_COLUMNS = {**ROW_COLUMNS, "_send_key": "varchar", "_contact": "varchar"}
+LOGS: Mapping[str, Mapping[str, str]] = {
+    "tailrace.ledger": {
+        "sync": "varchar",
+        "destination": "varchar",
+        "generation": "bigint",
+        "relation": "varchar",
+    },
+    "tailrace.plan": {
+        "plan_id": "varchar",
+        "sync": "varchar",
+        "as_of": "timestamptz",
+        "planned_at": "timestamptz",
+        "seal": "varchar",
+        "document": "varchar",
+    },
+    "tailrace.delivery_opened": {
+        "run_id": "varchar",
+        "plan_id": "varchar",
+        "sync": "varchar",
+        "destination": "varchar",
+        "config": "varchar",
+        "ledger": "varchar",
+        "planned": "varchar",
+        "identity": "varchar",
+        "journal_id": "varchar",
+        "epoch": "bigint",
+        "row_count": "bigint",
+        "as_of": "timestamptz",
+        "opened_at": "timestamptz",
+        "dagster_run_id": "varchar",
+    },
+    "tailrace.delivery_closed": {
+        "run_id": "varchar",
+        "closed_at": "timestamptz",
+        "accepted": "bigint",
+        "rejected": "bigint",
+        "unknown": "bigint",
+        "pending": "bigint",
+        "withdrawn": "bigint",
+        "stopped": "varchar",
+    },
+    "tailrace.deliveries": {
+        "sync": "varchar",
+        "destination": "varchar",
+        "run_id": "varchar",
+        "plan_id": "varchar",
+        "spool_row": "bigint",
+        "op": "varchar",
+        "key": "varchar",
+        "profile_id": "varchar",
+        "outcome": "varchar",
+        "reason": "varchar",
+        "provider_id": "varchar",
+        "attempt": "bigint",
+        "epoch": "bigint",
+        "seq": "bigint",
+        "recorded_at": "timestamptz",
+        "as_of": "timestamptz",
+        "dagster_run_id": "varchar",
+    },
+    "tailrace.release": {
+        "sync": "varchar",
+        "destination": "varchar",
+        "key": "varchar",
+        "epoch": "bigint",
+        "seq": "bigint",
+        "released_at": "timestamptz",
+    },
+}
+VIEWS = ("sync_runs", "rejects", "unknowns")
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledgers of one sync at one destination, newest generation first, and the identity they are read by."""
+
+    destination: str
+    relations: tuple[str, ...]
+    identity: tuple[str, ...]
+
+    @property
+    def newest(self) -> str:
+        return self.relations[0]
+
+
+def prepare(warehouse: Warehouse) -> None:
+    """Create the logs and the views that are the same for all syncs."""
+    for name, columns in LOGS.items():
+        batches.create_log(warehouse, name, columns)
+    for view in VIEWS:
+        query = render(SQL, view, warehouse.dialect)
+        warehouse.execute(f"create or replace view tailrace.{view} as {query}")
+
+
+def find(warehouse: Warehouse, sync: Sync, destination: str) -> Ledger | None:
+    """The ledgers kept for this sync at this destination; None before the first plan."""
+    known = [row for row in _generations(warehouse, sync) if row["destination"] == destination]
+    relations = tuple(str(row["relation"]) for row in reversed(known))
+    return Ledger(destination, relations, sync.identity) if relations else None
+
+
+def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mapping[str, str], at: datetime) -> Ledger:
+    """The ledgers, ready to take rows of these columns: a new column is added, another type begins a generation."""
+    found = find(warehouse, sync, destination)
+    if found and not _moved(warehouse, found.newest, columns):
+        batches.create_log(warehouse, found.newest, {**LEDGER_COLUMNS, **columns})
+        return found
+    generation = len(_generations(warehouse, sync)) + 1
+    relation = f"tailrace.ledger_{sync.slug}" + (f"_g{generation}" if generation > 1 else "")
+    batches.create_log(warehouse, relation, {**LEDGER_COLUMNS, **columns})
+    literal = warehouse.dialect.literal
+    batch = batches.Batch(warehouse, f"ledger/{sync.slug}/{generation}")
+    batch.append(
+        "tailrace.ledger",
+        f"select {literal(sync.name)} as sync, {literal(destination)} as destination, "
+        f"{generation} as generation, {literal(relation)} as relation",
+    )
+    batch.commit(at)
+    return Ledger(destination, (relation, *(found.relations if found else ())), sync.identity)
+
+
+def rows_sql(warehouse: Warehouse, ledger: Ledger, columns: Mapping[str, str]) -> str:
+    """A query of all visible rows, with these columns in these types; `_uncast` where an old value has none."""
+    return "\nunion all\n".join(_generation_sql(warehouse, relation, columns) for relation in ledger.relations)
+
+
+def kept_kinds(warehouse: Warehouse, ledger: Ledger, columns: Mapping[str, str]) -> dict[str, str]:
+    """Types that identity columns must keep because a row of the ledger has a value that today's type has not."""
+    dialect, kept = warehouse.dialect, {}
+    for name in ledger.identity:
+        for relation in ledger.relations:
+            have = warehouse.columns(relation).get(name, columns[name])
+            column = dialect.quote(name)
+            if have != columns[name] and warehouse.rows(
+                f"select 1 as found from {relation} where {column} is not null "
+                f"and {dialect.try_cast(column, columns[name])} is null limit 1"
+            ):
+                kept[name] = dialect.text
+    return kept
+
+
+def position(warehouse: Warehouse, ledger: Ledger) -> Position:
+    """Epoch and sequence of the last row."""
+    rows = " union all ".join(f"select _epoch, _seq from {relation}" for relation in ledger.relations)
+    found = warehouse.rows(f"select _epoch, _seq from ({rows}) as kept order by _epoch desc, _seq desc limit 1")
+    return (int(found[0]["_epoch"]), int(found[0]["_seq"])) if found else (0, 0)
+
+
+def released_sql(warehouse: Warehouse, sync: Sync, destination: str) -> str:
+    """A query of keys that were released, with the position up to which."""
+    return render(SQL, "released", warehouse.dialect, sync=sync.name, destination=destination, what="key is not null")
+
+
+def released_all(warehouse: Warehouse, sync: Sync, destination: str) -> Position:
+    """The position up to which everything of the sync was released."""
+    query = render(SQL, "released", warehouse.dialect, sync=sync.name, destination=destination, what="key is null")
+    found = warehouse.rows(query)
+    return (int(found[0]["_epoch"]), int(found[0]["_seq"])) if found else (0, 0)
+
+
+def release(warehouse: Warehouse, sync: Sync, ledger: Ledger, key: str | None, at: datetime) -> None:
+    """Let what is held (one key, or all) be planned again. Up to the last row there is now."""
+    epoch, seq = position(warehouse, ledger)
+    literal = warehouse.dialect.literal
+    batch = batches.Batch(warehouse, f"release/{sync.slug}/{ledger.destination}/{key or ''}/{epoch}.{seq}")
+    batch.append(
+        "tailrace.release",
+        f"select {literal(sync.name)} as sync, {literal(ledger.destination)} as destination, "
+        f"cast({literal(key)} as {warehouse.dialect.text}) as key, {epoch} as epoch, {seq} as seq, "
+        f"{literal(at)} as released_at",
+    )
+    batch.commit(at)
+
+
+def key_text(dialect: Dialect, identity: Sequence[str], relation: str) -> str:
+    """The identity of a row as one text, as people read it in `deliveries` and write it after `release`."""
+    parts = [f"cast({relation}.{dialect.quote(name)} as {dialect.text})" for name in identity]
+    return parts[0] if len(parts) == 1 else f"concat_ws('|', {', '.join(parts)})"
+
+
+def _generations(warehouse: Warehouse, sync: Sync) -> list[dict[str, object]]:
+    name = warehouse.dialect.literal(sync.name)
+    return warehouse.rows(
+        f"select destination, generation, relation from tailrace.ledger where sync = {name} order by generation"
+    )
+
+
+def _moved(warehouse: Warehouse, relation: str, columns: Mapping[str, str]) -> bool:
+    have = warehouse.columns(relation)
+    return any(have.get(name, kind) != kind for name, kind in columns.items())
+
+
+def _generation_sql(warehouse: Warehouse, relation: str, columns: Mapping[str, str]) -> str:
+    dialect, have = warehouse.dialect, warehouse.columns(relation)
+    selected, lost = [], []
+    for name, kind in columns.items():
+        column = dialect.quote(name)
+        if name not in have:
+            selected.append(f"cast(null as {kind}) as {column}")
+        elif have[name] == kind:
+            selected.append(column)
+        else:
+            selected.append(f"{dialect.try_cast(column, kind)} as {column}")
+            lost.append(f"({column} is not null and {dialect.try_cast(column, kind)} is null)")
+    listed = ",\n    ".join([*LEDGER_COLUMNS, *selected, f"{' or '.join(lost) or 'false'} as _uncast"])
+    return f"select\n    {listed}\nfrom {relation}"

@@ -1,0 +1,271 @@
+"""Opening and closing a delivery: what the warehouse must know before the first claim and after the last receipt."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from assets.diff import ROWS
+from assets.ledger import LEDGER_COLUMNS, PLANNED_COLUMNS
+from assets.plans import Planned
+from models.delivery import Delivery
+from models.errors import NeedsPerson
+from models.settings import Settings
+from models.steps import step
+from models.sync import Mode
+from sinks import spool as spools
+from sinks.journal import Journal
+from warehouse import batches
+from warehouse.base import Warehouse
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A row of `tailrace.delivery_opened`: all that folding a run needs, whatever was declared since."""
+
+    run_id: str
+    plan_id: str
+    sync: str
+    destination: str
+    config: str
+    ledger: str
+    planned: str
+    identity: tuple[str, ...]
+    journal_id: str
+    epoch: int
+    row_count: int
+    as_of: datetime
+    opened_at: datetime
+    dagster_run_id: str
+
+    def columns(self, warehouse: Warehouse) -> list[str]:
+        """The sync's own columns among those of the planned rows."""
+        return [name for name in warehouse.columns(self.planned) if name not in {*PLANNED_COLUMNS, "batch_id"}]
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Everything that opens and closes deliveries of one target."""
+
+    settings: Settings
+    warehouse: Warehouse
+    journal: Journal
+
+    def open(self, planned: Planned, salt: str, suppressed_from: int, at: datetime, dagster_run_id: str) -> Delivery:
+        """Make the plan's rows durable in the warehouse and the spool, then the run known to warehouse and journal."""
+        sync, plan = planned.sync, planned.plan
+        epoch = self._next_epoch(sync.name)
+        run_id = f"{plan.plan_id}-{epoch}"
+        relation = f"tailrace.planned_{planned.ledger.newest.removeprefix('tailrace.ledger_')}"
+        opened = Opened(
+            run_id=run_id,
+            plan_id=plan.plan_id,
+            sync=sync.name,
+            destination=planned.ledger.destination,
+            config=planned.config,
+            ledger=planned.ledger.newest,
+            planned=relation,
+            identity=planned.audience.identity,
+            journal_id=self.journal.id,
+            epoch=epoch,
+            row_count=plan.operations,
+            as_of=plan.as_of,
+            opened_at=at,
+            dagster_run_id=dagster_run_id,
+        )
+        batches.create_log(self.warehouse, relation, {**PLANNED_COLUMNS, **planned.audience.columns})
+        batch = batches.Batch(self.warehouse, f"planned/{run_id}")
+        batch.append(relation, self._planned_sql(planned, opened, salt))
+        rows = self._planned_count(opened)  # an interrupted opening of the same plan wrote the same rows
+        if rows != plan.operations:
+            message = f"{sync.name}: {rows:,} rows were written for {plan.operations:,} planned"
+            raise NeedsPerson(message)
+        batch.commit(at)
+        self._spool(planned, opened)
+        self.append_opened(opened, at)
+        delivery = Delivery(
+            run_id=run_id,
+            plan_id=plan.plan_id,
+            sync=sync.name,
+            epoch=epoch,
+            rows=rows,
+            spool=f"{run_id}.parquet",
+            as_of=plan.as_of,
+            opened_at=at,
+            dagster_run_id=dagster_run_id,
+            purpose=sync.entry.purpose,
+            suppressed_from=suppressed_from,
+        )
+        self.journal.open_delivery(delivery)
+        step("opened", run=run_id, sync=sync.name, rows=rows)
+        return delivery
+
+    def doubtful_send_keys(self, planned: Planned, run_id: str) -> list[str]:
+        """Keys of messages that are sent again although they may have left: a person or `on_unknown` said so."""
+        if planned.sync.entry.mode is not Mode.SEND_ON_ENTRY:
+            return []
+        log = f"{planned.ledger.newest.replace('ledger_', 'planned_', 1)}"
+        rows = self.warehouse.rows(
+            f"select planned._send_key from {log} as planned inner join {ROWS} as plan_rows "
+            f"on planned.entry_id = plan_rows.entry_id where plan_rows._kind = 'uncertain' "
+            f"and planned._run_id = {self.warehouse.dialect.literal(run_id)}"
+        )
+        return [str(row["_send_key"]) for row in rows]
+
+    def append_opened(self, opened: Opened, at: datetime) -> None:
+        """Make the run known to the warehouse; again is nothing."""
+        literal = self.warehouse.dialect.literal
+        batch = batches.Batch(self.warehouse, f"open/{opened.run_id}")
+        values = {**asdict(opened), "identity": json.dumps(opened.identity)}
+        listed = ", ".join(f"{literal(value)} as {name}" for name, value in values.items())
+        batch.append("tailrace.delivery_opened", f"select {listed}")
+        batch.commit(at)
+
+    def opened(self, run_id: str) -> Opened | None:
+        """What the warehouse knows of the run."""
+        found = self._opened(f"run_id = {self.warehouse.dialect.literal(run_id)}")
+        return found[0] if found else None
+
+    def unclosed(self, sync: str) -> list[Opened]:
+        """Runs of the sync that the warehouse saw open and not close, oldest first."""
+        name = self.warehouse.dialect.literal(sync)
+        return self._opened(f"sync = {name} and run_id not in (select run_id from tailrace.delivery_closed)")
+
+    def reopened(self, delivery: Delivery) -> Opened:
+        """The run as the spool's side file tells it, put back into a warehouse that is older than its journal.
+
+        Raises NeedsPerson when spool or side file are gone: then nobody knows which rows the receipts are about.
+        """
+        side = self._side_file(delivery.run_id)
+        try:
+            kept = json.loads(side.read_text())
+        except FileNotFoundError as error:
+            message = (
+                f"{side}: missing, so the receipts of run {delivery.run_id} of {delivery.sync} cannot be read; "
+                "restore the spool folder, or the warehouse that has the run"
+            )
+            raise NeedsPerson(message) from error
+        columns, generation = kept.pop("columns"), kept.pop("generation")
+        opened = Opened(**{**kept, "identity": tuple(kept["identity"]), **_moments(kept)})
+        at = opened.opened_at
+        batches.create_log(self.warehouse, opened.ledger, {**LEDGER_COLUMNS, **columns})
+        batches.create_log(self.warehouse, opened.planned, {**PLANNED_COLUMNS, **columns})
+        self._register(opened, generation, at)
+        batch = batches.Batch(self.warehouse, f"planned/{opened.run_id}")
+        for frame in spools.Spool(self.settings.spool / delivery.spool).frames(spools.GROUP_ROWS):
+            table = frame.to_arrow()
+            run = pa.repeat(pa.scalar(opened.run_id), len(table)).cast(pa.string())
+            batch.append(opened.planned, table.append_column("_run_id", run))
+        batch.commit(at)
+        self.append_opened(opened, at)
+        return opened
+
+    def close(self, opened: Opened, stopped: str | None, at: datetime) -> None:
+        """Say in the warehouse that the run is over and how it ended; its planned rows are needed no more."""
+        literal = self.warehouse.dialect.literal
+        counts = self.warehouse.rows(
+            render(SQL, "run_counts", self.warehouse.dialect, ledger=opened.ledger, run_id=opened.run_id)
+        )[0]
+        values = {"run_id": opened.run_id, "closed_at": at, **counts, "stopped": stopped}
+        batch = batches.Batch(self.warehouse, f"close/{opened.run_id}", replaces=[f"planned/{opened.run_id}"])
+        batch.append(
+            "tailrace.delivery_closed",
+            "select " + ", ".join(f"{literal(value)} as {name}" for name, value in values.items()),
+        )
+        batch.commit(at)
+        self.journal.close_delivery(opened.run_id, at)
+        step("closed", run=opened.run_id, sync=opened.sync)
+
+    def _planned_count(self, opened: Opened) -> int:
+        run_id = self.warehouse.dialect.literal(opened.run_id)
+        log = opened.planned + batches.LOG_SUFFIX
+        return int(self.warehouse.rows(f"select count(*) as n from {log} where _run_id = {run_id}")[0]["n"])
+
+    def _next_epoch(self, sync: str) -> int:
+        name = self.warehouse.dialect.literal(sync)
+        found = self.warehouse.rows(f"select max(epoch) as epoch from tailrace.delivery_opened where sync = {name}")
+        return max(int(found[0]["epoch"] or 0), self.journal.last_epoch(sync)) + 1
+
+    def _planned_sql(self, planned: Planned, opened: Opened, salt: str) -> str:
+        sync, dialect = planned.sync, self.warehouse.dialect
+        send_key = "null"
+        if sync.entry.mode is Mode.SEND_ON_ENTRY:
+            send_key = dialect.sha256(f"{dialect.literal(opened.destination + '|' + sync.name + '|')} || entry_id")
+        contact = contact_hash(self.warehouse, salt, "_contact") if sync.entry.purpose else "null"
+        return render(
+            SQL,
+            "planned_rows",
+            dialect,
+            run_id=opened.run_id,
+            rows=ROWS,
+            send_key=send_key,
+            contact=contact,
+            columns=tuple(planned.audience.columns),
+            identity=planned.audience.identity,
+            operations=planned.operations,
+        )
+
+    def _spool(self, planned: Planned, opened: Opened) -> None:
+        """Stream the planned rows out, and beside them what a restored warehouse would not know."""
+        quote = self.warehouse.dialect.quote
+        names = [spools.ROW, spools.OP, spools.PROFILE]
+        names += [spools.SEND_KEY] if planned.sync.entry.mode is Mode.SEND_ON_ENTRY else []
+        names += [spools.CONTACT] if planned.sync.entry.purpose else []
+        listed = ", ".join([*names, *(quote(name) for name in planned.audience.columns)])
+        run_id = self.warehouse.dialect.literal(opened.run_id)
+        kept = {
+            **asdict(opened),
+            "columns": dict(planned.audience.columns),
+            "generation": len(planned.ledger.relations),
+        }
+        self.settings.spool.mkdir(parents=True, exist_ok=True)
+        _durable(self._side_file(opened.run_id), json.dumps(kept, default=lambda value: value.isoformat()))
+        reader = self.warehouse.stream(f"select {listed} from {opened.planned} where _run_id = {run_id} order by _row")
+        spools.write(self.settings.spool / f"{opened.run_id}.parquet", reader)
+
+    def _register(self, opened: Opened, generation: int, at: datetime) -> None:
+        literal, slug = self.warehouse.dialect.literal, opened.sync.replace("/", "__")
+        batch = batches.Batch(self.warehouse, f"ledger/{slug}/{generation}")
+        batch.append(
+            "tailrace.ledger",
+            f"select {literal(opened.sync)} as sync, {literal(opened.destination)} as destination, "
+            f"{generation} as generation, {literal(opened.ledger)} as relation",
+        )
+        batch.commit(at)
+
+    def _side_file(self, run_id: str) -> Path:
+        return self.settings.spool / f"{run_id}.json"
+
+    def _opened(self, condition: str) -> list[Opened]:
+        names = ", ".join(Opened.__dataclass_fields__)
+        rows = self.warehouse.rows(f"select {names} from tailrace.delivery_opened where {condition} order by epoch")
+        return [Opened(**{**row, "identity": tuple(json.loads(row["identity"]))}) for row in rows]
+
+
+def contact_hash(warehouse: Warehouse, salt: str, column: str) -> str:
+    """SQL of the keyed hash by which the journal knows a contact point (lower case, trimmed)."""
+    return warehouse.dialect.sha256(f"{warehouse.dialect.literal(salt + '|')} || {column}")
+
+
+def _moments(kept: Mapping[str, Any]) -> dict[str, datetime]:
+    return {name: datetime.fromisoformat(kept[name]) for name in ("as_of", "opened_at")}
+
+
+def _durable(path: Path, text: str) -> None:
+    aside = path.with_name(path.name + ".part")
+    with aside.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+    spools.sync_folder(path.parent)

@@ -1,0 +1,27 @@
+-- Everyone the model holds, with the columns that are sent; those without consent are marked, not left out.
+-- One row a row of the model. `_contact` is the contact point itself: it is hashed when it leaves the warehouse.
+select
+    {% for column in columns %}
+    cast({{ column.expression }} as {{ column.kind }}) as {{ quote(column.name) }},
+    {% endfor %}
+    {{ profile_id }} as _profile_id,
+    {{ contact }} as _contact,
+    {% if purpose %}
+    allowed.contact_point is null as _suppressed
+    {% else %}
+    false as _suppressed
+    {% endif %}
+from {{ source }} as model
+{% if profiles %}
+left join {{ profiles }} as profiles on profiles.profile_id = model.profile_id
+{% endif %}
+{% if purpose %}
+left join (
+    select {{ "profile_id, " if by_profile }}lower(trim(contact_point)) as contact_point
+    from {{ consent }}
+    where purpose = {{ literal(purpose) }}
+    group by {{ "profile_id, " if by_profile }}lower(trim(contact_point))
+    having bool_and(granted and not suppressed)
+) as allowed
+    on {{ "allowed.profile_id = model.profile_id and " if by_profile }}allowed.contact_point = {{ contact }}
+{% endif %}

@@ -1,0 +1,51 @@
+-- A ledger without its past: of every identity the accepted row, and what is unresolved since.
+{% macro equal(left, right) %}
+{% for name in identity %}{{ left }}.{{ quote(name) }} = {{ right }}.{{ quote(name) }}{{ " and " if not loop.last }}{% endfor %}
+{% endmacro %}
+{% macro each() %}
+{% for name in identity %}{{ quote(name) }}{{ ", " if not loop.last }}{% endfor %}
+{% endmacro %}
+with
+
+ledger as (
+
+{{ ledger }}
+
+),
+
+numbered as (
+
+    select
+        ledger.*,
+        row_number() over (
+            partition by {{ each() }}
+            order by _epoch, _seq
+        ) as _position
+    from ledger
+
+),
+
+standing as (
+
+    select
+        {{ each() }},
+        max(_position) as last_position,
+        coalesce(max(case when _outcome = 'accepted' then _position end), 0) as accepted_position
+    from numbered
+    group by {{ each() }}
+
+)
+
+select
+    {% for name in columns %}
+    numbered.{{ quote(name) }}{{ "," if not loop.last }}
+    {% endfor %}
+from numbered
+inner join standing on {{ equal("numbered", "standing") }}
+where
+    (numbered._position = standing.accepted_position and numbered._op <> 'remove')
+    or (numbered._position > standing.accepted_position and numbered._outcome = 'unknown')
+    or (
+        numbered._position = standing.last_position
+        and numbered._outcome in ('rejected', 'pending', 'withdrawn')
+    )

@@ -1,0 +1,228 @@
+"""Reads the syncs that dbt models declare in `meta.syncs`, and checks each against its sink, its model and profiles.
+
+What a sync would do is assets/plans.py; nothing here opens a warehouse or needs a secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from assets.configuration import Document, KeyPath, load, parse
+from assets.mistakes import suggestion
+from models.errors import ConfigError, UserError
+from models.settings import Settings
+from models.sync import Destination, Destinations, Mode, Sync, SyncEntry
+from sinks import base
+from sinks.destinations import secrets_for
+
+Manifest = Mapping[str, Any]
+Node = Mapping[str, Any]
+RESERVED = frozenset({"batch_id"})  # and every name with an underscore first: the ledger's own columns
+
+
+def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Sync]:
+    """Every declared sync, by name. Raises ConfigError with file, line, model, key and what is allowed.
+
+    Without a manifest, the one of the target's last refresh.
+    """
+    manifest = read_manifest(settings) if manifest is None else manifest
+    models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    declared = [(model, index, given) for model in models.values() for index, given in _declared(model)]
+    destinations = load(settings.project / "sinks.yml", Destinations).sinks if declared else {}
+    syncs: dict[str, Sync] = {}
+    for model, index, given in declared:
+        sync = _Declaration(settings, models, model, index, given).read(destinations)
+        if sync.slug in syncs:
+            message = f"the sync {sync.name} is already declared in {syncs[sync.slug].file}; give one a `name`"
+            raise ConfigError(message, file=sync.file, line=sync.line, key=f"{sync.model}.syncs[{index}]")
+        syncs[sync.slug] = sync
+    return sorted(syncs.values(), key=lambda sync: sync.name)
+
+
+def read_manifest(settings: Settings) -> Manifest:
+    """The manifest dbt wrote last for this target. Raises UserError when there is none."""
+    path = settings.dbt_target / "manifest.json"
+    try:
+        manifest: Manifest = orjson.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        message = f"no dbt manifest for target {settings.target} yet; run `tailrace refresh`"
+        raise UserError(message) from error
+    return manifest
+
+
+def named(syncs: list[Sync], name: str) -> Sync:
+    """The sync of this name. Raises UserError naming those there are."""
+    for sync in syncs:
+        if sync.name == name:
+            return sync
+    message = f"no sync '{name}'{suggestion(name, [sync.name for sync in syncs], 'there are')}"
+    raise UserError(message)
+
+
+def sink_of(settings: Settings, sync: Sync, *, secrets: bool = True) -> base.Sink:
+    """The sink of the sync. Raises UserError when a secret is missing; without `secrets` it can plan and not send."""
+    kind = base.load(sync.destination.sink)
+    options = kind.Options(**sync.options)
+    if not secrets:
+        return _without_secrets(kind, options)
+    return kind(options, secrets_for(kind, sync.entry.sink, sync.destination, settings))
+
+
+def destination_digest(settings: Settings, sync: Sync) -> str:
+    """What makes the sync itself: change the target, the account, the model or an option that says where, and it is
+    another sync with a state of its own.
+    """
+    kind = base.load(sync.destination.sink)
+    options = kind.Options(**sync.options)
+    where = {name: getattr(options, name) for name in kind.Options.destination_fields()}
+    account = _without_secrets(kind, options).account
+    return _digest([settings.target, account, sync.model, sync.entry.name, sync.entry.mode, where])
+
+
+def config_digest(sync: Sync) -> str:
+    """The mapping and the sink's options: a row the vendor rejected is tried again when they change."""
+    return _digest([sync.entry.key, sync.entry.fields, sync.options])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _without_secrets(kind: type[base.Sink], options: base.Options) -> base.Sink:
+    return kind(options, {secret: "" for secret in kind.secrets})
+
+
+def _declared(model: Node) -> Iterator[tuple[int, Any]]:
+    meta = model["config"].get("meta") or model.get("meta") or {}
+    syncs = meta.get("syncs") or ()
+    yield from enumerate(syncs if isinstance(syncs, list) else [syncs])
+
+
+@dataclass(frozen=True)
+class _Declaration:
+    """One entry of one model's `meta.syncs`, on its way to a Sync."""
+
+    settings: Settings
+    models: Mapping[str, Node]
+    model: Node
+    index: int
+    given: Any
+
+    def read(self, destinations: Mapping[str, Destination]) -> Sync:
+        document, base_path = self._document()
+        if not isinstance(self.given, dict):
+            raise document.error("must be a mapping (key: value)", *base_path)
+        mine = {key: value for key, value in self.given.items() if key in SyncEntry.model_fields}
+        rest = {key: value for key, value in self.given.items() if key not in mine}
+        entry = _at(document, base_path, mine).read(SyncEntry, *base_path)
+        if entry.sink not in destinations:
+            message = f"no sink '{entry.sink}'{suggestion(entry.sink, list(destinations), 'in sinks.yml')}"
+            raise document.error(message, *base_path, "sink")
+        destination = destinations[entry.sink]
+        try:
+            kind = base.load(destination.sink)
+        except UserError as error:
+            raise ConfigError(str(error), file="sinks.yml", key=f"sinks.{entry.sink}.sink") from error
+        for key in rest:
+            if key not in kind.Options.model_fields:
+                allowed = sorted({*SyncEntry.model_fields, *kind.Options.model_fields})
+                raise document.error(f"unknown key{suggestion(key, allowed)}", *base_path, key)
+        merged = {**destination.options, **rest}
+        options = _at(document, base_path, merged).read(kind.Options, *base_path)
+        if entry.mode not in kind.modes:
+            allowed = sorted(kind.modes)
+            raise document.error(f"'{entry.mode}' is not a mode of sink '{kind.__name__}'; allowed: {', '.join(allowed)}",
+                                 *base_path, "mode")  # fmt: skip
+        self._check_columns(document, base_path, entry)
+        key = ("entry_id",) if entry.mode is Mode.SEND_ON_ENTRY else entry.key
+        sink = _without_secrets(kind, options)
+        identity = key if entry.mode is Mode.SEND_ON_ENTRY else tuple(sink.identity(key))
+        for column in identity:
+            if column not in {*key, *(entry.fields or self._columns(self.model) or identity)}:
+                message = f"sink '{destination.sink}' knows a row by '{column}'; add it to `fields` or `key`"
+                raise document.error(message, *base_path, "fields")
+        return Sync(
+            model=self.model["name"],
+            relation=_relation(self.model),
+            profiles=_relation(self.models["profiles"]) if "profiles" in self.models else None,
+            consent=_relation(self.models["consent"]) if "consent" in self.models else None,
+            file=str(document.error("").file),
+            line=document.where(*base_path),
+            entry=entry,
+            destination=destination,
+            options=merged,
+            identity=identity,
+            pii=self._pii(),
+        )
+
+    def _document(self) -> tuple[Document, KeyPath]:
+        """The entry as a document whose path reads `model.syncs[0]`, with the lines of the YAML file that has it."""
+        name = self.model["name"]
+        base_path: KeyPath = (name, "syncs", self.index)
+        patch = self.model.get("patch_path")
+        lines: dict[KeyPath, int] = {}
+        file = self.settings.dbt_project / self.model["original_file_path"]
+        if patch:
+            file = self.settings.dbt_project / str(patch).split("://", 1)[1]
+            written = parse(file)
+            for where in _places(written, name):
+                if written.at(*where):
+                    lines = {
+                        (name, "syncs", *path[len(where) :]): line
+                        for path, line in written.lines.items()
+                        if path[: len(where)] == where
+                    }
+        document = Document(Path(file), {name: {"syncs": {self.index: self.given}}}, lines)
+        return document, base_path
+
+    def _check_columns(self, document: Document, path: KeyPath, entry: SyncEntry) -> None:
+        own, theirs = self._columns(self.model), self._columns(self.models.get("profiles"))
+        allowed = [*(own or ()), *(theirs or ())]
+        for place in ("key", "fields"):
+            for position, column in enumerate(getattr(entry, place) or ()):
+                if column.startswith("_") or column in RESERVED:
+                    raise document.error(f"'{column}': this name is reserved", *path, place, position)
+                known = own and (column in own or (theirs is not None and column in theirs))
+                if not known and column != "profile_id":
+                    message = f"'{column}' is no column of {self.model['name']} or profiles"
+                    raise document.error(message + suggestion(column, allowed), *path, place, position)
+        if entry.contact and own and entry.contact not in allowed:
+            message = f"'{entry.contact}' is no column of {self.model['name']} or profiles"
+            raise document.error(message + suggestion(entry.contact, allowed), *path, "contact")
+
+    @staticmethod
+    def _columns(model: Node | None) -> tuple[str, ...] | None:
+        return tuple(model["columns"]) if model else None
+
+    def _pii(self) -> frozenset[str]:
+        nodes = [self.model, *([self.models["profiles"]] if "profiles" in self.models else [])]
+        return frozenset(
+            name
+            for node in nodes
+            for name, column in node["columns"].items()
+            if (column.get("config", {}).get("meta") or column.get("meta") or {}).get("pii")
+        )
+
+
+def _at(document: Document, path: KeyPath, data: Mapping[str, Any]) -> Document:
+    """The same document with other data at `path`: its lines stay."""
+    name, syncs, index = path
+    return Document(document.file, {name: {syncs: {index: data}}}, document.lines)
+
+
+def _places(written: Document, name: str) -> Iterator[KeyPath]:
+    for position, model in enumerate(written.at("models") or ()):
+        if isinstance(model, dict) and model.get("name") == name:
+            yield ("models", position, "meta", "syncs")
+            yield ("models", position, "config", "meta", "syncs")
+
+
+def _relation(node: Node) -> tuple[str, str]:
+    return node["schema"], node.get("alias") or node["name"]
