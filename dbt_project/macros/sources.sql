@@ -16,12 +16,14 @@
 
 {# The rows of a source that had arrived by `known_by`: file, line, record, loaded_at, batch_id (or a table's columns). #}
 {% macro raw(name) -%}
-    {%- if name not in sources() -%}
+    {%- set source = var('sources', {}).get(name) -%}
+    {%- if source is none and execute -%}
         {{ exceptions.raise_compiler_error(
             "no source '" ~ name ~ "' in sources.yml; there are: " ~ sources() | join(', ')
         ) }}
     {%- endif -%}
-    {%- set source = var('sources')[name] -%}
+    {#- a staging model of a source that is not declared is left alone: nothing selects it -#}
+    {%- set source = source or {'relation': 'raw.' ~ name, 'in_place': false} -%}
     {%- set known_at = source.known_at if source.in_place else 'loaded_at' -%}
     (select * from {{ source.relation }}{% if known_at %} where {{ known_at }} <= {{ known_by() }}{% endif %})
 {%- endmacro %}
