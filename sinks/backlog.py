@@ -70,6 +70,12 @@ class Work:
             return ((self.chunk.first + self.offsets.start, len(self.offsets)),)
         return ranges_of([self.chunk.first + offset for offset in self.offsets])
 
+    @property
+    def payloads(self) -> Sequence[str]:
+        if isinstance(self.offsets, range):
+            return self.chunk.payloads[self.offsets.start : self.offsets.stop]
+        return [self.chunk.payloads[offset] for offset in self.offsets]
+
     def only(self, positions: Sequence[int], *, attempt: int, last: Outcome) -> Work:
         """The rows at these positions of `offsets`, to be tried again."""
         return Work(self.chunk, [self.offsets[position] for position in positions], attempt, last)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from models.errors import NeedsPerson, StorageFull
@@ -145,6 +146,7 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.
             raise
 
 
+@lru_cache(maxsize=64)
 def utc_text(moment: datetime) -> str:
     """How the journal writes a moment: ISO in UTC, so that text sorts by time."""
     return moment.astimezone(UTC).isoformat()

@@ -1,0 +1,192 @@
+"""The connections of one delivery: each claims, sends, reads and writes its receipt together with its next claim.
+
+What an answer means is decided in sinks/answers.py, what follows from it in sinks/settlement.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+
+import polars as pl
+
+from models.delivery import Claim, Delivery, Outcome, Outcomes, Summary
+from models.steps import step
+from models.sync import Op
+from sinks import answers
+from sinks.backlog import CHUNK_ROWS, Backlog, Work
+from sinks.base import Batch, HttpSink
+from sinks.limiter import Limiter
+from sinks.settlement import Settlement
+from sinks.spool import OP, Spool
+from sinks.transport import Lost, NotSent, Transport
+from sinks.writer import Entry, Grant, Receipt, Request, Result, Writer
+
+
+def phases(frames: Iterator[pl.DataFrame]) -> Iterator[tuple[Op, Iterator[pl.DataFrame]]]:
+    """Frames by operation, in the order of the spool."""
+    by_op = groupby(((Op(frame[OP][0]), frame) for frame in frames), key=itemgetter(0))
+    return ((op, (frame for _, frame in group)) for op, group in by_op)
+
+
+@dataclass
+class Run:
+    """One delivery under way. Lives in one event loop; only the writer is another thread."""
+
+    sink: HttpSink
+    delivery: Delivery
+    identity: tuple[str, ...]
+    limiter: Limiter
+    settlement: Settlement
+    writer: Writer
+    transport: Transport
+    clock: Callable[[], datetime]
+    progress: Callable[[int], None]
+    _posted: list[tuple[Entry, asyncio.Future[Grant | None]]] = field(default_factory=list)
+
+    async def all(self, spool: Spool) -> Summary:
+        """Every phase, each begun when the one before is settled."""
+        self._started = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._limits = self.sink.limits
+        async with self.transport:
+            for op, frames in phases(spool.frames(CHUNK_ROWS)):
+                await self._phase(op, frames)
+                if self.settlement.stopped is not None:
+                    break
+        counts = self.settlement.counts
+        return Summary(dict(counts), spool.row_count - counts.total(), self.settlement.stopped)
+
+    async def _phase(self, op: Op, frames: Iterator[pl.DataFrame]) -> None:
+        """All rows of one operation, settled or left when this returns."""
+        self._backlog = self.settlement.backlog = Backlog(self.sink, op, frames)
+        connections = [asyncio.create_task(self._connection()) for _ in range(self._limits.connections)]
+        try:
+            await asyncio.wait(connections, return_when=asyncio.FIRST_EXCEPTION)
+        finally:  # a failed journal or Ctrl-C: what is in flight is still read and written
+            if any(not task.done() or task.exception() for task in connections):
+                self.settlement.stop("interrupted")
+            await asyncio.wait(connections)
+            for work in await self._backlog.left():
+                self.settlement.leave(work)
+        for error in [task.exception() for task in connections]:
+            if error:
+                raise error
+
+    async def _connection(self) -> None:
+        """One request at a time: wait for the limit, claim, send, then the receipt and the next claim together."""
+        work: Work | None = None
+        grant: Grant | None = None
+        while True:
+            if grant is None:
+                work = work or await self._backlog.take()
+                if work is None:
+                    return
+                if not await self._paced():
+                    self.settlement.leave(work)
+                    self._backlog.done()
+                    return
+                grant = await self._write(Entry(request=self._request(work)))
+            assert work, "what was granted was asked for"
+            assert grant, "an entry with a request is answered by a grant"
+            claim, work = grant.claim, self._granted(work, grant)
+            if claim is None:
+                self._backlog.done()
+                work = grant = None
+                continue
+            outcomes = self.settlement.settle(work, await self._sent(work, claim))
+            self._backlog.done()
+            work = self._backlog.poll()
+            request = self._request(work) if work and self.limiter.reserve() == 0 else None
+            grant = await self._write(Entry(Receipt(claim, outcomes, self.clock()), request))
+            self.progress(self.settlement.counts.total())
+
+    async def _paced(self) -> bool:
+        """Wait for the account's limiter; False when the run stops meanwhile."""
+        while self.settlement.stopped is None and (seconds := self.limiter.reserve()) > 0:
+            try:
+                await asyncio.wait_for(self.settlement.stopping.wait(), seconds)
+            except TimeoutError:
+                continue
+        return self.settlement.stopped is None
+
+    def _request(self, work: Work) -> Request:
+        chunk, offsets = work.chunk, work.offsets
+        return Request(
+            delivery=self.delivery,
+            op=chunk.op,
+            ranges=work.ranges,
+            attempt=work.attempt,
+            at=self.clock(),
+            contacts=chunk.contacts and [chunk.contacts[offset] for offset in offsets],
+            send_keys=chunk.send_keys and [chunk.send_keys[offset] for offset in offsets],
+            settled=work.settled,
+        )
+
+    def _granted(self, work: Work, grant: Grant) -> Work:
+        """The work without the rows that never leave; stops the run where nothing may leave any more."""
+        if grant.stopped:
+            self.settlement.stop(grant.stopped)
+            self.settlement.leave(work)
+            return work
+        if not grant.settled:
+            return work
+        self.settlement.counts.update(str(row.outcome) for row in grant.settled.values())
+        return work.without(grant.settled)
+
+    async def _sent(self, work: Work, claim: Claim) -> Outcomes:
+        """What became of one request."""
+        if self.settlement.stopped is not None:  # while the claim was written
+            return Outcomes.all(Outcome.RETRY, "not sent: the run stopped")
+        now = self.delivery.as_of + timedelta(seconds=time.monotonic() - self._started)
+        batch = Batch(
+            sync=self.delivery.sync,
+            op=work.chunk.op,
+            key=claim.key,
+            identity=self.identity,
+            at=now,
+            payloads=work.payloads,
+            frame=work.chunk.frame,
+            offsets=work.offsets,
+        )
+        pending = self.transport.start(self.sink.request(batch), claim.key, self._limits.timeout)
+        await asyncio.sleep(0)  # the request goes to the network here
+        step("sent", run=claim.run_id, claim=claim.seq)
+        try:
+            response = await pending
+        except (NotSent, Lost) as error:
+            return answers.failed(error)
+        step("answered", run=claim.run_id, claim=claim.seq)
+        return answers.read(self.sink, batch, response, now)
+
+    def _write(self, entry: Entry) -> asyncio.Future[Grant | None]:
+        """Post with everything else of this turn of the event loop; resolved once it is on the disk."""
+        future: asyncio.Future[Grant | None] = self._loop.create_future()
+        if not self._posted:
+            self._loop.call_soon(self._post)
+        self._posted.append((entry, future))
+        return future
+
+    def _post(self) -> None:
+        posted, self._posted = self._posted, []
+        futures = [future for _, future in posted]
+
+        def done(results: list[Result]) -> None:
+            self._loop.call_soon_threadsafe(_resolve, futures, results)
+
+        self.writer.post([entry for entry, _ in posted], done)
+
+
+def _resolve(futures: Sequence[asyncio.Future[Grant | None]], results: Sequence[Result]) -> None:
+    for future, result in zip(futures, results, strict=True):
+        if future.cancelled():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
