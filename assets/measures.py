@@ -1,0 +1,27 @@
+"""How many rows a relation has, and a digest of them: what a run reports about a model it has built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from warehouse.base import Warehouse
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """`fingerprint` is the same for the same rows in any order, as long as the engine's version is."""
+
+    rows: int
+    fingerprint: str
+
+
+def measure(warehouse: Warehouse, relation: str) -> Measure:
+    """Read all of `relation`, which exists."""
+    columns = [warehouse.dialect.quote(name) for name in warehouse.columns(relation)]
+    sql = render(SQL, "measure_relation", warehouse.dialect, relation=relation, columns=columns)
+    found = warehouse.rows(sql)[0]
+    return Measure(int(found["row_count"]), f"{found['row_count']}:{found['digest'] or 0}")

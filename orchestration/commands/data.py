@@ -1,0 +1,73 @@
+"""Commands that move data forward: ingest, refresh; and `sql`, which looks at it."""
+# ruff: noqa: PLC0415 - imported when the command runs: `tailrace --help` must not wait for dbt
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestration import clocks, console, reports
+from orchestration.commands.options import AsJson, AsOf
+from orchestration.environment import settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(ingest)
+    app.command()(refresh)
+    app.command()(sql)
+
+
+def ingest(
+    *,
+    source: Annotated[list[str] | None, typer.Argument(help="Sources of sources.yml; default: all.")] = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load what is new in the landing folders; each file exactly once.
+
+    Examples: `tailrace ingest` · `tailrace ingest shop --as-of 2026-11-24`
+    """
+    from assets import ingest as ingesting
+
+    with console.progress(quiet=as_json) as tell:
+        now = settings()
+        loaded = ingesting.ingest(now, clocks.clock(now, as_of), source or None, tell)
+    if as_json:
+        console.print_json(loaded)
+    else:
+        reports.print_ingested(loaded)
+    raise typer.Exit(code=int(any(result.needs_a_person for result in loaded)))
+
+
+def refresh(*, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Load what landed, rebuild profiles and segments, keep who entered and left, and publish.
+
+    Examples: `tailrace refresh` · `tailrace refresh --as-of 2026-11-24`
+    """
+    from assets import refresh as refreshing
+
+    with console.progress(quiet=as_json) as tell:
+        now = settings()
+        done = refreshing.refresh(now, clocks.clock(now, as_of), tell)
+    if as_json:
+        console.print_json(reports.refreshed(done))
+    else:
+        reports.print_refreshed(done)
+    raise typer.Exit(code=int(not done.ok))
+
+
+def sql(query: Annotated[str, typer.Argument(help="One statement.")], *, as_json: AsJson = False) -> None:
+    """Ask the published copy a question; it is opened read-only and never waits for a run.
+
+    Examples: `tailrace sql "select count(*) as people from profiles"` ·
+    `tailrace sql "from seg_lapsed limit 5" --json`
+    """
+    from assets import store
+
+    with store.reading(settings()) as warehouse:
+        rows = warehouse.rows(query)
+    if as_json:
+        console.print_json(rows)
+    else:
+        console.out().print(console.table(rows) if rows else "no rows")

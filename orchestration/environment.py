@@ -1,0 +1,44 @@
+"""The only reader of the environment: `TAILRACE_*` and the secrets that sinks.yml names, as one Settings value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from models.errors import UserError
+from models.settings import Settings, Target
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TARGETS: dict[str, Target] = {"dev": "dev", "prod": "prod"}
+
+
+def settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings that the environment asks for. Raises UserError for a target that does not exist."""
+    values = dict(os.environ if environ is None else environ)
+    project = Path(values.get("TAILRACE_PROJECT") or CHECKOUT).expanduser().resolve()
+    home = Path(values.get("TAILRACE_HOME") or project / ".tailrace").expanduser().resolve()
+    name = values.get("TAILRACE_TARGET") or "dev"
+    if name not in TARGETS:
+        message = f"TAILRACE_TARGET is '{name}'; it may be {' or '.join(TARGETS)}"
+        raise UserError(message)
+    return Settings(
+        project=project,
+        home=home,
+        target=TARGETS[name],
+        recorder=(values.get("TAILRACE_RECORDER") or Settings.recorder).rstrip("/"),
+        alert_url=values.get("TAILRACE_ALERT_URL") or None,
+        environ=values,
+    )
+
+
+def child(settings: Settings, **extra: str) -> dict[str, str]:
+    """The environment of a process that must see the same settings."""
+    return {
+        **settings.environ,
+        "TAILRACE_PROJECT": str(settings.project),
+        "TAILRACE_HOME": str(settings.home),
+        "TAILRACE_TARGET": settings.target,
+        "TAILRACE_RECORDER": settings.recorder,
+        **extra,
+    }

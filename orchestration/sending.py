@@ -1,0 +1,62 @@
+"""Plan, apply and sync as the command line and Dagster call them: with the project's manifest, published afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assets import deliveries, publish, stages, store, syncs
+from assets.deliveries import SyncResult
+from models.clock import Clock
+from models.delivery import Plan
+from models.errors import NeedsPerson, Refused
+from models.settings import Settings
+from orchestration.console import Tell
+from orchestration.project import read_manifest
+
+
+def plan(settings: Settings, clock: Clock, name: str | None, *, show_pii: bool, tell: Tell) -> list[Plan]:
+    """The plan of one sync, or of all. Writes to no vendor."""
+    manifest = read_manifest(settings)
+    names = [name] if name else [sync.name for sync in syncs.load_syncs(settings, manifest)]
+    plans = []
+    for number, each in enumerate(names):
+        tell(f"planning {each}", number, len(names))
+        plans.append(deliveries.plan(settings, clock, each, show_pii=show_pii, manifest=manifest))
+    return plans
+
+
+def apply(settings: Settings, plan_id: str, tell: Tell) -> SyncResult:
+    """Carry out a stored plan. Raises Refused when anything it was made of has moved."""
+    done = deliveries.apply(settings, plan_id, on_progress=tell, manifest=read_manifest(settings))
+    _publish(settings)
+    return done
+
+
+def sync(
+    settings: Settings, clock: Clock, names: Sequence[str] | None, tell: Tell, *, dagster_run_id: str = ""
+) -> list[SyncResult]:
+    """Plan and deliver; one that fails stops no other. What became of it is published."""
+    manifest = read_manifest(settings)
+    done = deliveries.sync(
+        settings, clock, names, on_progress=tell, dagster_run_id=dagster_run_id, manifest=manifest
+    )
+    _publish(settings)
+    return done
+
+
+def exit_code(results: Sequence[SyncResult]) -> int:
+    """0 when all went well or waits because a person paused it; else the worst: 1 needs a person, 3 refused, 2 a mistake."""
+    codes = {result.error.exit_code for result in results if result.error}
+    codes |= {NeedsPerson.exit_code for result in results if result.stopped and not is_paused(result)}
+    order = (NeedsPerson.exit_code, Refused.exit_code, *sorted(codes))
+    return next((code for code in order if code in codes), 0)
+
+
+def is_paused(result: SyncResult) -> bool:
+    """Whether it sent nothing because somebody asked for that."""
+    return result.error is None and (result.stopped or "").startswith("paused")
+
+
+def _publish(settings: Settings) -> None:
+    with store.locked(settings), stages.opened(settings) as warehouse:
+        publish.publish(settings, warehouse)
