@@ -2,17 +2,21 @@
 
     python tests/faults/child.py STEP NTH ACTION [--bug NAME] -- sync crm/seg_badge --as-of 2026-09-02
 
-ACTION: kill (SIGKILL to itself) · sleep (three seconds) · fill (writes the file system of TAILRACE_HOME full).
+ACTION: kill (SIGKILL to itself) · sleep (three seconds) · fill (writes the file system of TAILRACE_HOME full) ·
+count (nothing, but writes how often each step came to TAILRACE_HOME/steps.json).
 The product holds no code for faults; only the planted bugs of bugs.py change it, and only here.
 """
 
 from __future__ import annotations
 
+import atexit
+import json
 import logging
 import os
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 
@@ -24,11 +28,19 @@ class Striker(logging.Handler):
         self.step, self.left, self.action = step, nth, action
 
     def emit(self, record: logging.LogRecord) -> None:
+        COUNTED[getattr(record, "step", "")] += 1
         if getattr(record, "step", None) != self.step:
             return
         self.left -= 1
         if self.left == 0:
             ACTIONS[self.action]()
+
+
+COUNTED: Counter[str] = Counter()
+
+
+def write_counts() -> None:
+    (Path(os.environ["TAILRACE_HOME"]) / "steps.json").write_text(json.dumps(COUNTED))
 
 
 def kill() -> None:
@@ -51,12 +63,14 @@ def fill() -> None:
                 block = block[: len(block) // 2]
 
 
-ACTIONS = {"kill": kill, "sleep": sleep, "fill": fill}
+ACTIONS = {"kill": kill, "sleep": sleep, "fill": fill, "count": lambda: None}
 
 
 def main() -> None:
     ours, command = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
     step, nth, action = ours[:3]
+    if action == "count":
+        atexit.register(write_counts)
     logger = logging.getLogger("tailrace.step")
     logger.setLevel(logging.INFO)
     logger.addHandler(Striker(step, int(nth), action))

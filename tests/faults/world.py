@@ -41,7 +41,7 @@ sources:
 """
 SINKS = """\
 sinks:
-  crm: {sink: recorder, secrets: {token: CRM_TOKEN}, options: {rows: 6}}
+  crm: {sink: recorder, secrets: {API_KEY: CRM_TOKEN}, options: {rows: 6}}
   hook: {sink: webhook, secrets: {signing: HOOK_SECRET}, options: {url: "https://hook.example/badge"}}
 """
 STAGING = """\
@@ -187,6 +187,10 @@ class World:
         with urlopen(f"http://127.0.0.1:{self.port}/_received", timeout=10) as answer:
             rows = [json.loads(line) for line in answer.read().splitlines()]
         return [row for row in rows if sync is None or row["sync"] == sync]
+
+    def counted(self) -> dict[str, int]:
+        """How often each step came in the last command run with the action `count`."""
+        return json.loads((self.home / "steps.json").read_text())
 
     def sql(self, query: str) -> list[dict[str, Any]]:
         ran = self.tailrace("sql", query, "--json")

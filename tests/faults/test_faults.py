@@ -1,0 +1,205 @@
+"""Seeded faults against the real command line, counted at the receiver.
+
+`make faults` runs 300 seeds; TAILRACE_FAULTS=60 takes that many. One case again: pytest -m faults tests/faults -k seed17-
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.cases import KINDS, SYNC_STEPS, Case, case
+from tests.faults.world import HOLDERS, MESSAGE, MIRROR, World, build, email, entries, moment
+
+pytestmark = pytest.mark.faults
+COUNT = int(os.environ.get("TAILRACE_FAULTS", "300"))
+STRIDE = 5  # a sample takes every fifth seed from the start: coprime to the kinds, so it has them all
+SEEDS = range(COUNT) if COUNT >= 300 else [seed * STRIDE for seed in range(COUNT)]
+TODAY = 2
+CONVERGED_AFTER = 4  # runs; removes are tried again daily, everything else at once
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, dict[str, dict[str, int]]]:
+    """Day 1 delivered, day 2 landed; and how often each step comes in a clean refresh and sync of day 2."""
+    world = build(tmp_path_factory.mktemp("template") / "world")
+    world.start_recorder()
+    world.land(1)
+    done(world.tailrace("refresh", "--as-of", moment(1)))
+    done(world.tailrace("sync", "--as-of", moment(1)))
+    check(world, 1)
+    world.land(2)
+    world.stop_recorder()
+    trial = copy(world, tmp_path_factory.mktemp("trial") / "world")
+    trial.start_recorder()
+    counts = {}
+    for command in ("refresh", "sync"):
+        done(trial.tailrace(command, "--as-of", moment(2), fault=("never", 1, "count")))
+        counts[command] = trial.counted()
+    check(trial, 2)
+    trial.stop_recorder()
+    return world, counts
+
+
+@pytest.fixture
+def world(template: tuple[World, dict[str, dict[str, int]]], tmp_path: Path) -> Iterator[World]:
+    copied = copy(template[0], tmp_path / "world")
+    copied.start_recorder()
+    yield copied
+    copied.stop_recorder()
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.mark.parametrize("fault", [case(seed) for seed in SEEDS], ids=str)
+def test_nothing_is_lost_and_nothing_is_doubled(
+    fault: Case, world: World, template: tuple[World, dict[str, dict[str, int]]]
+) -> None:
+    """Whatever strikes whenever: no row lost, none doubled, every doubt listed, and the next runs converge."""
+    strike(world, fault, template[1])
+    recover(world)
+    check(world, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("bug", "fault"),
+    [
+        ("claim after send", Case(-1, "kill", "sync", "answered", 0.9, "kill")),
+        (
+            "receipt before answer",
+            Case(-2, "vendor", "sync", "never", 0, "kill", {"rules": [{"do": "cut", "at": [2]}]}),
+        ),
+        ("unknown forgotten", Case(-3, "kill", "sync", "answered", 0.9, "kill")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_planted_bug_is_caught(
+    bug: str, fault: Case, world: World, template: tuple[World, dict[str, dict[str, int]]]
+) -> None:
+    """The checks above have teeth: with the bug planted, the same fault makes them fail."""
+    strike(world, fault, template[1], bug=bug)
+    recover(world, bug=bug)
+    with pytest.raises(AssertionError):
+        check(world, TODAY)
+
+
+def test_any_sample_has_every_kind_and_step() -> None:
+    """A sample of 60 seeds strikes with every kind of fault, and kills at every durable step of a sync."""
+    sample = [case(seed * STRIDE) for seed in range(60)]
+    assert {each.kind for each in sample} == set(KINDS)
+    assert {each.step for each in sample if each.action == "kill"} >= set(SYNC_STEPS)
+
+
+def strike(world: World, fault: Case, counts: dict[str, dict[str, int]], bug: str | None = None) -> None:
+    """Bring the world to where the fault strikes, and let it."""
+    if fault.command == "sync":
+        done(world.tailrace("refresh", "--as-of", moment(TODAY)))
+    before = world.folder / "yesterday.duckdb"
+    if fault.afterwards == "yesterday":
+        shutil.copy(world.root / "warehouse.duckdb", before)
+    world.behave(fault.behaviour)
+    if fault.action == "fill":
+        confine(world)
+    often = counts[fault.command].get(fault.step, 0)
+    nth = 1 + int(fault.where * often)
+    ran = world.tailrace(fault.command, "--as-of", moment(TODAY), fault=(fault.step, nth, fault.action), bug=bug)
+    print(f"{fault}: struck at {fault.step} {nth} of {often}; exit {ran.code}")  # noqa: T201 - the suite's account
+    assert "Traceback" not in ran.err, ran.err
+    if fault.step != "never" and fault.action == "kill" and not fault.behaviour and bug is None:
+        assert ran.code == -9, f"the step did not come: {ran.code} {ran.err}"
+    if fault.action == "fill":
+        release(world)
+    if fault.afterwards == "journal":
+        for file in world.root.glob("journal.sqlite*"):
+            file.unlink()
+    elif fault.afterwards == "yesterday":
+        shutil.copy(before, world.root / "warehouse.duckdb")
+        (world.root / "warehouse.duckdb.wal").unlink(missing_ok=True)
+
+
+def recover(world: World, bug: str | None = None) -> None:
+    """A good vendor again, and what an operator would do: run it again."""
+    world.behave({})
+    for _ in range(CONVERGED_AFTER):
+        for command in ("refresh", "sync"):
+            ran = world.tailrace(command, "--as-of", moment(TODAY), bug=bug)
+            assert ran.code in (0, 1), f"{command}: {ran.code}\n{ran.out}\n{ran.err}"
+            assert "Traceback" not in ran.err, ran.err
+        if ran.code == 0 or settled(world):
+            return
+
+
+def settled(world: World) -> bool:
+    plan = world.tailrace("plan", MIRROR, "--as-of", moment(TODAY), "--json").json
+    return plan["upsert"] + plan["remove"] == 0
+
+
+def check(world: World, day: int) -> None:
+    """Count at the receiver and compare with what HOLDERS says must be there."""
+    rejected = keyed(world, "rejects", MIRROR)
+    held = {address: (row["orders"], Decimal(str(row["revenue"]))) for address, row in world.audience().items()}
+    expected = {email(person): worth(person, day) for person in HOLDERS[day]}
+    differing = {who for who in held.keys() | expected.keys() if held.get(who) != expected.get(who)}
+    assert not differing - rejected.keys(), f"mirror: {sorted(differing)[:5]}"
+    assert settled(world), "the mirror has more to say"
+
+    sends, due = world.sends(), entries(day)
+    doubled = {who: count for who, count in sends.items() if count > due[who]}
+    assert not doubled, f"doubled: {doubled}"
+    listed = keyed(world, "unknowns", MESSAGE) + keyed(world, "rejects", MESSAGE)
+    lost = {who: count for who, count in due.items() if sends[who] + listed[who] < count}
+    assert not lost, f"lost: {lost}"
+
+
+def keyed(world: World, table: str, sync: str) -> Counter[str]:
+    """How often each person is listed in a published table for this sync."""
+    rows = world.sql(
+        f"select profiles.email from {table} as listed inner join profiles "
+        f"on listed.profile_id = profiles.profile_id where listed.sync = '{sync}'"
+    )
+    return Counter(row["email"] for row in rows)
+
+
+def worth(person: int, day: int) -> tuple[int, Decimal]:
+    """Orders and revenue of a person at the end of `day`."""
+    orders = sum(person in HOLDERS[each] for each in range(1, day + 1))
+    return orders, orders * Decimal(f"{person}.50")
+
+
+def copy(world: World, folder: Path) -> World:
+    shutil.copytree(world.folder, folder, symlinks=True)
+    return World(folder)
+
+
+def done(ran: object) -> None:
+    assert ran.code == 0, f"{ran.out}\n{ran.err}"
+
+
+def confine(world: World) -> None:
+    """Move the world's home onto a small file system of its own, with little more room than it takes."""
+    if os.geteuid() != 0:
+        pytest.skip("a small tmpfs needs root")
+    aside = world.folder / "aside"
+    world.home.rename(aside)
+    world.home.mkdir()
+    size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file()) + (12 << 20)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", world.home], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    shutil.copytree(aside, world.home, dirs_exist_ok=True, symlinks=True)
+
+
+def release(world: World) -> None:
+    """Room again: the home goes back to the large file system as the fault left it."""
+    (world.home / "ballast").unlink(missing_ok=True)
+    kept = world.folder / "kept"
+    shutil.copytree(world.home, kept, symlinks=True)
+    subprocess.run(["umount", world.home], check=True)
+    world.home.rmdir()
+    kept.rename(world.home)
