@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 LONGEST = 64 << 20  # bytes; a line past this is not a record but a file without line ends
 SHOWN_OF_TOO_LONG = 1000
@@ -20,17 +21,17 @@ BOM = b"\xef\xbb\xbf"
 ARRIVING = pa.schema([("line", pa.int64()), ("text", pa.string()), ("reason", pa.string()), ("original", pa.string())])
 
 
-def numbered(chunks: Iterable[bytes]) -> Iterator[pa.RecordBatch]:
-    """Every line, blank ones included, with its number from 1 and its line end still on it."""
+def numbered(chunks: Iterable[bytes], *, strip: bool) -> Iterator[pa.RecordBatch]:
+    """Every line that is not blank with its number from 1, less its line end or, to `strip`, all space around."""
     first = 1
     for block in _blocks(chunks):
         if isinstance(block, _TooLong):
             yield block.batch(first)
             first += 1
             continue
-        batch = _batch(block, first)
+        batch = _batch(block, first, strip=strip)
         first += len(batch)
-        yield batch
+        yield _without_blanks(batch)
 
 
 @dataclass
@@ -102,18 +103,29 @@ def without_bom(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield head
 
 
-def _batch(block: bytes, first: int) -> pa.RecordBatch:
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-    offsets = np.zeros(len(ends) + 1, np.int32)
-    offsets[1:] = ends + 1
-    lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
-    numbers = pa.array(np.arange(first, first + len(ends)))
+def _batch(block: bytes, first: int, *, strip: bool) -> pa.RecordBatch:
+    breaks = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+    offsets = np.zeros(len(breaks) + 1, np.int32)
+    offsets[1:] = breaks + 1
+    lines = pa.StringArray.from_buffers(len(breaks), pa.py_buffer(offsets), pa.py_buffer(block))
+    numbers = pa.array(np.arange(first, first + len(breaks)))
     try:
         lines.validate(full=True)
     except pa.ArrowInvalid:
         decoded = [_decoded(line) for line in block.split(b"\n")[:-1]]
-        return arriving(numbers, [text for text, _ in decoded], [reason for _, reason in decoded])
-    return arriving(numbers, lines, None)
+        lines = pa.array([text for text, _ in decoded], pa.string())
+        return arriving(numbers, _cut(lines, strip=strip), [reason for _, reason in decoded])
+    return arriving(numbers, _cut(lines, strip=strip), None)
+
+
+def _cut(lines: pa.StringArray, *, strip: bool) -> pa.StringArray:
+    """Here, where it costs nothing: the engine's trim of given characters takes as long as the insert."""
+    return pc.ascii_trim(lines, " \t\r\n") if strip else pc.ascii_rtrim(lines, "\r\n")
+
+
+def _without_blanks(batch: pa.RecordBatch) -> pa.RecordBatch:
+    has_text = pc.not_equal(pc.ascii_trim_whitespace(batch.column("text")), "")
+    return batch if has_text.false_count == 0 else batch.filter(has_text)
 
 
 def _decoded(line: bytes) -> tuple[str, str | None]:

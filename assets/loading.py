@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import csv_records, parquet_records, raw
 from assets.files import Content, Unreadable
-from assets.lines import numbered
+from assets.lines import ARRIVING, numbered
 from models.source import FileSource
 from models.steps import step
 from warehouse.base import Warehouse
 from warehouse.batches import Batches
 from warehouse.query import render
 
-SLICE = 128 << 20  # bytes of records on their way at a time
+SLICE = 64 << 20  # bytes of records on their way at a time; the next ones are read meanwhile
+ARRIVING_NUMBERED = ARRIVING.append(pa.field("file_number", pa.int32()))
 EXAMPLES = 3
 
 
@@ -57,12 +60,11 @@ class Loading:
 
     def append(self, tell: Callable[[Arrival], None]) -> None:
         """Append everything under ids that are not visible; counts and examples are left on the arrivals."""
-        for rows in self._slices(tell):
-            with self.warehouse.lend("arriving", rows):
-                self._execute("stage_arriving", format=self.source.format, expect=self._expected())
-            with self.warehouse.lend("landed", self._landed()):
-                self._append_staged()
-        self.warehouse.execute("drop table if exists staged")
+        with self.warehouse.lend("landed", self._landed()):
+            for rows, done in _ahead(self._slices()):
+                self._append_slice(rows)
+                for arrival in done:
+                    tell(arrival)
         for arrival in self.arrivals:
             step("appended", batch=arrival.batch_id, table=raw.relation(self.name))
 
@@ -77,8 +79,10 @@ class Loading:
         counts = {arrival.batch_id: arrival.good + arrival.bad + 1 for arrival in arrivals}
         self.batches.commit(counts, self.loaded_at)
 
-    def _slices(self, tell: Callable[[Arrival], None]) -> Iterator[pa.Table]:
+    def _slices(self) -> Iterator[tuple[pa.Table, list[Arrival]]]:
+        """Records of several files or of a part of one, with the files that end in them."""
         waiting: list[pa.RecordBatch] = []
+        done: list[Arrival] = []
         size = 0
         for number, arrival in enumerate(self.arrivals):
             try:
@@ -86,13 +90,12 @@ class Loading:
                     waiting.append(_numbered(batch, number))
                     size += batch.nbytes
                     if size >= SLICE:
-                        yield pa.Table.from_batches(waiting)
-                        waiting, size = [], 0
+                        yield pa.Table.from_batches(waiting), done
+                        waiting, done, size = [], [], 0
             except Unreadable as error:
                 arrival.unreadable = error
-            tell(arrival)
-        if waiting:
-            yield pa.Table.from_batches(waiting)
+            done.append(arrival)
+        yield pa.Table.from_batches(waiting, ARRIVING_NUMBERED), done
 
     def _records(self, content: Content) -> Iterator[pa.RecordBatch]:
         match self.source.format:
@@ -102,30 +105,28 @@ class Loading:
                 keep_original = bool(self.source.expect)
                 return csv_records.records(content.chunks(), self.source.csv, keep_original=keep_original)
             case "ndjson" | "lines":
-                return numbered(content.chunks())
+                return numbered(content.chunks(), strip=self.source.format == "ndjson")
 
-    def _append_staged(self) -> None:
-        good = bad = 0
-        for row in self.warehouse.rows(self._render("count_staged")):
-            arrival = self.arrivals[int(row["file_number"])]
-            arrival.good += int(row["good"])
-            arrival.bad += int(row["bad"])
-            good, bad = good + int(row["good"]), bad + int(row["bad"])
-        appended = self.batches.append(raw.relation(self.name), self._render("select_staged_records"))
-        assert appended == good, f"{appended} of {good} records arrived"
-        if bad:
-            mistakes = self.warehouse.stream(self._render("select_staged_mistakes", source=self.name)).read_all()
-            explained = _explained(mistakes)
-            self._keep_examples(explained)
-            appended = self.batches.append(raw.QUARANTINE, explained)
-            assert appended == bad, f"{appended} of {bad} bad lines arrived"
+    def _append_slice(self, rows: pa.Table) -> None:
+        for counted in rows.group_by("file_number").aggregate([([], "count_all")]).to_pylist():
+            self.arrivals[counted["file_number"]].good += counted["count_all"]
+        with self.warehouse.lend("arriving", rows):
+            good = self.batches.append(raw.relation(self.name), self._render("select_arriving_records"))
+            if good == len(rows):
+                return
+            mistakes = self.warehouse.stream(self._render("select_arriving_mistakes")).read_all()
+        explained = _explained(mistakes)
+        self._count_bad(explained)
+        bad = self.batches.append(raw.QUARANTINE, explained.drop_columns("file_number"))
+        assert good + bad == len(rows), f"{good} records and {bad} bad lines of {len(rows)} arrived"
 
-    def _keep_examples(self, mistakes: pa.Table) -> None:
-        by_batch = {arrival.batch_id: arrival for arrival in self.arrivals}
-        for row in mistakes.select(["batch_id", "line", "reason"]).slice(0, 1000).to_pylist():
-            examples = by_batch[row["batch_id"]].examples
-            if len(examples) < EXAMPLES:
-                examples.append(f"line {row['line']}: {row['reason']}")
+    def _count_bad(self, mistakes: pa.Table) -> None:
+        for row in mistakes.select(["file_number", "line", "reason"]).to_pylist():
+            arrival = self.arrivals[row["file_number"]]
+            arrival.good -= 1
+            arrival.bad += 1
+            if len(arrival.examples) < EXAMPLES:
+                arrival.examples.append(f"line {row['line']}: {row['reason']}")
 
     def _landed(self) -> pa.Table:
         return pa.table(
@@ -136,14 +137,16 @@ class Loading:
             }
         )
 
-    def _expected(self) -> list[tuple[str, str, str]]:
-        return [(column, json_path(column, self.source), kind) for column, kind in self.source.expect.items()]
-
-    def _render(self, query: str, **values: object) -> str:
-        return render(raw.SQL, query, self.warehouse.dialect, loaded_at=self.loaded_at, **values)
-
-    def _execute(self, query: str, **values: object) -> None:
-        self.warehouse.execute(self._render(query, **values))
+    def _render(self, query: str) -> str:
+        return render(
+            raw.SQL,
+            query,
+            self.warehouse.dialect,
+            source=self.name,
+            format=self.source.format,
+            expect=[(column, json_path(column, self.source), kind) for column, kind in self.source.expect.items()],
+            loaded_at=self.loaded_at,
+        )
 
 
 def json_path(column: str, source: FileSource) -> str:
@@ -167,6 +170,18 @@ def file_row(name: str, arrival: Arrival, loaded_at: datetime, copy_of: str | No
         "copy_of": copy_of,
         "loaded_at": loaded_at,
     }
+
+
+T = TypeVar("T")
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made in a thread of its own while the one before is worked on."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def _numbered(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
