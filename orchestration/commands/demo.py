@@ -27,11 +27,12 @@ def demo(
 
     Examples: `tailrace demo` · `tailrace demo --people 1000000`
     """
-    from orchestration import demonstration
+    from orchestration import demo_report, demonstration, sending
 
     with console.progress(quiet=as_json) as tell:
-        shown = demonstration.run(settings(), people=people, days=days, seed=seed, tell=tell)
+        shop, ran = demonstration.run(settings(), people=people, days=days, seed=seed, tell=tell)
     if as_json:
-        console.print_json(shown)
+        console.print_json(demonstration.document(shop, ran))
     else:
-        demonstration.show(shown, console.out())
+        demo_report.print_demo(shop, ran)
+    raise typer.Exit(sending.exit_code([result for day in ran for result in day.synced]))

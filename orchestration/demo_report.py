@@ -1,0 +1,53 @@
+"""What the demo says when it is over: what happened, and what to look at next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestration import console
+from orchestration.demonstration import Day, Shop
+from orchestration.sending import exit_code
+
+NEXT = """\
+Next:
+  tailrace status                              everything on one screen
+  tailrace plan crm/seg_lapsed                 what would be sent now, and why
+  tailrace sql "from results limit 5"          what came of what was sent
+  tailrace preview seg_high_value              edit dbt_project/models/segments/seg_high_value.sql first
+  tailrace ui                                  the graph, the runs and their schedules in Dagster
+"""
+
+
+def print_demo(shop: Shop, days: Sequence[Day]) -> None:
+    """A table a stage of the loop, for the last day that ran."""
+    screen = console.out()
+    made = ", ".join(f"{count:,} {what}" for what, count in shop.made.items() if what != "people")
+    screen.print(f"A shop of {shop.people:,} people over {shop.days} days: {made}.")
+    rows = [
+        {
+            "day": day.day,
+            "new rows": sum(one.rows for one in day.refreshed.ingested),
+            "bad lines": sum(one.bad for one in day.refreshed.ingested),
+            "new people": day.refreshed.identity.minted,
+            "entered": sum(one.entered for one in day.refreshed.segments),
+            "left": sum(one.left for one in day.refreshed.segments),
+            "sent": day.sent,
+            "outcomes back": day.outcomes,
+        }
+        for day in days
+    ]
+    screen.print(console.table(rows))
+    synced = [result for day in days[-1:] for result in day.synced]
+    lines = [
+        {
+            "sync": result.sync,
+            "audience": result.plan.audience if result.plan else None,
+            "sent": result.counts.get("accepted", 0),
+            "not sent": str(result.error or result.stopped or "") or None,
+        }
+        for result in synced
+    ]
+    screen.print(console.table(lines, title=f"syncs on {days[-1].day}"))
+    if exit_code(synced) == 0 and sum(day.sent for day in days) == 0:
+        screen.print("0 sent: every audience was as it should be.")
+    screen.print(NEXT, markup=False)
