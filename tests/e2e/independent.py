@@ -30,6 +30,10 @@ DIALLING = {  # country: calling code, and the digit that is dialled before a na
 CONTACT_COLUMNS = 9
 # what the person did themselves: these say when they were last seen
 DONE_TO_THEM = {"Contact Updated", "Order Refunded"}
+SEGMENTS = (
+    "seg_new", "seg_active", "seg_lapsed", "seg_one_time_buyers", "seg_high_value", "seg_cart_abandoned",
+    "seg_churn_risk", "seg_never_bought", "seg_unsubscribed", "seg_high_value_lapsed",
+)  # fmt: skip
 NEW_DAYS, ACTIVE_DAYS, LAPSED_DAYS, CHURN_DAYS, CART_DAYS, HIGH_VALUE = 14, 14, 21, 10, 7, Decimal(500)
 
 

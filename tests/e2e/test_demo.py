@@ -1,0 +1,165 @@
+"""The loop on the demo shop shows what the independent count finds in the same files."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets import store
+from assets.demo_shop import generate
+from assets.refresh import RefreshResult, refresh
+from models.clock import Clock, end_of_day
+from models.settings import Settings
+from tests.e2e import independent
+
+ROOT = Path(__file__).parents[2]
+PEOPLE = 2_000
+TYPES = ("user_id", "crm_id", "email", "phone", "anonymous_id")
+
+
+@dataclass
+class Loop:
+    """A project of its own, run to the end of a day, beside the plain count of the same files."""
+
+    settings: Settings
+    day: date
+    results: list[RefreshResult]
+
+    @classmethod
+    def at(cls, folder: Path, day: date) -> Loop:
+        project = folder / "project"
+        skipped = shutil.ignore_patterns("target", "logs")
+        shutil.copytree(ROOT / "dbt_project", project / "dbt_project", ignore=skipped)
+        for name in ("sources.yml", "sinks.yml", "policy.yml"):
+            shutil.copy(ROOT / name, project / name)
+        return cls(Settings(project=project, home=folder / "home"), day, [])
+
+    def refresh(self) -> None:
+        self.results.append(refresh(self.settings, Clock.at(end_of_day(self.day, UTC))))
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        with store.reading(self.settings) as warehouse:
+            return warehouse.rows(sql)
+
+    def value(self, sql: str) -> Any:
+        return next(iter(self.rows(sql)[0].values()))
+
+    def counted(self) -> dict[str, Any]:
+        return independent.count(self.settings.landing, self.day)
+
+    def persons(self) -> dict[frozenset[independent.Node], independent.Person]:
+        """The plain count's people by their identifiers."""
+        as_of = datetime.combine(self.day, time.max, UTC)
+        events = [event for event in independent.land(self.settings.landing).events if event.at <= as_of]
+        return {frozenset(person.identifiers): person for person in independent.people(events)}
+
+    def identities(self) -> dict[str, frozenset[independent.Node]]:
+        """The loop's profiles: id → identifiers."""
+        found: dict[str, set[independent.Node]] = {}
+        for row in self.rows("select identifier_type, identifier, profile_id from profile_map"):
+            if row["identifier_type"] in TYPES:
+                found.setdefault(row["profile_id"], set()).add((row["identifier_type"], row["identifier"]))
+        return {profile_id: frozenset(nodes) for profile_id, nodes in found.items()}
+
+
+def check_everything(loop: Loop) -> None:
+    """Every figure and every person of the loop is the plain count's."""
+    counted, persons, identities = loop.counted(), loop.persons(), loop.identities()
+    assert loop.value("select count(*) from events") == counted["events"]
+    bad = loop.rows("select source, file, count(*) as lines from quarantine group by all")
+    assert {row["file"]: row["lines"] for row in bad} == counted["quarantined"]
+    assert set(identities.values()) == set(persons)
+    as_of = datetime.combine(loop.day, time.max, UTC)
+    for row in loop.rows("select * from profiles"):
+        person = persons[identities[row["profile_id"]]]
+        assert (row["email"], row["orders"], row["revenue"]) == (person.email, len(person.orders), person.revenue)
+        assert row["last_order_at"] == person.last_order_at
+        assert row["last_seen_at"] == person.last_seen_at
+    check_consent(loop, persons, identities)
+    for segment in independent.SEGMENTS:
+        members = {identities[row["profile_id"]] for row in loop.rows(f"select profile_id from {segment}")}
+        expected = {nodes for nodes, person in persons.items() if segment in independent.segments(person, as_of)}
+        assert members == expected, segment
+
+
+def check_consent(loop: Loop, persons: dict, identities: dict) -> None:
+    decided = {
+        (nodes, *key): granted
+        for nodes, person in persons.items()
+        for key, (granted, _) in independent.consent(person).items()
+    }
+    found = {
+        (identities[row["profile_id"]], row["channel"], row["contact_point"], row["purpose"]): row["granted"]
+        for row in loop.rows("select * from consent")
+    }
+    assert found == decided
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """2,000 people, thirty days, one refresh at the end."""
+    loop = Loop.at(tmp_path_factory.mktemp("demo"), date(2026, 9, 30))
+    generate(loop.settings.landing, people=PEOPLE)
+    loop.refresh()
+    return loop
+
+
+def test_the_loop_shows_what_the_files_hold(month: Loop) -> None:
+    """Events, bad lines, people, orders, money, consent and every segment's members agree with the plain count."""
+    assert month.results[0].ok
+    check_everything(month)
+
+
+def test_money_adds_up(month: Loop) -> None:
+    """Over all profiles, orders and revenue less refunds are to the cent what the files say."""
+    counted = month.counted()
+    total = month.rows(
+        "select sum(orders) as orders, sum(revenue) as revenue, max(last_order_at) as last from profiles"
+    )
+    assert total[0]["orders"] == counted["orders"]
+    assert total[0]["revenue"] == Decimal(counted["revenue"])
+    assert total[0]["last"].isoformat() == counted["last_order_at"]
+
+
+def test_copies_are_recorded_with_both_names(month: Loop) -> None:
+    """The file that landed twice is loaded once, and the ingest says which is a copy of which."""
+    copies = [copy for result in month.results[0].ingested for copy in result.copies]
+    assert [(copy.file, copy.copy_of) for copy in copies] == [
+        ("shop/2026-09-07-again.ndjson.gz", "shop/2026-09-06.ndjson.gz")
+    ]
+
+
+def test_every_segment_of_a_shop_has_members(month: Loop) -> None:
+    """No segment that shop and contact data can fill is empty, and none holds everyone."""
+    everyone = month.value("select count(*) from profiles")
+    for segment in independent.SEGMENTS:
+        assert 0 < month.value(f"select count(*) from {segment}") < everyone, segment
+
+
+@pytest.mark.slow
+def test_day_by_day_is_the_same(tmp_path: Path) -> None:
+    """Files that land day by day, each refreshed at its day's end, give on every day what its files hold so far."""
+    days, first = 9, date(2026, 9, 1)
+    written = generate(tmp_path / "shop", people=400, days=days)
+    loop = Loop.at(tmp_path, first)
+    changes: Counter[str] = Counter()
+    for day in range(days):
+        loop.day = first + timedelta(days=day)
+        for path in written.files:
+            if path.name.startswith(loop.day.isoformat()):
+                target = loop.settings.landing / path.parent.name / path.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target)
+        loop.refresh()
+        check_everything(loop)
+        changes["merged"] += loop.results[-1].identity.merged if day else 0
+    assert changes["merged"] > 10, "second devices and contacts find their person"
+    moved = loop.rows("select segment, change, count(*) as n from segment_history group by all")
+    assert {row["segment"] for row in moved if row["change"] == "left"} >= {"seg_cart_abandoned", "seg_never_bought"}
