@@ -89,6 +89,17 @@ class DuckDB:
             raise translated(error, self.path) from error
 
 
+# what a statement's own words can cause; everything else is a bug of ours
+WRITTEN_WRONG = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+)
+
+
 def translated(error: duckdb.Error, path: Path) -> TailraceError | duckdb.Error:
     """The engine's error as ours where a person can act on it; unchanged where it is a bug of ours."""
     text = str(error)
@@ -100,6 +111,6 @@ def translated(error: duckdb.Error, path: Path) -> TailraceError | duckdb.Error:
         return WarehouseVersion(f"{path}: not readable by DuckDB {duckdb.__version__}: {text.splitlines()[0]}")
     if "No space left" in text or "out of disk" in text.lower():
         return StorageFull(f"{path}: no space left on the device; free some and run the command again, nothing is lost")
-    if isinstance(error, duckdb.ParserException | duckdb.BinderException):
+    if isinstance(error, WRITTEN_WRONG):
         return UserError(text)
     return error
