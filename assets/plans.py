@@ -248,7 +248,7 @@ class _Maker:
         )
         counts = Counter[str]()
         for row in found:
-            for name in str(row["_note"]).split(","):
+            for name in _names(row):
                 counts[name] += int(row["n"])
         return dict(counts)
 
@@ -279,7 +279,7 @@ class _Maker:
         why = {"refused": "held: rejected before", "waiting": "held: outcome unknown"}.get(row["_kind"], row["_kind"])
         shown = {"op": row["_op"], "why": why, "key": values(row, audience.identity)}
         if row["_kind"] == "changed":
-            names = str(row["_note"]).split(",")
+            names = _names(row)
             before = held.get(tuple(row[name] for name in audience.identity), {})
             return {**shown, "before": values(before, [name for name in names if before]), "after": values(row, names)}
         return {**shown, "after": values(row, audience.columns)}
@@ -288,3 +288,8 @@ class _Maker:
         if value is not None and name in audience.pii and not self.show_pii:
             return mask(value)
         return value if isinstance(value, int | float | str | bool | None) else str(value)
+
+
+def _names(row: Mapping[str, Any]) -> list[str]:
+    """The columns that differ; none where an old value has no counterpart in today's type."""
+    return [name for name in str(row["_note"]).split(",") if name]

@@ -96,12 +96,12 @@ def _digest(value: Any) -> str:
 
 
 def _without_secrets(kind: type[base.Sink], options: base.Options) -> base.Sink:
-    return kind(options, {secret: "" for secret in kind.secrets})
+    return kind(options, dict.fromkeys(kind.secrets, ""))
 
 
 def _declared(model: Node) -> Iterator[tuple[int, Any]]:
     meta = model["config"].get("meta") or model.get("meta") or {}
-    syncs = meta.get("syncs") or ()
+    syncs = meta.get("syncs") or []
     yield from enumerate(syncs if isinstance(syncs, list) else [syncs])
 
 
@@ -133,13 +133,13 @@ class _Declaration:
         for key in rest:
             if key not in kind.Options.model_fields:
                 allowed = sorted({*SyncEntry.model_fields, *kind.Options.model_fields})
-                raise document.error(f"unknown key{suggestion(key, allowed)}", *base_path, key)
+                message = f"unknown key{suggestion(key, allowed)}"
+                raise document.error(message, *base_path, key)
         merged = {**destination.options, **rest}
         options = _at(document, base_path, merged).read(kind.Options, *base_path)
         if entry.mode not in kind.modes:
-            allowed = sorted(kind.modes)
-            raise document.error(f"'{entry.mode}' is not a mode of sink '{kind.__name__}'; allowed: {', '.join(allowed)}",
-                                 *base_path, "mode")  # fmt: skip
+            message = f"sink '{destination.sink}' cannot {entry.mode}; allowed: {', '.join(sorted(kind.modes))}"
+            raise document.error(message, *base_path, "mode")
         self._check_columns(document, base_path, entry)
         key = ("entry_id",) if entry.mode is Mode.SEND_ON_ENTRY else entry.key
         sink = _without_secrets(kind, options)
@@ -188,7 +188,8 @@ class _Declaration:
         for place in ("key", "fields"):
             for position, column in enumerate(getattr(entry, place) or ()):
                 if column.startswith("_") or column in RESERVED:
-                    raise document.error(f"'{column}': this name is reserved", *path, place, position)
+                    message = f"'{column}': names that begin with _ are reserved, and batch_id"
+                    raise document.error(message, *path, place, position)
                 known = own and (column in own or (theirs is not None and column in theirs))
                 if not known and column != "profile_id":
                     message = f"'{column}' is no column of {self.model['name']} or profiles"

@@ -54,7 +54,8 @@ doubtful as (
     select distinct coalesce(model_hash.identity_hash, ledger_hash.identity_hash) as identity_hash
     from model_hash
     {{ "full outer" if removes else "left" }} join ledger_hash on model_hash.identity_hash = ledger_hash.identity_hash
-    where {{ "true" if whole else "model_hash.row_hash is distinct from ledger_hash.row_hash" }}
+    -- also where one side is missing, and where the ledger's row is not an accepted one
+    where {{ "true" if whole else "(model_hash.row_hash = ledger_hash.row_hash) is not true" }}
 
 ),
 
