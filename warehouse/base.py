@@ -18,6 +18,10 @@ class Warehouse(Protocol):
 
     dialect: Dialect
 
+    @property
+    def version(self) -> str:
+        """The engine and its version, as `duckdb 1.5.5`."""
+
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         """Run one statement for its effect."""
 

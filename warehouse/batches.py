@@ -13,6 +13,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from models.steps import step
+from warehouse import metadata
 from warehouse.base import Warehouse
 
 SCHEMA = "tailrace"
@@ -20,8 +21,9 @@ LOG_SUFFIX = "__log"
 
 
 def prepare(warehouse: Warehouse) -> None:
-    """Create the batch table and the view of visible batches where they are missing."""
+    """Create the batch table and the view of visible batches where they are missing. Raises WarehouseVersion."""
     warehouse.execute(f"create schema if not exists {SCHEMA}")
+    metadata.stamp(warehouse)
     warehouse.execute(
         f"create table if not exists {SCHEMA}.batch ("
         "batch_id varchar, tables varchar, row_count bigint, replaces varchar[], committed_at timestamptz)"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from models.errors import StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
+from models.errors import NeedsPerson, StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
 from warehouse.dialect import Dialect, DuckDBDialect
 
 
@@ -30,13 +31,21 @@ class DuckDB:
             raise translated(error, path) from error
         self._connection.execute("set timezone = 'UTC'")
 
+    @property
+    def version(self) -> str:
+        return f"duckdb {duckdb.__version__}"
+
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         self._run(sql, params)
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         result = self._run(sql, params)
         names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        try:
+            found = result.fetchall()
+        except duckdb.Error as error:
+            raise translated(error, self.path) from error
+        return [dict(zip(names, row, strict=True)) for row in found]
 
     def stream(self, sql: str, batch_rows: int = 65_536) -> pa.RecordBatchReader:
         return self._run(sql, ()).to_arrow_reader(batch_rows)
@@ -103,14 +112,46 @@ WRITTEN_WRONG = (
 def translated(error: duckdb.Error, path: Path) -> TailraceError | duckdb.Error:
     """The engine's error as ours where a person can act on it; unchanged where it is a bug of ours."""
     text = str(error)
-    if "Could not set lock" in text or "Conflicting lock" in text:
-        return WarehouseHeld(
-            f"{path}: another process has the warehouse open; wait for it or end it ({text.splitlines()[0]})"
-        )
-    if "storage version" in text or "newer version" in text or "not a valid DuckDB database" in text:
-        return WarehouseVersion(f"{path}: not readable by DuckDB {duckdb.__version__}: {text.splitlines()[0]}")
-    if "No space left" in text or "out of disk" in text.lower():
-        return StorageFull(f"{path}: no space left on the device; free some and run the command again, nothing is lost")
-    if isinstance(error, WRITTEN_WRONG):
+    for signs, explained in _EXPLAINED.items():
+        if any(sign in text for sign in signs):
+            return explained(path, text)
+    if isinstance(error, duckdb.ProgrammingError | duckdb.DataError | duckdb.NotSupportedError):
         return UserError(text)
     return error
+
+
+def _held(path: Path, text: str) -> TailraceError:
+    holder = re.search(r"PID (\d+)", text)
+    who = f"process {holder[1]}" if holder else "another process"
+    return WarehouseHeld(f"{path}: {who} has it open; wait for it, or end it if it hangs")
+
+
+def _other_version(path: Path, text: str) -> TailraceError:
+    age = "a newer" if "newer version of DuckDB.\n" in text else "a much older"
+    return WarehouseVersion(
+        f"{path}: written by {age} DuckDB, which {duckdb.__version__} cannot read; use the version that wrote it "
+        f"(requirements.lock says which one belongs to a checkout). {text.splitlines()[0]}"
+    )
+
+
+def _full(path: Path, _text: str) -> TailraceError:
+    return StorageFull(f"{path}: no space left on the device; free some and run the command again, nothing is lost")
+
+
+def _damaged(path: Path, text: str) -> TailraceError:
+    first = text.splitlines()[0]
+    return NeedsPerson(f"{path}: damaged, or no database file; put a good copy in its place. {first}")
+
+
+def _memory(path: Path, text: str) -> TailraceError:
+    first = text.splitlines()[0]
+    return NeedsPerson(f"{path}: not enough memory for this; give the machine more or close other work. {first}")
+
+
+_EXPLAINED: dict[tuple[str, ...], Callable[[Path, str], TailraceError]] = {
+    ("Could not set lock", "Conflicting lock"): _held,
+    ("database file with version number",): _other_version,
+    ("No space left", "out of disk", "max_temp_directory_size"): _full,
+    ("Corrupt database file", "not a valid DuckDB database", "Could not read enough bytes", "Is a directory"): _damaged,
+    ("Out of Memory",): _memory,
+}
