@@ -22,6 +22,7 @@ from warehouse.batches import Batch, create_log
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
+_NODE = ["identifier_type", "identifier"]
 HISTORY, RUNS, PHONES = "tailrace.profile_id_history", "tailrace.identity_run", "tailrace.phone"
 
 
@@ -100,18 +101,15 @@ def replay(
     """
     read_phones(warehouse, clock, schema)
     warehouse.execute(_render(warehouse, "observe_identifiers", schema=schema, since=None))
-    known = _known(warehouse, HISTORY, everyone=True, known_by=clock.known_by)
-    if derived is not None and len(derived):
-        held = known.join(derived, on=["identifier_type", "identifier"], how="anti")
-        known = pl.concat([held, derived])
+    held = _known(warehouse, HISTORY, everyone=True, known_by=clock.known_by)
+    # what a night knew is true; what nights that never were would have known comes after it
+    derived = KNOWN_SCHEMA.to_frame() if derived is None else derived.join(held, on=_NODE, how="anti")
+    known = pl.concat([held, derived])
     changes = resolve(_frame(warehouse, "select * from observed"), known, Mint(salt, _name(clock)))
     born = pl.concat([known.select("profile_id", "minted_at"), _born(changes, clock)]).unique("profile_id")
-    fresh = changes.select("identifier_type", "identifier", "profile_id").join(born, on="profile_id", how="left")
-    fresh = fresh.match_to_schema(KNOWN_SCHEMA)
-    earlier = derived if derived is not None else KNOWN_SCHEMA.to_frame()
-    derived = pl.concat([earlier.join(fresh, on=["identifier_type", "identifier"], how="anti"), fresh])
-    looked_up = known.join(derived, on=["identifier_type", "identifier"], how="anti")
-    _write_map(warehouse, schema, looked_up, derived)
+    fresh = changes.select(*_NODE, "profile_id").join(born, on="profile_id", how="left").match_to_schema(KNOWN_SCHEMA)
+    derived = pl.concat([derived.join(fresh, on=_NODE, how="anti"), fresh])
+    _write_map(warehouse, schema, held.join(fresh, on=_NODE, how="anti"), derived)
     return derived
 
 

@@ -32,7 +32,7 @@ class UserError(TailraceError):
 
 
 class ConfigError(UserError):
-    """A file we read is wrong: `file`, `line` (1-based) and `key` say where, as far as they are known."""
+    """A file we read is wrong: `file`, `line`, `column` (both 1-based) and `key` say where, as far as they are known."""
 
     def __init__(
         self,
@@ -40,10 +40,11 @@ class ConfigError(UserError):
         *,
         file: Path | str | None = None,
         line: int | None = None,
+        column: int | None = None,
         key: str | None = None,
     ) -> None:
-        self.file, self.line, self.key = file, line, key
-        where = ":".join(str(part) for part in (file, line) if part is not None)
+        self.file, self.line, self.column, self.key = file, line, column, key
+        where = ":".join(str(part) for part in (file, line, column) if part is not None)
         prefix = ": ".join(part for part in (where, key) if part)
         super().__init__(f"{prefix}: {message}" if prefix else message)
 

@@ -28,8 +28,8 @@
         {%- for column, type in event_columns().items() %}
         cast({{ column }} as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
-    {# a table in place that could never be reached yet #}
-    {%- if execute and load_relation(relation) is none %}
+    {# a table in place that could never be reached yet; a run `aside` only compiles, and creates it elsewhere #}
+    {%- if execute and not var('aside', false) and load_relation(relation) is none %}
     from (select {% for column in event_columns() %}null as {{ column }}{{ ', ' if not loop.last }}{% endfor %}) as nothing
     where false
     {%- else %}

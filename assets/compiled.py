@@ -1,0 +1,100 @@
+"""The working copy's models as SQL, compiled by dbt beside the published copy: no lock, and nothing is written to it.
+
+Creating what they say belongs in scratch.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from assets import dbt_project, lineage, warehouse
+from assets.dbt_errors import refusal
+from models.clock import Clock
+from models.settings import Settings
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+CATALOG = "warehouse"  # what the project's relations are called by, in whatever file they are
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model at one clock. `sql` names relations as they are called in the live warehouse."""
+
+    unique_id: str
+    name: str
+    file: Path  # what a person edits
+    is_view: bool
+    sql: str
+
+
+def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) -> tuple[Model, ...]:
+    """These models at `clock`, those above first. Raises ConfigError for one that dbt cannot compile.
+
+    The published copy must exist: it answers what macros ask of the warehouse.
+    """
+    from assets import dbt_calls  # noqa: PLC0415 - see there
+
+    parsed = dbt_project.manifest(settings)
+    if not node_ids:
+        return ()
+    chosen = [f"fqn:{'.'.join(parsed.nodes[node_id].fqn)}" for node_id in node_ids]
+    variables = {**warehouse.clock_variables(settings, clock), "sources": dbt_project.source_variables(settings)}
+    passed = json.dumps({**variables, "aside": True})
+    outcome = dbt_calls.invoke(["compile", *_arguments(settings), "--vars", passed, "--select", *chosen], parsed)
+    if outcome.exception is not None:
+        raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
+    results: list[Any] = getattr(outcome.result, "results", [])
+    texts = {result.node.unique_id: str(result.node.compiled_code) for result in results}
+    return tuple(_model(settings, parsed, node_id, texts[node_id]) for node_id in in_order(parsed, node_ids))
+
+
+def above(parsed: Manifest, names: Collection[str]) -> set[str]:
+    """These models and all above them that are relations of their own: no seeds, nothing that is only inlined."""
+    own = {lineage.unique_id(parsed, name) for name in names}
+    found = own.union(*(lineage.ancestors(parsed, node_id) for node_id in own))
+    return {node_id for node_id in found & parsed.nodes.keys() if _is_relation(parsed.nodes[node_id])}
+
+
+def _is_relation(node: Any) -> bool:
+    return node.resource_type == "model" and node.config.materialized != "ephemeral"
+
+
+def in_order(parsed: Manifest, node_ids: Collection[str]) -> list[str]:
+    """The same nodes, each after all that are above it."""
+    wanted = frozenset(node_ids)
+    depth = {node_id: len(lineage.ancestors(parsed, node_id)) for node_id in wanted}
+    return sorted(wanted, key=lambda node_id: (depth[node_id], node_id))
+
+
+def _model(settings: Settings, parsed: Manifest, node_id: str, sql: str) -> Model:
+    node: Any = parsed.nodes[node_id]
+    file = settings.dbt_project / node.original_file_path
+    return Model(node_id, node.name, file, node.config.materialized == "view", sql)
+
+
+def _arguments(settings: Settings) -> list[str]:
+    """As every dbt command has them, but with a database in memory that reads the published copy."""
+    folder = settings.dbt_target / "compiled"
+    attached = {"path": str(settings.published), "alias": CATALOG, "read_only": True}
+    output = {
+        "type": "duckdb",
+        "path": ":memory:",
+        "database": CATALOG,
+        "schema": dbt_project.LIVE,
+        "threads": dbt_project.THREADS,
+        "attach": [attached],
+        "settings": {"TimeZone": "UTC"},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = {"tailrace": {"target": "compiled", "outputs": {"compiled": output}}}
+    (folder / "profiles.yml").write_text(yaml.safe_dump(profile, sort_keys=False))
+    place = ["--profiles-dir", str(folder), "--target", "compiled", "--target-path", str(folder)]
+    return [*dbt_project.arguments(settings), *place]

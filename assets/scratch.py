@@ -1,0 +1,72 @@
+"""Compiled models, created in memory beside an open warehouse: nothing of them is left when it is closed or killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import Token, TokenType, tokenize
+
+from assets.compiled import CATALOG, Model
+from assets.dbt_project import LIVE
+from assets.sql_mistakes import mistake
+from models.errors import UserError
+from warehouse.base import Warehouse
+
+NAME = "scratch"  # the catalog they are in
+SCHEMA = f"{NAME}.main"
+
+Relation = tuple[str, str]  # schema and name, as the live warehouse has them
+
+
+@dataclass
+class Scratch:
+    """`moved`: relations of the project → where they are read instead; what is created here is in it by itself."""
+
+    warehouse: Warehouse
+    moved: dict[Relation, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.warehouse.execute(f"attach ':memory:' as {NAME}")
+
+    def create(self, models: Iterable[Model]) -> None:
+        """Create these models, each after those above it. Raises ConfigError for SQL the engine refuses."""
+        for model in models:
+            kind, sql = "view" if model.is_view else "table", relocated(model.sql, self.moved)
+            relation = self.relation(model.name)
+            try:
+                self.warehouse.execute(f"create or replace {kind} {relation} as\n{sql}")
+            except UserError as error:
+                columns = [name for read in sorted(read_by(sql)) for name in self.warehouse.columns(read)]
+                raise mistake(str(error), model.file, columns) from error
+            self.moved[LIVE, model.name] = relation
+
+    def relation(self, name: str) -> str:
+        """Where the model of this name is, or would be."""
+        return f"{SCHEMA}.{self.warehouse.dialect.quote(name)}"
+
+
+def relocated(sql: str, moved: Mapping[Relation, str]) -> str:
+    """The same text with these relations of the live warehouse read elsewhere; nothing else in it changes."""
+    pieces: list[str] = []
+    end = 0
+    for first, last, relation in _relations(sql):
+        if relation[0] == CATALOG and relation[1:] in moved:
+            pieces += [sql[end : first.start], moved[relation[1], relation[2]]]
+            end = last.end + 1
+    return "".join([*pieces, sql[end:]])
+
+
+def read_by(sql: str) -> frozenset[str]:
+    """The relations that the text names with all three parts."""
+    return frozenset(sql[first.start : last.end + 1] for first, last, _ in _relations(sql))
+
+
+def _relations(sql: str) -> Iterator[tuple[Token, Token, tuple[str, str, str]]]:
+    """Every `"a"."b"."c"`, quoted as dbt does: its first and last token, and the names."""
+    tokens = tokenize(sql, read="duckdb")
+    quoted = [TokenType.IDENTIFIER, TokenType.DOT, TokenType.IDENTIFIER, TokenType.DOT, TokenType.IDENTIFIER]
+    for position in range(len(tokens) - 4):
+        found = tokens[position : position + 5]
+        if [token.token_type for token in found] == quoted:
+            yield found[0], found[4], (found[0].text, found[2].text, found[4].text)
