@@ -98,17 +98,6 @@ class DuckDB:
             raise translated(error, self.path) from error
 
 
-# what a statement's own words can cause; everything else is a bug of ours
-WRITTEN_WRONG = (
-    duckdb.ParserException,
-    duckdb.BinderException,
-    duckdb.CatalogException,
-    duckdb.ConversionException,
-    duckdb.InvalidInputException,
-    duckdb.OutOfRangeException,
-)
-
-
 def translated(error: duckdb.Error, path: Path) -> TailraceError | duckdb.Error:
     """The engine's error as ours where a person can act on it; unchanged where it is a bug of ours."""
     text = str(error)
