@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 LIVE = "main"  # the schema of the models as they are now; the past is built in one of its own
+PAST = "past"
 THREADS = 4
 
 _kept: dict[Path, tuple[str, Manifest]] = {}  # one manifest a process and schema: loading one costs 0.1 s
@@ -92,7 +93,7 @@ def _variables(name: str, source: Source) -> dict[str, Any]:
 def fingerprint(settings: Settings, schema: str = LIVE) -> str:
     """Changes whenever parsing again could give something else."""
     digest = hashlib.sha256()
-    said = (version("dbt-core"), version("dbt-duckdb"), schema, source_variables(settings), _profile(settings))
+    said = (version("dbt-core"), version("dbt-duckdb"), schema, source_variables(settings))
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     for path in _project_files(settings.dbt_project):
         digest.update(str(path.relative_to(settings.dbt_project)).encode() + b"\0")
@@ -121,7 +122,7 @@ def _parse(settings: Settings, schema: str) -> None:
         raise ConfigError(message, file=settings.dbt_project)
 
 
-def _profile(settings: Settings, schemas: tuple[str, ...] = (LIVE, "past")) -> dict[str, Any]:
+def _profile(settings: Settings, schemas: tuple[str, ...] = (LIVE, PAST)) -> dict[str, Any]:
     def output(schema: str) -> dict[str, Any]:
         return {
             "type": "duckdb",

@@ -1,7 +1,7 @@
 """One refresh: what landed becomes events, people, segments and what is known of them, as of one clock.
 
-ingest → staging → identity → profiles → segments → history → marts → publish, in one process. The stages themselves are
-in stages.py, where Dagster's steps find them too.
+ingest → staging → identity → profiles → segments → history → marts → suppressions → publish, in one process. The
+stages themselves are in stages.py, where Dagster's steps find them too.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
             recorded = tuple(stages.record_segments(settings, clock, built))
         with watch("marts"):
             marts = stages.build_marts(settings, clock)
+        with watch("suppressions"):
+            stages.hand_over_suppressions(settings, clock)
         with watch("publish"), stages.opened(settings) as warehouse:
             published = publish.publish(settings, warehouse)
     broken = {**segments.reasons, **marts.reasons}

@@ -12,16 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assets import builds, configuration, identity, in_place, ledger, lineage, raw, segments
+from assets import builds, configuration, identity, in_place, ledger, lineage, raw, segment_days, segments
 from assets.builds import Build
 from assets.dbt_project import LIVE, manifest, variables
 from assets.identity import IdentityResult
 from assets.segments import Recorded
+from assets.suppressions import copy_suppressions
 from assets.warehouse import BuildResult, run_dbt
 from models.clock import Clock
 from models.errors import ConfigError
 from models.settings import Settings
 from models.source import FileSource, TableSource
+from sinks.journal import Journal
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.duckdb import DuckDB
@@ -48,7 +50,7 @@ def opened(settings: Settings) -> Iterator[Warehouse]:
     with DuckDB(settings.warehouse) as warehouse:
         batches.prepare(warehouse)
         raw.ensure_raw(warehouse, configuration.sources(settings))
-        for part in (builds, identity, segments, ledger):
+        for part in (builds, identity, segments, segment_days, ledger):
             part.prepare(warehouse)
         yield warehouse
 
@@ -57,7 +59,7 @@ def stage(settings: Settings, clock: Clock) -> Staged:
     """Bring the event log and `stg_events` up to the clock. Raises BuildFailed."""
     definition = _definition(settings, [LOG, IDENTIFIERS])
     sources = configuration.sources(settings)
-    attach, stale = _reachable(settings)
+    attach, stale = reachable(settings)
     with opened(settings) as warehouse:
         last = builds.latest(warehouse, STAGING)
         arrived = _arrived(warehouse, settings, clock)
@@ -126,6 +128,13 @@ def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> l
         return [segments.record(warehouse, clock, name, definition) for name, definition in definitions.items()]
 
 
+def hand_over_suppressions(settings: Settings, clock: Clock) -> int:
+    """Copy who said no into the journal, where the last decision before a request reads it; the number of new ones."""
+    salt = configuration.policy(settings).salt
+    with opened(settings) as warehouse, Journal(settings.journal) as journal:
+        return copy_suppressions(warehouse, journal, salt, clock.known_by, consent=f"{LIVE}.consent")
+
+
 def build_marts(settings: Settings, clock: Clock) -> BuildResult:
     """Build the marts; a broken one is in the result."""
     result = run_dbt(settings, clock, lineage.models(manifest(settings), "marts"))
@@ -159,21 +168,22 @@ def _due(warehouse: Warehouse, clock: Clock, last: Build) -> int:
     return int(warehouse.rows(sql)[0]["due"])
 
 
-def _reachable(settings: Settings) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def reachable(settings: Settings, schema: str = LIVE) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """What dbt attaches for this run, and the sources in place that cannot be, with the reason."""
     attach: list[dict[str, Any]] = []
     stale: dict[str, str] = {}
     for name, source in configuration.sources(settings).items():
         if not isinstance(source, TableSource):
             continue
-        node = manifest(settings).nodes[f"model.tailrace.stg_{name}"]
+        node = manifest(settings, schema).nodes[f"model.tailrace.stg_{name}"]
         if node.config.materialized != "table":
             message = f"source {name} is read in place: begin with {{{{ config(materialized='table') }}}}"
             raise ConfigError(message, file=settings.dbt_project / node.original_file_path, line=1)
         with DuckDB(Path(":memory:")) as probe:
             reason = in_place.attach(probe, settings.project, name, source)
         if reason is None:
-            attach.append({"path": str(settings.project / source.database), "alias": in_place.alias(name)})
+            path = str(settings.project / source.database)
+            attach.append({"source": name, "path": path, "alias": in_place.alias(name)})
         else:
             stale[name] = reason
     return attach, stale
