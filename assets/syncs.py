@@ -190,7 +190,8 @@ class _Declaration:
                 if column.startswith("_") or column in RESERVED:
                     message = f"'{column}': names that begin with _ are reserved, and batch_id"
                     raise document.error(message, *path, place, position)
-                known = own and (column in own or (theirs is not None and column in theirs))
+                # a model that declares no columns is known once it is built: the plan checks it then
+                known = not own or column in own or (theirs is not None and column in theirs)
                 if not known and column != "profile_id":
                     message = f"'{column}' is no column of {self.model['name']} or profiles"
                     raise document.error(message + suggestion(column, allowed), *path, place, position)
