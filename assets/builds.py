@@ -16,7 +16,7 @@ from models.errors import Refused
 from warehouse.base import Warehouse
 from warehouse.batches import Batch, create_log
 
-BUILDS, MODELS = "tailrace.build", "tailrace.model_status"
+BUILDS, MODELS, DEFINITIONS = "tailrace.build", "tailrace.model_status", "tailrace.model_definition"
 CLOCK = "refresh"  # the part that only says at which clock a refresh began
 
 
@@ -42,6 +42,7 @@ def prepare(warehouse: Warehouse) -> None:
         MODELS,
         {"number": "bigint", "model": "varchar", "is_broken": "boolean", "reason": "varchar", **moments},
     )
+    create_log(warehouse, DEFINITIONS, {"number": "bigint", "model": "varchar", "definition": "varchar", **moments})
     warehouse.execute(
         "create or replace view tailrace.broken_models as select model, reason, as_of, known_by from ("
         f"select *, row_number() over (partition by model order by number desc) as latest from {MODELS}) as ranked "
@@ -100,3 +101,29 @@ def remember_models(warehouse: Warehouse, clock: Clock, built: Iterable[str], fa
     batch = Batch(warehouse, f"models/{number}")
     batch.append(MODELS, pa.Table.from_pylist(rows))
     batch.commit(clock.known_by)
+
+
+def remember_definitions(warehouse: Warehouse, clock: Clock, definitions: Mapping[str, str]) -> None:
+    """Write down by what these models were just built, where that is new: a preview compares with it."""
+    before = built_by(warehouse, DEFINITIONS)
+    changed = {model: definition for model, definition in definitions.items() if before.get(model) != definition}
+    if not changed:
+        return
+    number = int(warehouse.rows(f"select coalesce(max(number), 0) + 1 as next from {DEFINITIONS}")[0]["next"])
+    rows = [
+        {"number": number, "model": model, "definition": definition, **vars(clock)}
+        for model, definition in sorted(changed.items())
+    ]
+    batch = Batch(warehouse, f"definitions/{number}")
+    batch.append(DEFINITIONS, pa.Table.from_pylist(rows))
+    batch.commit(clock.known_by)
+
+
+def built_by(warehouse: Warehouse, relation: str) -> dict[str, str]:
+    """Model → the checksum of what it was built by last. `relation`: the log, or its published copy."""
+    found = warehouse.rows(
+        "select model, definition from ("
+        f"select *, row_number() over (partition by model order by number desc) as latest from {relation}) as ranked "
+        "where latest = 1"
+    )
+    return {str(row["model"]): str(row["definition"]) for row in found}

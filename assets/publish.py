@@ -31,6 +31,10 @@ KEPT = (
     "sync_runs",
     "rejects",
     "unknowns",
+    # what a preview of the working copy needs besides
+    "phone",
+    "segment_evaluation",
+    "model_definition",
 )
 NAMED = {"events": "stg_events", "profiles": "profiles", "consent": "consent"}
 FOLDERS = ("segments", "syncs", "marts")

@@ -5,7 +5,7 @@ The caller holds the writer's lock (store.locked) and has no connection open; re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,6 +77,7 @@ def stage(settings: Settings, clock: Clock) -> Staged:
     ).require()
     with opened(settings) as warehouse:
         builds.remember(warehouse, clock, STAGING, definition, arrived)
+        _remember_definitions(settings, warehouse, clock, select)
     return Staged(built=True, full_refresh=full_refresh, stale=stale, result=result)
 
 
@@ -103,6 +104,7 @@ def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
     result = run_dbt(settings, clock, names).require()
     with opened(settings) as warehouse:
         builds.remember(warehouse, clock, PROFILES, definition, inputs)
+        _remember_definitions(settings, warehouse, clock, names)
     return result
 
 
@@ -118,6 +120,7 @@ def build_segments(settings: Settings, clock: Clock, names: Sequence[str] | None
     result = run_dbt(settings, clock, names)
     with opened(settings) as warehouse:
         builds.remember_models(warehouse, clock, result.built, result.reasons)
+        _remember_definitions(settings, warehouse, clock, result.built)
     return result
 
 
@@ -147,6 +150,10 @@ def _definition(settings: Settings, names: Sequence[str]) -> str:
     return lineage.definition(manifest(settings), names, variables(settings))
 
 
+def _remember_definitions(settings: Settings, warehouse: Warehouse, clock: Clock, names: Iterable[str]) -> None:
+    builds.remember_definitions(warehouse, clock, {name: _definition(settings, [name]) for name in names})
+
+
 def _number(warehouse: Warehouse, part: str) -> int:
     last = builds.latest(warehouse, part)
     return last.number if last else 0
@@ -168,14 +175,14 @@ def _due(warehouse: Warehouse, clock: Clock, last: Build) -> int:
     return int(warehouse.rows(sql)[0]["due"])
 
 
-def reachable(settings: Settings, schema: str = LIVE) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def reachable(settings: Settings) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """What dbt attaches for this run, and the sources in place that cannot be, with the reason."""
     attach: list[dict[str, Any]] = []
     stale: dict[str, str] = {}
     for name, source in configuration.sources(settings).items():
         if not isinstance(source, TableSource):
             continue
-        node = manifest(settings, schema).nodes[f"model.tailrace.stg_{name}"]
+        node = manifest(settings).nodes[f"model.tailrace.stg_{name}"]
         if node.config.materialized != "table":
             message = f"source {name} is read in place: begin with {{{{ config(materialized='table') }}}}"
             raise ConfigError(message, file=settings.dbt_project / node.original_file_path, line=1)
