@@ -22,50 +22,49 @@ from models.source import FileSource, Source
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-LIVE = "main"  # the schema of the models as they are now; the past is built in one of its own
-PAST = "past"
+LIVE = "main"  # the schema of the models
 THREADS = 4
 
-_kept: dict[Path, tuple[str, Manifest]] = {}  # one manifest a process and schema: loading one costs 0.1 s
+_kept: dict[Path, tuple[str, Manifest]] = {}  # by where it is: loading one costs 0.1 s
 
 
-def manifest(settings: Settings, schema: str = LIVE) -> Manifest:
-    """The project parsed for `schema`; parsed again only when a file, a source or the engine changed.
+def manifest(settings: Settings) -> Manifest:
+    """The project, parsed; parsed again only when a file, a source or the engine changed.
 
     Raises ConfigError for a project dbt cannot read, with file and line where dbt knows them.
     """
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
-    folder, wanted = target_path(settings, schema), fingerprint(settings, schema)
+    folder, wanted = target_path(settings), fingerprint(settings)
     if folder in _kept and _kept[folder][0] == wanted:
         return _kept[folder][1]
     stamp, stored = folder / "fingerprint", folder / "partial_parse.msgpack"
     if not (stamp.exists() and stored.exists() and stamp.read_text() == wanted):
         stamp.unlink(missing_ok=True)
-        _parse(settings, schema)
+        _parse(settings)
         stamp.write_text(wanted)
     _kept[folder] = (wanted, dbt_calls.load(stored))
     return _kept[folder][1]
 
 
-def arguments(settings: Settings, schema: str = LIVE) -> list[str]:
+def arguments(settings: Settings) -> list[str]:
     """The options every dbt command of this target takes; writes the profile they name."""
     _write_profile(settings)
     folders = {
         "--project-dir": settings.dbt_project,
         "--profiles-dir": settings.root,
-        "--target-path": target_path(settings, schema),
+        "--target-path": target_path(settings),
         "--log-path": settings.dbt_target / "logs",
     }
     options = [text for option, folder in folders.items() for text in (option, str(folder))]
     quiet = ["--log-level", "none", "--log-level-file", "info", "--no-print", "--no-use-colors"]
     offline = ["--no-send-anonymous-usage-stats", "--no-version-check"]
-    return [*options, "--target", schema, *quiet, *offline]
+    return [*options, "--target", LIVE, *quiet, *offline]
 
 
-def target_path(settings: Settings, schema: str = LIVE) -> Path:
-    """Where dbt writes the manifest and the compiled models of `schema`."""
-    return settings.dbt_target / schema
+def target_path(settings: Settings) -> Path:
+    """Where dbt writes the manifest and the compiled models."""
+    return settings.dbt_target / LIVE
 
 
 def source_variables(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -90,10 +89,10 @@ def _variables(name: str, source: Source) -> dict[str, Any]:
     return {"relation": in_place.relation(name, source), "in_place": True, "known_at": source.known_at}
 
 
-def fingerprint(settings: Settings, schema: str = LIVE) -> str:
+def fingerprint(settings: Settings) -> str:
     """Changes whenever parsing again could give something else."""
     digest = hashlib.sha256()
-    said = (version("dbt-core"), version("dbt-duckdb"), schema, source_variables(settings))
+    said = (version("dbt-core"), version("dbt-duckdb"), source_variables(settings))
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     for path in _project_files(settings.dbt_project):
         digest.update(str(path.relative_to(settings.dbt_project)).encode() + b"\0")
@@ -110,11 +109,11 @@ def _project_files(project: Path) -> list[Path]:
     )
 
 
-def _parse(settings: Settings, schema: str) -> None:
+def _parse(settings: Settings) -> None:
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
     variables = json.dumps({"sources": source_variables(settings)})
-    parsed = dbt_calls.invoke(["parse", *arguments(settings, schema), "--vars", variables])
+    parsed = dbt_calls.invoke(["parse", *arguments(settings), "--vars", variables])
     if parsed.exception is not None:
         raise refusal(parsed.exception, settings.dbt_project)
     if not parsed.success:
@@ -122,18 +121,16 @@ def _parse(settings: Settings, schema: str) -> None:
         raise ConfigError(message, file=settings.dbt_project)
 
 
-def _profile(settings: Settings, schemas: tuple[str, ...] = (LIVE, PAST)) -> dict[str, Any]:
-    def output(schema: str) -> dict[str, Any]:
-        return {
-            "type": "duckdb",
-            "path": str(settings.warehouse),
-            "schema": schema,
-            "threads": THREADS,
-            "settings": {"TimeZone": "UTC"},
-            "retries": {"connect_attempts": 6, "retryable_exceptions": ["IOException"]},
-        }
-
-    return {"tailrace": {"target": LIVE, "outputs": {schema: output(schema) for schema in schemas}}}
+def _profile(settings: Settings) -> dict[str, Any]:
+    output = {
+        "type": "duckdb",
+        "path": str(settings.warehouse),
+        "schema": LIVE,
+        "threads": THREADS,
+        "settings": {"TimeZone": "UTC"},
+        "retries": {"connect_attempts": 6, "retryable_exceptions": ["IOException"]},
+    }
+    return {"tailrace": {"target": LIVE, "outputs": {LIVE: output}}}
 
 
 def _write_profile(settings: Settings) -> None:

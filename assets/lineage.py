@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 _VARIABLE = re.compile(r"\bvar\(\s*['\"](?P<name>\w+)['\"]")
-_PER_RUN = frozenset({"as_of", "known_by", "today", "attach", "event_log", "profile_map"})  # they change no meaning
+_PER_RUN = frozenset({"as_of", "known_by", "today", "attach", "aside"})  # they change no meaning
 
 
 def models(manifest: Manifest, folder: str, prefix: str = "") -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from assets import configuration
 from assets.dbt_errors import located, refusal
-from assets.dbt_project import LIVE, arguments, manifest, source_variables
+from assets.dbt_project import arguments, manifest, source_variables
 from models.clock import Clock
 from models.errors import BuildFailed
 from models.settings import Settings
@@ -87,14 +87,13 @@ def run_dbt(
     full_refresh: bool = False,
     exclude: Sequence[str] = (),
     variables: Mapping[str, Any] | None = None,
-    schema: str = LIVE,
 ) -> BuildResult:
     """Run one dbt command at `clock`; failures of nodes are in the result, anything before that is raised."""
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
-    parsed = manifest(settings, schema)
+    parsed = manifest(settings)
     passed = {**clock_variables(settings, clock), "sources": source_variables(settings), **(variables or {})}
-    call = [command, *arguments(settings, schema), "--vars", json.dumps(passed), "--select", *select]
+    call = [command, *arguments(settings), "--vars", json.dumps(passed), "--select", *select]
     call += ["--exclude", *exclude] if exclude else []
     call += ["--full-refresh"] if full_refresh and command in ("build", "run", "seed") else []
     outcome = dbt_calls.invoke(call, parsed)

@@ -45,10 +45,3 @@
     ) -%}
     {{ return(found.columns[0].values() | list) }}
 {%- endmacro %}
-
-{# The log `stg_events` reads: its own schema's, or the one the run names. The past reads today's log, which keeps of
-   each event the one known first, so that what was known by any earlier moment is a filter on it. #}
-{% macro event_log() -%}
-    {%- set own = ref('stg_event_log') -%}
-    {{ return(var('event_log', none) or own) }}
-{%- endmacro %}

@@ -17,12 +17,6 @@
     end
 {%- endmacro %}
 
-{# Who an identifier belongs to: the map Python keeps, or the scratch copy the run names when it replays the past. #}
-{% macro identity_map() -%}
-    {%- set live = source('tailrace', 'profile_map') -%}
-    {{ return(var('profile_map', none) or live) }}
-{%- endmacro %}
-
 {# The identifier types, strongest first: on a merge the profile with the strongest one survives. #}
 {% macro identifier_types() -%}
     {{ return(['user_id', 'crm_id', 'email', 'phone', 'anonymous_id', 'profile_id']) }}

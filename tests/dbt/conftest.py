@@ -22,8 +22,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The project parsed once: a copy of its manifest saves every test four seconds."""
     folder = tmp_path_factory.mktemp("parsed")
     settings = Settings(project=_copied(folder), home=folder / "home")
-    for schema in (dbt_project.LIVE, dbt_project.PAST):
-        dbt_project.manifest(settings, schema)
+    dbt_project.manifest(settings)
     return settings
 
 

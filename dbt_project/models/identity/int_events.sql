@@ -5,7 +5,7 @@ events as (
 ),
 
 profile_map as (
-    select * from {{ identity_map() }}
+    select * from {{ source('tailrace', 'profile_map') }}
 ),
 
 {% for type in identifier_types() %}

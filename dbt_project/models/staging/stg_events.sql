@@ -3,7 +3,7 @@ with
 
 events as (
     select {{ event_columns() | join(', ') }}
-    from {{ event_log() }}
+    from {{ ref('stg_event_log') }}
 
     {% for name in sources_by(in_place=true) %}
     union all
