@@ -14,7 +14,7 @@ import polars as pl
 
 from assets.demo_shop.behaviour import events
 from assets.demo_shop.contacts import HEADER, contacts
-from assets.demo_shop.lines import lines
+from assets.demo_shop.lines import LINE, lines
 from assets.demo_shop.mishaps import bad_contacts, bad_lines, staged
 from assets.demo_shop.people import population
 from assets.demo_shop.visits import visits
@@ -22,7 +22,8 @@ from models.errors import UserError
 
 MOST_PEOPLE, MOST_DAYS = 5_000_000, 365
 COPIED_DAY = 5  # this day's file lands again a day later under another name
-_KEPT = ["arrives", "sent", "key", "event", "is_late", "is_repeat", "line"]
+GZIP_LEVEL = 3  # a tenth larger than the usual 6, in half the time
+VISITS_AT_A_TIME = 50_000  # keeps the columns behind the lines small
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,15 @@ def generate(
     """
     _check(people, days)
     crowd = population(people, days, seed)
-    waiting = pl.DataFrame()
+    waiting = pl.DataFrame(schema=LINE)
     counts: Counter[str] = Counter(people=people)
     files: list[Path] = []
     for day in range(days):
         today = start + timedelta(days=day)
-        fresh = lines(events(visits(crowd, day, seed), day, seed), start, seed)
-        due = pl.concat([waiting, fresh]) if waiting.height else fresh
+        came = visits(crowd, day, seed)
+        blocks = (lines(events(block, day, seed), start, seed) for block in came.iter_slices(GZIP_LEVEL = 3  # a tenth larger than the usual 6, in half the time
+VISITS_AT_A_TIME))
+        due = pl.concat([waiting, *blocks])
         waiting = due.filter(pl.col("arrives").is_between(day + 1, days - 1))
         due = due.filter(pl.col("arrives") == day).sort("sent", "key")
         once = staged(crowd, day, days, start, seed)
@@ -106,7 +109,7 @@ def _land(text: pl.Series, landing: Path, name: str) -> Path:
     # polars carries its own gzip, which writes no time and no name: the same bytes wherever that release runs
     compression: Literal["gzip", "uncompressed"] = "gzip" if name.endswith(".gz") else "uncompressed"
     pl.DataFrame({"line": text}).write_csv(
-        aside, include_header=False, quote_style="never", compression=compression, check_extension=False
+        aside, include_header=False, quote_style="never", compression_level=GZIP_LEVEL if compression == "gzip" else None, compression=compression, check_extension=False
     )
     return _put(aside, target)
 

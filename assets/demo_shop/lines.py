@@ -12,6 +12,17 @@ from assets.demo_shop.chance import mix, odds, pick, start
 DAY = 86_400_000  # ms
 SLOT, WITHIN_SLOT = 45_000, 40_000  # ms; slots never overlap, so a visit's events keep their order
 LATE, TWICE_SOON, TWICE_LATER, NAMELESS = 0.015, 0.004, 0.006, 0.002
+LINE = pl.Schema(
+    {
+        "arrives": pl.Int32(),
+        "sent": pl.Int64(),
+        "key": pl.UInt64(),
+        "event": pl.String(),
+        "is_late": pl.Boolean(),
+        "is_repeat": pl.Boolean(),
+        "line": pl.String(),
+    }
+)
 SLOTS, DAYS = 32, 1_024  # how many fit in an event's key
 
 
