@@ -62,7 +62,7 @@ class Case:
         return "-".join(part for part in (f"seed{self.seed}", self.command, struck, vendor, self.afterwards) if part)
 
 
-def case(seed: int) -> Case:
+def case(seed: int) -> Case:  # noqa: PLR0911 - one return a kind
     """The case of this seed. Kinds and steps take turns, so that any run of seeds covers all; the rest is drawn."""
     chance = random.Random(seed)
     kind = KINDS[seed % len(KINDS)]
@@ -90,7 +90,7 @@ KINDS = ("kill", "vendor", "kill", "refresh", "vendor and kill", "journal lost",
 
 
 def behaviour(chance: random.Random, do: str) -> dict[str, Any]:
-    """A programme for the recorder: `do` at a few requests, a stretch of them, or a share; now and then a second one."""
+    """A programme for the recorder: `do` at a few requests, a stretch or a share of them."""
     rules = [rule(chance, do)]
     if chance.random() < 0.3:
         rules.append(rule(chance, chance.choice(VENDOR)))

@@ -73,6 +73,7 @@ def main() -> None:
         atexit.register(write_counts)
     logger = logging.getLogger("tailrace.step")
     logger.setLevel(logging.INFO)
+    logger.propagate = False
     logger.addHandler(Striker(step, int(nth), action))
     if "--bug" in ours:
         sys.path.insert(0, str(Path(__file__).parent))

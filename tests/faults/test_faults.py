@@ -1,6 +1,7 @@
 """Seeded faults against the real command line, counted at the receiver.
 
-`make faults` runs 300 seeds; TAILRACE_FAULTS=60 takes that many. One case again: pytest -m faults tests/faults -k seed17-
+`make faults` runs 300 seeds; TAILRACE_FAULTS=60 takes that many.
+One case again: pytest -m faults tests/faults -k seed17-
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(
             "receipt before answer",
             Case(-2, "vendor", "sync", "never", 0, "kill", {"rules": [{"do": "cut", "at": [2]}]}),
         ),
-        ("unknown forgotten", Case(-3, "kill", "sync", "answered", 0.9, "kill")),
+        ("unknown forgotten", Case(-3, "kill", "sync", "claimed", 0.9, "kill")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -41,7 +41,7 @@ sources:
 """
 SINKS = """\
 sinks:
-  crm: {sink: recorder, secrets: {API_KEY: CRM_TOKEN}, options: {rows: 6}}
+  crm: {sink: recorder, secrets: {token: CRM_TOKEN}, options: {rows: 6}}
   hook: {sink: webhook, secrets: {signing: HOOK_SECRET}, options: {url: "https://hook.example/badge"}}
 """
 STAGING = """\
@@ -153,7 +153,7 @@ class World:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        line = [sys.executable, "-m", "orchestration.cli", "recorder", "--port", str(self.port)]
+        line = [sys.executable, "-m", "orchestration", "recorder", "--port", str(self.port)]
         self._recorder = subprocess.Popen(
             [*line, "--db", str(self.folder / "recorder.sqlite")],
             env=self.environment,
@@ -232,8 +232,8 @@ def build(folder: Path) -> World:
     shipped = (ROOT / "sources.yml").read_text().split("sources:\n", 1)[1]
     (project / "sources.yml").write_text(SOURCES + shipped)
     (project / "sinks.yml").write_text(SINKS)
-    for yaml in (models / "segments").glob("*"):
-        yaml.unlink()  # only this world's segment: a case is quick, and its right answer is known
+    for shipped_model in [*(models / "segments").glob("*"), *(models / "syncs").glob("*")]:
+        shipped_model.unlink()  # only this world's segment: a case is quick, and its right answer is known
     (models / "staging" / "stg_badges.sql").write_text(STAGING)
     (models / "segments" / "seg_badge.sql").write_text(SEGMENT)
     (models / "segments" / "seg_badge.yml").write_text(SEGMENT_YAML)

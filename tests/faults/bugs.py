@@ -1,0 +1,82 @@
+"""Bugs planted on purpose in a child process, to show that the fault tests would notice them.
+
+Each undoes one promise of the delivery loop in the plainest way; nothing else in the tests changes our own code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from models.delivery import Claim, Outcome, Outcomes, RowOutcome
+from sinks.backlog import Work
+from sinks.connections import Batch, Run
+from sinks.journal import Journal
+from sinks.writer import Receipt, Request, _Commit
+
+
+def claim_after_send() -> None:
+    """A claim reaches the journal together with its receipt: a crash between the two forgets that anything was sent."""
+    late: dict[int, Any] = {}
+    granted, receive = _Commit._granted, _Commit._receive
+
+    def keep_back(commit: _Commit, *given: Any) -> Claim:
+        commit.seq = max(commit.seq, max(late, default=0))
+        claim = granted(commit, *given)
+        late[claim.seq] = commit.claims.pop()
+        return claim
+
+    def write_both(commit: _Commit, receipt: Receipt) -> None:
+        commit.claims.append(late.pop(receipt.claim.seq))
+        commit.connection.executemany(
+            "insert into claim (seq, delivery, op, row_ranges, attempt) values (?, ?, ?, ?, ?)", commit.claims
+        )
+        commit.claims.clear()
+        receive(commit, receipt)
+
+    def none_taken(_: _Commit, __: Request, ___: int, ____: Mapping[int, RowOutcome]) -> dict[int, RowOutcome]:
+        return {}
+
+    _Commit._granted, _Commit._receive, _Commit._taken = keep_back, write_both, none_taken  # type: ignore[method-assign]
+
+
+def receipt_before_answer() -> None:
+    """Every request counts as accepted once it has left, whatever comes back."""
+
+    async def sent(run: Run, work: Work, claim: Claim) -> Outcomes:
+        batch = Batch(
+            sync=run.delivery.sync,
+            op=work.chunk.op,
+            key=claim.key,
+            identity=run.identity,
+            at=run.clock(),
+            payloads=work.payloads,
+            frame=work.chunk.frame,
+            offsets=work.offsets,
+        )
+        pending = run.transport.start(run.sink.request(batch), claim.key, run.sink.limits.timeout)
+        await asyncio.wait([asyncio.ensure_future(pending)])
+        return Outcomes.all(Outcome.ACCEPTED)
+
+    Run._sent = sent  # type: ignore[method-assign]
+
+
+def unknown_forgotten() -> None:
+    """After a crash a claim without a receipt is taken for one that never was."""
+
+    def abandon(_: Journal, __: str, ___: object) -> int:
+        return 0
+
+    Journal.abandon = abandon  # type: ignore[method-assign,assignment]
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    "claim after send": claim_after_send,
+    "receipt before answer": receipt_before_answer,
+    "unknown forgotten": unknown_forgotten,
+}
+
+
+def plant(name: str) -> None:
+    BUGS[name]()
