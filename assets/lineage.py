@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 _VARIABLE = re.compile(r"\bvar\(\s*['\"](?P<name>\w+)['\"]")
+_CALL = re.compile(r"\b(\w+)\s*\(")
 _PER_RUN = frozenset({"as_of", "known_by", "today", "attach", "aside"})  # they change no meaning
 
 
@@ -74,13 +75,21 @@ def _said(manifest: Manifest, node_id: str, variables: Mapping[str, Any]) -> Ite
 
 
 def _macros(manifest: Manifest, node: Any) -> frozenset[str]:
-    """The project's own macros a node uses, through each other; dbt's are part of its version."""
+    """The project's own macros a node uses, through each other; dbt's are part of its version.
+
+    Read from the model's text: what dbt notes on the node grows when a branch (`is_incremental`) is first compiled.
+    """
+    ours = {macro.name: key for key, macro in manifest.macros.items() if _is_ours(manifest, macro)}
     found: set[str] = set()
-    waiting = list(node.depends_on.macros) if hasattr(node.depends_on, "macros") else []
+    waiting = [ours[name] for name in _CALL.findall(node.raw_code) if name in ours]
     while waiting:
         macro_id = waiting.pop()
         macro = manifest.macros.get(macro_id)
-        if macro is not None and macro_id not in found and macro.package_name == manifest.metadata.project_name:
+        if macro is not None and macro_id not in found and _is_ours(manifest, macro):
             found.add(macro_id)
             waiting.extend(macro.depends_on.macros)
     return frozenset(found)
+
+
+def _is_ours(manifest: Manifest, macro: Any) -> bool:
+    return bool(macro.package_name == manifest.metadata.project_name)
