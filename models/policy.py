@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -16,6 +17,9 @@ class Policy(BaseModel):
         default="UTC", description="The project's time zone: a day ends here, and moments without a zone are in it"
     )
     salt: str = Field(min_length=1, description="Makes this project's profile ids its own; any text, never changed")
+    first_day: date = Field(
+        default=date(2026, 1, 1), description="Where the days begin that Dagster offers; `tailrace backfill` takes any"
+    )
 
     @field_validator("zone")
     @classmethod

@@ -27,7 +27,9 @@ def sensor(syncs: Mapping[dg.AssetKey, Iterable[str]], job: str) -> dg.SensorDef
     def segment_changed(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         before: dict[str, str] = json.loads(context.cursor or "{}")
         now = fingerprints(context.instance, syncs)
-        changed = [model for model in syncs if (name := model.to_user_string()) in now and now[name] != before.get(name)]
+        changed = [
+            model for model in syncs if (name := model.to_user_string()) in now and now[name] != before.get(name)
+        ]
         if not changed:
             return dg.SkipReason("no segment changed")
         if busy(context.instance, job):

@@ -11,7 +11,7 @@ import typer
 
 from models.errors import ConfigError, TailraceError
 from orchestration import console
-from orchestration.commands import data, delivery, demo, operate, project
+from orchestration.commands import data, delivery, demo, operate, past, project
 
 app = typer.Typer(
     name="tailrace",
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-for module in (demo, data, delivery, operate, project):
+for module in (demo, data, past, delivery, operate, project):
     module.register(app)
 
 

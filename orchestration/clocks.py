@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from assets import configuration
 from models.clock import Clock, parse_moment
+from models.errors import UserError
+from models.policy import Policy
 from models.settings import Settings
+
+
+def policy(settings: Settings) -> Policy:
+    """What holds for the whole project."""
+    return configuration.policy(settings)
 
 
 def zone(settings: Settings) -> ZoneInfo:
     """The project's time zone: a day ends there."""
-    return configuration.policy(settings).zone_info
+    return policy(settings).zone_info
 
 
 def clock(settings: Settings, as_of: str | None = None) -> Clock:
     """The clock written as `as_of`, else now."""
     return Clock.at(parse_moment(as_of, zone(settings)) if as_of else datetime.now(UTC))
+
+
+def last_whole_day(settings: Settings, clock: Clock) -> date:
+    """The last day that is over at the clock; a day is over from its last microsecond on."""
+    after = (clock.as_of + timedelta(microseconds=1)).astimezone(zone(settings))
+    return after.date() - timedelta(days=1)
+
+
+def day(text: str) -> date:
+    """`2026-11-24`. Raises UserError for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        message = f"'{text}' is not a day; write it like 2026-11-24"
+        raise UserError(message) from error

@@ -97,7 +97,7 @@ def progress(*, quiet: bool) -> Iterator[Tell]:
     """A line on stderr that says what is being done; nothing at all when `quiet` or when stderr is no terminal."""
     console = err()
     if quiet or not console.is_terminal:
-        yield _silent
+        yield silent
         return
     with console.status("") as status:
 
@@ -108,5 +108,5 @@ def progress(*, quiet: bool) -> Iterator[Tell]:
         yield tell
 
 
-def _silent(_what: str, _done: int | None = None, _total: int | None = None, /) -> None:
+def silent(_what: str, _done: int | None = None, _total: int | None = None, /) -> None:
     """Nobody looks."""

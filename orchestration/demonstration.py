@@ -69,7 +69,9 @@ def _day(settings: Settings, day: date, clock: Clock, seed: int, tell: Tell) -> 
     refreshed = refresh.refresh(settings, clock, lambda what: tell(f"{day}: {what}"))
     if not refreshed.ok:
         raise NeedsPerson("the refresh did not come out whole: look at `tailrace status`")
-    synced = sending.sync(settings, clock, None, lambda what, done=None, total=None: tell(f"{day}: {what}", done, total))
+    synced = sending.sync(
+        settings, clock, None, lambda what, done=None, total=None: tell(f"{day}: {what}", done, total)
+    )
     tell(f"{day}: taking back what came of it")
     outcomes = _take_back(settings, seed)
     with store.locked(settings):

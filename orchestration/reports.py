@@ -52,7 +52,9 @@ def print_refreshed(done: RefreshResult) -> None:
     """What was new, who entered and left, what is broken."""
     screen = console.out()
     events = sum(one.rows for one in done.ingested)
-    screen.print(f"as of {console.cell(done.clock.as_of)} UTC: {events:,} new rows, {done.identity.minted:,} new people")
+    screen.print(
+        f"as of {console.cell(done.clock.as_of)} UTC: {events:,} new rows, {done.identity.minted:,} new people"
+    )
     moved = [one for one in done.segments if one.entered or one.left]
     if moved:
         rows = [{"segment": one.segment, "entered": one.entered, "left": one.left} for one in moved]

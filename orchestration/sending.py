@@ -37,9 +37,7 @@ def sync(
 ) -> list[SyncResult]:
     """Plan and deliver; one that fails stops no other. What became of it is published."""
     manifest = read_manifest(settings)
-    done = deliveries.sync(
-        settings, clock, names, on_progress=tell, dagster_run_id=dagster_run_id, manifest=manifest
-    )
+    done = deliveries.sync(settings, clock, names, on_progress=tell, dagster_run_id=dagster_run_id, manifest=manifest)
     _publish(settings)
     return done
 

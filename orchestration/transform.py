@@ -2,9 +2,8 @@
 only what hangs on it; staging, profiles and marts are a step each, built by the same functions as `tailrace refresh`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
@@ -110,12 +109,15 @@ class _Steps:
 
 
 def _selector(node: Node) -> str:
-    """dbt's selector of exactly this node: a bare name would also select a folder of that name."""
+    """Dbt's selector of exactly this node: a bare name would also select a folder of that name."""
     return f"fqn:{'.'.join(node['fqn'])}"
 
 
 def _selected(context: dg.AssetExecutionContext) -> list[dg.AssetSpec]:
-    return [context.assets_def.get_asset_spec(key) for key in context.selected_asset_keys]
+    """What this step is asked for, those above first: Dagster refuses another order."""
+    specs = {key: context.assets_def.get_asset_spec(key) for key in context.selected_asset_keys}
+    above = {key: [dep.asset_key for dep in spec.deps] for key, spec in specs.items()}
+    return [specs[key] for key in TopologicalSorter(above).static_order() if key in specs]
 
 
 def _check_results(context: dg.AssetExecutionContext, done: BuildResult) -> Iterator[dg.AssetCheckResult]:

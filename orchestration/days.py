@@ -1,0 +1,59 @@
+"""`segment_days`: who was in each segment at each day's end, one partition a day, a range of them in one run."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+
+from assets import past
+from models.settings import Settings
+from orchestration import clocks, keys, run_clock
+from orchestration.console import silent
+from orchestration.transform import POOL
+
+
+def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """The days that are over, in the project's zone."""
+    first = clocks.policy(settings).first_day
+    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone=str(clocks.zone(settings)))
+
+
+def segment_days(settings: Settings, segments: list[str]) -> dg.AssetsDefinition:
+    """Works out the past beside today's tables; committed days are skipped, so a killed backfill goes on."""
+
+    @dg.asset(
+        key=keys.SEGMENT_DAYS,
+        deps=[dg.AssetKey(["segments", segment]) for segment in segments],
+        partitions_def=partitions(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="segment_history",
+        owners=["team:marketing"],
+        kinds={"python"},
+        pool=POOL,
+        description="Membership at each day's end. One row a day, segment and profile; days never change by themselves.",
+    )
+    def fill(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        window = context.partition_time_window
+        start, end = window.start.date(), window.end.date() - timedelta(days=1)
+        done = past.backfill(settings, run_clock.of(context, settings), start, end, on_progress=silent)
+        return dg.MaterializeResult(metadata={"days": done.days, "skipped": done.skipped, "rows": done.rows})
+
+    return fill
+
+
+def nightly(settings: Settings) -> dg.ScheduleDefinition:
+    """The day that is over joins the past, after the night's refresh."""
+
+    @dg.schedule(
+        name="nightly_segment_days",
+        target=dg.AssetSelection.assets(keys.SEGMENT_DAYS),
+        cron_schedule="0 5 * * *",
+        execution_timezone=str(clocks.zone(settings)),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every night: yesterday joins segment_days.",
+    )
+    def record(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        at = context.scheduled_execution_time
+        yesterday: date = at.astimezone(clocks.zone(settings)).date() - timedelta(days=1)
+        return dg.RunRequest(partition_key=yesterday.isoformat(), tags=run_clock.tags(at))
+
+    return record

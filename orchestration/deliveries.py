@@ -1,0 +1,85 @@
+"""`sync/<sink>/<model>`: one asset a declared sync, with its guards as a check that blocks."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+
+from assets import syncs
+from assets.deliveries import SyncResult
+from assets.plans import document
+from models.errors import Refused
+from models.settings import Settings
+from models.sync import Mode, Sync
+from orchestration import keys, run_clock, sending
+from orchestration.console import plain, silent
+
+GUARDS = "guards"
+PROFILES, CONSENT = dg.AssetKey(["profiles", "profiles"]), dg.AssetKey(["identity", "consent"])
+
+
+def assets(settings: Settings, declared: Iterable[Sync], models: dict[str, dg.AssetKey]) -> list[dg.AssetsDefinition]:
+    """One asset a sync; `models`: model → its asset."""
+    return [_asset(settings, sync, models[sync.model]) for sync in declared]
+
+
+def _asset(settings: Settings, sync: Sync, model: dg.AssetKey) -> dg.AssetsDefinition:
+    key = keys.sync(sync.name)
+    spec = dg.AssetSpec(
+        key,
+        deps=_deps(sync, model),
+        description=f"{sync.model} → {sync.entry.sink}, {sync.entry.mode}. Declared in {sync.file}.",
+        group_name="deliveries",
+        owners=["team:marketing"],
+        kinds={sync.destination.sink},
+    )
+    guards = dg.AssetCheckSpec(
+        GUARDS, asset=key, blocking=True, description="A plan past a guard waits for `tailrace apply`."
+    )
+
+    @dg.multi_asset(name=f"sync__{sync.slug}", specs=[spec], check_specs=[guards], pool=_pool(settings, sync))
+    def deliver(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        clock = run_clock.of(context, settings)
+        result = sending.sync(settings, clock, [sync.name], silent, dagster_run_id=context.run_id)[0]
+        if result.error is None or isinstance(result.error, Refused):
+            yield _verdict(key, result)
+        if result.error is not None or (result.stopped and not sending.is_paused(result)):
+            raise dg.Failure(str(result.error or result.stopped))
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(result))
+
+    return deliver
+
+
+def _deps(sync: Sync, model: dg.AssetKey) -> list[dg.AssetKey]:
+    """The model; what its rows are joined with; for messages the history whose entries they are."""
+    deps = [model]
+    deps += [PROFILES] if model != PROFILES else []
+    deps += [CONSENT] if sync.entry.purpose else []
+    deps += [keys.history(sync.model)] if sync.entry.mode is Mode.SEND_ON_ENTRY else []
+    return deps
+
+
+def _pool(settings: Settings, sync: Sync) -> str:
+    """Rate limits belong to the vendor's account: its syncs take turns."""
+    account = syncs.sink_of(settings, sync, secrets=False).account
+    return "account_" + re.sub(r"[^a-zA-Z0-9]+", "_", f"{sync.destination.sink}_{account}").strip("_")
+
+
+def _verdict(key: dg.AssetKey, result: SyncResult) -> dg.AssetCheckResult:
+    guards = {guard.name: guard.detail for guard in result.plan.guards} if result.plan else {}
+    said = {"refused": str(result.error)} if result.error else guards
+    return dg.AssetCheckResult(
+        passed=result.error is None, asset_key=key, check_name=GUARDS, metadata={"verdict": said}
+    )
+
+
+def _metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
+    """Counts, and the plan with its personal data masked."""
+    counts = {f"rows_{name}": dg.MetadataValue.int(count) for name, count in result.counts.items()}
+    plan = {"plan": dg.MetadataValue.json(plain(document(result.plan)))} if result.plan else {}
+    return {
+        **counts,
+        **plan,
+        "unsent": dg.MetadataValue.int(result.unsent),
+        "stopped": dg.MetadataValue.text(result.stopped or ""),
+    }
