@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,6 +20,7 @@ from models.settings import Settings
 from models.steps import step
 from models.sync import Mode
 from sinks import spool as spools
+from sinks.aside import written_aside
 from sinks.journal import Journal
 from warehouse import batches
 from warehouse.base import Warehouse
@@ -228,8 +228,8 @@ class Opener:
             "columns": dict(planned.audience.columns),
             "generation": len(planned.ledger.relations),
         }
-        self.settings.spool.mkdir(parents=True, exist_ok=True)
-        _durable(self._side_file(opened.run_id), json.dumps(kept, default=lambda value: value.isoformat()))
+        with written_aside(self._side_file(opened.run_id)) as file:
+            file.write(json.dumps(kept, default=lambda value: value.isoformat()).encode())
         reader = self.warehouse.stream(f"select {listed} from {opened.planned} where _run_id = {run_id} order by _row")
         spools.write(self.settings.spool / f"{opened.run_id}.parquet", reader)
 
@@ -259,13 +259,3 @@ def contact_hash(warehouse: Warehouse, salt: str, column: str) -> str:
 
 def _moments(kept: Mapping[str, Any]) -> dict[str, datetime]:
     return {name: datetime.fromisoformat(kept[name]) for name in ("as_of", "opened_at")}
-
-
-def _durable(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".part")
-    with aside.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    spools.sync_folder(path.parent)
