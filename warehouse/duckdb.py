@@ -16,6 +16,9 @@ from models.errors import NeedsPerson, StorageFull, TailraceError, UserError, Wa
 from warehouse.dialect import Dialect, DuckDBDialect
 
 
+UNBORN = (0, 4096, 8192)  # sizes before all three header blocks of a new file are written
+
+
 class DuckDB:
     """An open DuckDB file. Writers hold `warehouse.lock` first (warehouse/lock.py); readers open the published copy."""
 
@@ -24,6 +27,8 @@ class DuckDB:
     def __init__(self, path: Path, *, read_only: bool = False, memory_limit: str | None = None) -> None:
         """Open `path`. Raises WarehouseHeld, WarehouseVersion or StorageFull, each saying what to do."""
         self.path = path
+        if not read_only:
+            _forget_unborn(path)
         config: dict[str, Any] = {"memory_limit": memory_limit} if memory_limit else {}
         try:
             self._connection = duckdb.connect(str(path), read_only=read_only, config=config)
@@ -96,6 +101,12 @@ class DuckDB:
             return self._connection.execute(sql, list(params)) if params else self._connection.execute(sql)
         except duckdb.Error as error:
             raise translated(error, self.path) from error
+
+
+def _forget_unborn(path: Path) -> None:
+    """Remove a file whose creation was cut short: it holds nothing, and the engine would refuse it for ever."""
+    if path.is_file() and path.stat().st_size in UNBORN:
+        path.unlink()
 
 
 def translated(error: duckdb.Error, path: Path) -> TailraceError | duckdb.Error:
