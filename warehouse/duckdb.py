@@ -15,7 +15,6 @@ import pyarrow as pa
 from models.errors import NeedsPerson, StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
 from warehouse.dialect import Dialect, DuckDBDialect
 
-
 UNBORN = (0, 4096, 8192)  # sizes before all three header blocks of a new file are written
 
 

@@ -1,6 +1,7 @@
 """Rows show when their batch is committed, all at once, and never otherwise."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -133,7 +134,7 @@ class Appends(RuleBasedStateMachine):
 
     @initialize()
     def open(self):
-        self.warehouse = DuckDB(":memory:")
+        self.warehouse = DuckDB(Path(":memory:"))
         batches.prepare(self.warehouse)
         batches.create_log(self.warehouse, "tailrace.notes", {"note": "varchar"})
         self.shown: dict[str, list[str]] = {}
