@@ -5,8 +5,6 @@ The rule of unknowns: on a non-idempotent operation only what certainly was not 
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import httpx
 
 from models.delivery import Outcome, Outcomes
@@ -20,10 +18,10 @@ SERVER_ERROR = 500
 REASON_CHARACTERS = 200
 
 
-def read(sink: HttpSink, batch: Batch, response: httpx.Response, now: datetime) -> Outcomes:
+def read(sink: HttpSink, batch: Batch, response: httpx.Response) -> Outcomes:
     """One outcome a row. `RETRY` is certainly not processed, `UNKNOWN` perhaps."""
     status = response.status_code
-    wait = retry_after(response.headers, now)
+    wait = retry_after(response.headers)
     if status in UNAUTHORISED:
         stop = f"the vendor refuses the account ({status}): check the secrets of this destination"
         return Outcomes.all(Outcome.RETRY, _told(response), stop=stop)
@@ -39,7 +37,7 @@ def read(sink: HttpSink, batch: Batch, response: httpx.Response, now: datetime) 
         return Outcomes.all(Outcome.UNKNOWN, f"unreadable answer: {_told(response)}")
 
 
-def failed(error: NotSent | Lost | TimeoutError) -> Outcomes:
+def failed(error: NotSent | Lost) -> Outcomes:
     """What a request without an answer says of its rows."""
     if isinstance(error, NotSent):
         return Outcomes.all(Outcome.RETRY, f"not sent: {error}")

@@ -88,7 +88,7 @@ class Work:
     def halves(self) -> tuple[Work, Work]:
         middle = len(self.offsets) // 2
         return tuple(  # type: ignore[return-value]
-            Work(self.chunk, half, self.attempt + 1, Outcome.RETRY)
+            Work(self.chunk, half, self.attempt + 1, self.last or Outcome.RETRY)
             for half in (self.offsets[:middle], self.offsets[middle:])
         )
 

@@ -6,6 +6,7 @@ What an answer means is decided in sinks/answers.py, what follows from it in sin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -88,8 +89,7 @@ class Run:
                 if work is None:
                     return
                 if not await self._paced():
-                    self.settlement.leave(work)
-                    self._backlog.done()
+                    self._leave(work)
                     return
                 grant = await self._write(Entry(request=self._request(work)))
             assert work, "what was granted was asked for"
@@ -99,21 +99,32 @@ class Run:
                 self._backlog.done()
                 work = grant = None
                 continue
-            outcomes = self.settlement.settle(work, await self._sent(work, claim))
+            verdict = self.settlement.settle(work, await self._sent(work, claim))
+            receipt = Receipt(claim, verdict.outcomes, self.clock())
+            if verdict.again:
+                grant, work = await self._write(Entry(receipt)), verdict.again
+                await self._rest(verdict.seconds)
+                continue
             self._backlog.done()
             work = self._backlog.poll()
             request = self._request(work) if work and self.limiter.reserve() == 0 else None
-            grant = await self._write(Entry(Receipt(claim, outcomes, self.clock()), request))
+            grant = await self._write(Entry(receipt, request))
             self.progress(self.settlement.counts.total())
 
     async def _paced(self) -> bool:
         """Wait for the account's limiter; False when the run stops meanwhile."""
         while self.settlement.stopped is None and (seconds := self.limiter.reserve()) > 0:
-            try:
-                await asyncio.wait_for(self.settlement.stopping.wait(), seconds)
-            except TimeoutError:
-                continue
+            await self._rest(seconds)
         return self.settlement.stopped is None
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but not for a run that stops."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.settlement.stopping.wait(), seconds)
+
+    def _leave(self, work: Work) -> None:
+        self.settlement.leave(work)
+        self._backlog.done()
 
     def _request(self, work: Work) -> Request:
         chunk, offsets = work.chunk, work.offsets
@@ -162,7 +173,7 @@ class Run:
         except (NotSent, Lost) as error:
             return answers.failed(error)
         step("answered", run=claim.run_id, claim=claim.seq)
-        return answers.read(self.sink, batch, response, now)
+        return answers.read(self.sink, batch, response)
 
     def _write(self, entry: Entry) -> asyncio.Future[Grant | None]:
         """Post with everything else of this turn of the event loop; resolved once it is on the disk."""

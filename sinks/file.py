@@ -5,8 +5,6 @@ Files lie under the target's `out/`; what takes them from there is not our busin
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
@@ -15,10 +13,9 @@ import polars as pl
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from models.errors import StorageFull
 from models.sync import Op
+from sinks.aside import written_aside
 from sinks.base import BulkSink, Limits, Operation, Options, destination
-from sinks.spool import sync_folder
 
 OP = "op"  # upsert, remove or send
 
@@ -52,24 +49,9 @@ class FileSink(BulkSink):
         return self.options.full
 
     def send(self, out: Path, sync: str, plan_id: str, frames: Iterable[tuple[Op, pl.DataFrame]]) -> None:
-        folder = out / self.options.folder
-        path = folder / f"{sync.replace('/', '__')}-{plan_id}.{self.options.format}"
-        aside = folder / f".{path.name}.part"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                self._write(file, frames)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.rename(path)
-            sync_folder(folder)
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
-            message = f"{path}: no space left; free some and run the command again, nothing is lost"
-            raise StorageFull(message) from error
-        finally:
-            aside.unlink(missing_ok=True)
+        name = f"{sync.replace('/', '__')}-{plan_id}.{self.options.format}"
+        with written_aside(out / self.options.folder / name) as file:
+            self._write(file, frames)
 
     def _write(self, file: BinaryIO, frames: Iterable[tuple[Op, pl.DataFrame]]) -> None:
         write = _FORMATS[self.options.format](file)

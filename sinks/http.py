@@ -34,6 +34,7 @@ def deliver(
     key: Sequence[str],
     limiters: Limiters,
     transport: Transport | None = None,
+    writer: Writer | None = None,
     patience: Patience | None = None,
     seed: int | None = None,
     clock: Callable[[], datetime] | None = None,
@@ -41,9 +42,10 @@ def deliver(
 ) -> Summary:
     """Send every row of the spool; the delivery is open in the journal and the caller holds the sync's lease.
 
-    `key` are the sync's key columns, `seed` makes the jitter repeatable, `clock` dates receipts (default: the run's
-    `as_of`), `progress` hears how many rows are settled. Raises NeedsPerson where nobody listens (before any
-    claim) and StorageFull where the journal cannot be written; everything else ends in the summary.
+    `key` are the sync's key columns, `writer` (closed here) commits claims and receipts, `seed` makes the jitter
+    repeatable, `clock` dates receipts (default: the run's `as_of`), `progress` hears how many rows are settled.
+    Raises NeedsPerson where nobody listens (before any claim) and StorageFull where the journal cannot be written;
+    everything else ends in the summary.
     """
     at = clock or (lambda: delivery.as_of)
     if isinstance(sink, BulkSink):
@@ -59,7 +61,7 @@ def deliver(
         patience=patience or Patience(),
         jitter=random.Random(seed),  # noqa: S311 - spreads load, hides nothing
     )
-    writer = Writer(journal)
+    writer = writer or Writer(journal)
     try:
         run = Run(
             sink=sink,

@@ -6,12 +6,13 @@ X-RateLimit-Retry-After, and nothing at all: then back-off with full jitter).
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 EPOCH_FROM = 1_000_000_000  # a reset larger than this is a moment, not a number of seconds
@@ -93,25 +94,44 @@ class Limiters:
             return self._limiters[key]
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds the vendor asks to wait, `None` where it does not say or what it says cannot be read."""
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds the vendor asks to wait, `None` where it does not say or what it says cannot be read.
+
+    Moments are measured by the vendor's own clock, its `Date`, so neither clock has to be right.
+    """
     for name in ("retry-after", "x-ratelimit-retry-after", "x-ratelimit-reset"):
         if text := headers.get(name):
-            wait = _seconds(text.strip(), now)
+            wait = _seconds(text.strip(), headers.get("date"))
             if wait is not None:
                 return max(wait, 0.0)
     return None
 
 
-def _seconds(text: str, now: datetime) -> float | None:
+def _seconds(text: str, date: str | None) -> float | None:
+    number = _number(text)
+    if number is None:
+        moment = _moment(text)
+        return None if moment is None else moment - _now(date)
+    return number - _now(date) if number > EPOCH_FROM else number
+
+
+def _now(date: str | None) -> float:
+    told = _moment(date) if date else None
+    return time.time() if told is None else told
+
+
+def _number(text: str) -> float | None:
     try:
         number = float(text)
     except ValueError:
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
-    if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - not a number
         return None
-    return number - now.timestamp() if number > EPOCH_FROM else number
+    return number if math.isfinite(number) else None
+
+
+def _moment(text: str) -> float | None:
+    """An HTTP date as seconds since the epoch."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()

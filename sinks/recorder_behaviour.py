@@ -5,6 +5,7 @@ Faults go by the request's ordinal per sync, which starts again with every PUT, 
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from hashlib import blake2b
@@ -122,7 +123,7 @@ def wait_headers(rule: Rule, now: datetime) -> dict[str, str]:
         case "retry-after-date":
             return {"Retry-After": format_datetime(until, usegmt=True)}
         case "reset-epoch":
-            return {"X-RateLimit-Reset": f"{until.timestamp():.3f}"}
+            return {"X-RateLimit-Reset": str(math.ceil(until.timestamp()))}
         case "reset-seconds":
             return {"X-RateLimit-Reset": f"{rule.seconds:g}"}
         case "ratelimit-retry-after":

@@ -5,18 +5,18 @@ The same row gives the same outcomes with the same ids, so a repeated file is ha
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from sinks.aside import written_aside
 from sinks.recorder_behaviour import Rates, Reporting, share_of
 from sinks.recorder_store import Store
-from sinks.spool import sync_folder
 
 _SOON, _LATER = timedelta(minutes=5), timedelta(hours=12)
 
@@ -26,25 +26,14 @@ def write(store: Store, reporting: Reporting) -> int:
     first, last = store.reported() + 1, store.last()
     if last < first:
         return 0
-    folder = Path(reporting.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"outcomes-{first:09d}-{last:09d}.ndjson"
-    aside = folder / f".{name}.part"
+    found = (row for row in store.received(after=first - 1) if row[0] <= last)
+    lines = (orjson.dumps(line) + b"\n" for row in found for line in outcomes(row, reporting))
     count = 0
-    with aside.open("wb") as file:
-        for row in store.received(after=first - 1):
-            if row[0] > last:
-                break
-            for line in outcomes(row, reporting):
-                file.write(orjson.dumps(line) + b"\n")
+    if (begun := next(lines, None)) is not None:  # a report of nothing is no file
+        with written_aside(Path(reporting.folder) / f"outcomes-{first:09d}-{last:09d}.ndjson") as file:
+            for line in chain([begun], lines):
+                file.write(line)
                 count += 1
-        file.flush()
-        os.fsync(file.fileno())
-    if count:
-        aside.rename(folder / name)
-        sync_folder(folder)
-    else:
-        aside.unlink()
     store.report(last)
     return count
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from models.delivery import Outcome, Outcomes
+from models.delivery import Outcome, Outcomes, RowOutcome
 from models.sync import Op
 from sinks.backlog import Backlog, Work
 from sinks.base import Operation
@@ -26,6 +26,18 @@ class Patience:
     backoff: Backoff = field(default_factory=Backoff)
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """The outcomes as the receipt has them, and the batch that its connection keeps and sends again after a while.
+
+    A vendor in trouble holds as many batches as there are connections: nothing new is begun in the meantime.
+    """
+
+    outcomes: Outcomes
+    again: Work | None = None
+    seconds: float = 0.0
+
+
 @dataclass
 class Settlement:
     """One run's decisions. `connections` batches in a row that end unsettled stop it."""
@@ -41,8 +53,14 @@ class Settlement:
     backlog: Backlog | None = None  # of the phase under way
     _in_a_row: int = 0
 
-    def settle(self, work: Work, outcomes: Outcomes) -> Outcomes:
-        """Decide what is tried again and count the rest; the outcomes as the receipt has them."""
+    def settle(self, work: Work, outcomes: Outcomes) -> Verdict:
+        """Decide what is tried again and count the rest.
+
+        Rows whose attempt before may have been processed stay in doubt until something is known of them: a refusal
+        to even look at them (`retry`) says nothing of that attempt.
+        """
+        if work.last is Outcome.UNKNOWN:
+            outcomes = _in_doubt(outcomes)
         if outcomes.stop:
             self.stop(outcomes.stop)
         if outcomes.throttled or outcomes.retry_after is not None:
@@ -50,15 +68,32 @@ class Settlement:
         if outcomes.split and len(work.offsets) > 1:
             for half in work.halves():
                 self._put_back(half, 0.0)
-            return Outcomes.all(Outcome.RETRY, outcomes.default.reason)
-        final: set[Outcome] = set()
-        for outcome, positions in _by_outcome(outcomes, len(work.offsets)):
-            if not self._again(work, outcome, positions, throttled=outcomes.throttled):
+            return Verdict(Outcomes.all(work.last or Outcome.RETRY, outcomes.default.reason))
+        if not outcomes.rows:
+            return self._whole(work, outcomes)
+        taken = False
+        for outcome, positions in _by_outcome(outcomes, len(work.offsets)).items():
+            taken |= outcome not in UNSETTLED
+            if self._sends_again(work, outcome):
+                again = work.only(positions, attempt=work.attempt + 1, last=outcome)
+                self._put_back(again, self._backoff(work))
+            else:
                 self.counts[str(outcome)] += len(positions)
-                final.add(outcome)
-        if final:
-            self._judge(final)
-        return outcomes
+        self._judge(taken, "unsettled")
+        return Verdict(outcomes)
+
+    def _whole(self, work: Work, outcomes: Outcomes) -> Verdict:
+        """One outcome for all rows, as when there was no answer."""
+        outcome = outcomes.default.outcome
+        if outcomes.throttled and self.stopped is None:
+            # waiting in the vendor's line is no attempt, and the limiter holds everyone back
+            self._put_back(replace(work, last=outcome), 0.0)
+        elif self._sends_again(work, outcome):
+            return Verdict(outcomes, replace(work, attempt=work.attempt + 1, last=outcome), self._backoff(work))
+        else:
+            self.counts[str(outcome)] += len(work.offsets)
+            self._judge(outcome not in UNSETTLED, outcome)
+        return Verdict(outcomes)
 
     def leave(self, work: Work) -> None:
         """Rows that are not tried again because the run stops end as their last attempt did, or were never sent."""
@@ -72,18 +107,14 @@ class Settlement:
         if self.backlog:
             self.backlog.close()
 
-    def _again(self, work: Work, outcome: Outcome, positions: Sequence[int], *, throttled: bool) -> bool:
-        """Put rows back that may be tried again in this run; False where this outcome is their last."""
+    def _sends_again(self, work: Work, outcome: Outcome) -> bool:
+        """Whether rows of this outcome are tried again in this run; False where it is their last."""
         idempotent = self.operations[work.chunk.op].idempotent
-        if outcome is not Outcome.RETRY and not (outcome is Outcome.UNKNOWN and idempotent):
-            return False
-        # waiting in a throttling vendor's line is no attempt, and the limiter holds everyone back
-        attempt = work.attempt + (not throttled)
-        seconds = 0.0 if throttled else self.patience.backoff.wait(work.attempt, self.jitter)
-        if self.stopped is not None or attempt > self.patience.attempts:
-            return False
-        self._put_back(work.only(positions, attempt=attempt, last=outcome), seconds)
-        return True
+        allowed = outcome is Outcome.RETRY or (outcome is Outcome.UNKNOWN and idempotent)
+        return allowed and self.stopped is None and work.attempt < self.patience.attempts
+
+    def _backoff(self, work: Work) -> float:
+        return self.patience.backoff.wait(work.attempt, self.jitter)
 
     def _put_back(self, work: Work, seconds: float) -> None:
         assert self.backlog, "what was taken came from a backlog"
@@ -94,23 +125,28 @@ class Settlement:
         if max(wait, self.limiter.throttled_for()) > self.patience.throttled_seconds:
             self.stop(f"the vendor throttles this account and asks to wait {wait:.0f} s; the rest goes next time")
 
-    def _judge(self, final: Collection[Outcome]) -> None:
-        """Whether the vendor took this batch, and if not, whether it takes anything any more."""
-        if any(outcome not in UNSETTLED for outcome in final):
+    def _judge(self, taken: bool, outcome: str) -> None:  # noqa: FBT001 - the answer to its only question
+        """Whether the vendor takes anything any more."""
+        if taken:
             self._in_a_row = 0
             self.limiter.answered()
             return
         self._in_a_row += 1
         if self._in_a_row >= self.connections:
-            told = " or ".join(sorted(final))
-            self.stop(f"{self._in_a_row} requests in a row ended as {told}; their receipts have the reason")
+            self.stop(f"{self._in_a_row} requests in a row ended as {outcome}; their receipts have the reason")
 
 
-def _by_outcome(outcomes: Outcomes, count: int) -> Iterable[tuple[Outcome, Sequence[int]]]:
+def _in_doubt(outcomes: Outcomes) -> Outcomes:
+    def doubted(row: RowOutcome) -> RowOutcome:
+        return replace(row, outcome=Outcome.UNKNOWN) if row.outcome is Outcome.RETRY else row
+
+    rows = {position: doubted(row) for position, row in outcomes.rows.items()}
+    return replace(outcomes, default=doubted(outcomes.default), rows=rows)
+
+
+def _by_outcome(outcomes: Outcomes, count: int) -> Mapping[Outcome, Sequence[int]]:
     """Positions in the batch by outcome."""
-    if not outcomes.rows:
-        return [(outcomes.default.outcome, range(count))]
     positions: dict[Outcome, list[int]] = {}
     for position in range(count):
         positions.setdefault(outcomes[position].outcome, []).append(position)
-    return positions.items()
+    return positions

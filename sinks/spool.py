@@ -6,8 +6,6 @@ own, typed.
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.errors import NeedsPerson, StorageFull
+from models.errors import NeedsPerson
 from models.steps import step
+from sinks.aside import written_aside
 
 ROW, OP, SEND_KEY, CONTACT, PROFILE = "_row", "_op", "_send_key", "_contact", "_profile_id"
 RESERVED = (ROW, OP, SEND_KEY, CONTACT, PROFILE)
@@ -25,36 +24,13 @@ GROUP_ROWS = 65_536  # rows a row group: read back in constant memory
 
 def write(path: Path, reader: pa.RecordBatchReader) -> int:
     """Write every row beside `path`, sync, then take the name; the number of rows. Raises StorageFull."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
     rows = 0
-    try:
-        with aside.open("wb") as file:
-            with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
-                for batch in reader:
-                    writer.write_batch(batch, row_group_size=GROUP_ROWS)
-                    rows += len(batch)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            message = f"{path}: no space left for the spool; free some and run the command again, nothing is lost"
-            raise StorageFull(message) from error
-        raise
+    with written_aside(path) as file, pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch, row_group_size=GROUP_ROWS)
+            rows += len(batch)
     step("spooled", spool=path.name, rows=rows)
     return rows
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Spool:

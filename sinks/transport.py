@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import BuilderError, ConnectError, ConnectTimeoutError, PyreqwestError
+from pyreqwest.exceptions import PyreqwestError
 
 from models.errors import NeedsPerson
 
@@ -112,12 +112,14 @@ class HttpTransport:
             headers += [*self._rewrite.headers, ("X-Tailrace-Request", key)]
         try:
             builder = self._client.request(request.method, url).headers(headers).timeout(timedelta(seconds=seconds))
-            answer = await builder.body_bytes(request.read()).build().send()
+            ready = builder.body_bytes(request.read()).build()
+        except (PyreqwestError, ValueError) as error:  # an address or a header that cannot be written
+            raise NotSent(_innermost(error)) from error
+        try:
+            answer = await ready.send()
             body = bytes(await answer.bytes())
-        except (ConnectError, ConnectTimeoutError, BuilderError) as error:
-            raise NotSent(_cause(error)) from error
         except PyreqwestError as error:
-            raise Lost(_cause(error)) from error
+            raise (NotSent if _NOT_CONNECTED in _causes(error) else Lost)(_innermost(error)) from error
         return _response(answer.status, list(answer.headers.items()), body)
 
     async def __aenter__(self) -> Self:
@@ -161,8 +163,18 @@ def _response(status: int, headers: list[tuple[str, str]], body: bytes) -> httpx
     return response
 
 
-def _cause(error: PyreqwestError) -> str:
-    """The kind and innermost cause of an error: never its address line, which may carry a key or a person."""
+# The wire's classes do not tell: a reset after the request was sent is a ConnectError too, and a time-out while the
+# answer is awaited a ConnectTimeoutError. Only this cause says that no connection was made: test_transport proves it.
+_NOT_CONNECTED = "client error (Connect)"
+
+
+def _causes(error: PyreqwestError) -> list[str]:
+    """What led to an error, outermost first."""
     details = error.args[-1] if isinstance(error.args[-1], dict) else {}
-    causes = details.get("causes") or []
-    return f"{type(error).__name__}: {causes[-1]['message']}" if causes else type(error).__name__
+    return [str(cause["message"]) for cause in details.get("causes") or ()]
+
+
+def _innermost(error: Exception) -> str:
+    """The kind and innermost cause of an error: never its outer lines, which hold the address and perhaps a key."""
+    causes = _causes(error) if isinstance(error, PyreqwestError) else []
+    return causes[-1] if causes else type(error).__name__

@@ -1,0 +1,277 @@
+"""The journal: claims, receipts and folds survive whatever the machine does."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from models.delivery import Claim, Delivery, Outcome, Outcomes, RowOutcome
+from models.errors import NeedsPerson, StorageFull
+from models.sync import Op
+from sinks.journal import INTERRUPTED, Journal
+from sinks.writer import SUPPRESSED, TAKEN, Entry, Request, Writer
+from tests.sinks.desk import AT, CHECKOUT
+
+DELIVERY = Delivery("run1", "plan1", "crm/seg", 1, 1000, "run1.parquet", AT, AT, purpose="marketing")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal.sqlite") as opened:
+        opened.open_delivery(DELIVERY)
+        yield opened
+
+
+@pytest.fixture
+def writer(journal: Journal) -> Iterator[Writer]:
+    opened = Writer(journal)
+    yield opened
+    opened.close()
+
+
+def request(first: int, count: int, op: Op = Op.UPSERT, **fields: object) -> Request:
+    return Request(DELIVERY, op, ((first, count),), 1, AT, **fields)  # type: ignore[arg-type]
+
+
+def claimed(writer: Writer, first: int, count: int, op: Op = Op.UPSERT, **fields: object) -> Claim:
+    claim = writer.claim(request(first, count, op, **fields)).claim
+    assert claim
+    return claim
+
+
+def rows(journal: Journal) -> pa.Table:
+    fold = journal.begin_fold(AT)
+    assert fold
+    return pa.concat_tables([table for _, table in journal.receipts(fold)])
+
+
+def test_a_journal_keeps_its_id_and_another_has_another(tmp_path: Path) -> None:
+    """The id is made once, is random, and stays with the file."""
+    first, second = Journal(tmp_path / "a.sqlite").id, Journal(tmp_path / "b.sqlite").id
+    assert Journal(tmp_path / "a.sqlite").id == first != second
+
+
+def test_a_receipt_is_one_row_a_spool_row(journal: Journal, writer: Writer) -> None:
+    """Ranges and exceptions expand to every row of the claim, each with its own outcome."""
+    claim = claimed(writer, 100, 500)
+    writer.receive(
+        claim, Outcomes(RowOutcome(Outcome.ACCEPTED), {7: RowOutcome(Outcome.REJECTED, "no such person", "p7")}), AT
+    )
+    table = rows(journal)
+    assert table["row"].to_pylist() == list(range(100, 600))
+    assert table.slice(7, 1).to_pylist() == [
+        {
+            "row": 107,
+            "op": "upsert",
+            "outcome": "rejected",
+            "reason": "no such person",
+            "provider_id": "p7",
+            "attempt": 1,
+            "seq": claim.seq,
+            "recorded_at": AT,
+        }
+    ]
+    assert table["outcome"].to_pylist().count("accepted") == 499
+
+
+def test_abandoned_claims_become_unknown_once(journal: Journal, writer: Writer) -> None:
+    """A claim without a receipt gets `unknown`, one with a receipt keeps it, and doing it again adds nothing."""
+    answered, open_ = claimed(writer, 0, 2), claimed(writer, 2, 3)
+    writer.receive(answered, Outcomes.all(Outcome.ACCEPTED), AT)
+    assert (journal.abandon("run1", AT), journal.abandon("run1", AT)) == (1, 0)
+    table = rows(journal).to_pylist()
+    assert [row["outcome"] for row in table] == ["accepted"] * 2 + ["unknown"] * 3
+    assert {row["reason"] for row in table if row["seq"] == open_.seq} == {INTERRUPTED}
+
+
+def test_a_fold_is_the_same_until_it_is_ended(journal: Journal, writer: Writer) -> None:
+    """What arrives after a fold began waits for the next; an ended fold stays readable for a restored warehouse."""
+    writer.receive(claimed(writer, 0, 5), Outcomes.all(Outcome.ACCEPTED), AT)
+    first = journal.begin_fold(AT)
+    writer.receive(claimed(writer, 5, 5), Outcomes.all(Outcome.ACCEPTED), AT)
+    assert first
+    assert journal.begin_fold(AT) == first
+    journal.end_fold(first.number, AT)
+    second = journal.begin_fold(AT)
+    assert second
+    assert (second.number, second.first) == (first.number + 1, first.last + 1)
+    journal.end_fold(second.number, AT)
+    assert journal.begin_fold(AT) is None
+    assert journal.folds() == [first, second]
+    assert sum(len(table) for fold in journal.folds() for _, table in journal.receipts(fold)) == 10
+
+
+def test_pruning_keeps_numbers_growing(journal: Journal, writer: Writer) -> None:
+    """Old folded receipts go, the latest fold stays, and neither claims nor folds are numbered again."""
+    for first in (0, 5):
+        last = claimed(writer, first, 5)
+        writer.receive(last, Outcomes.all(Outcome.ACCEPTED), AT)
+        fold = journal.begin_fold(AT)
+        assert fold
+        journal.end_fold(fold.number, AT)
+    assert journal.prune(AT.replace(year=2027)) == 1
+    assert [fold.number for fold in journal.folds()] == [2]
+    assert claimed(writer, 10, 5).seq == last.seq + 1
+
+
+def test_pause_holds_the_next_claim_and_resume_frees_it(journal: Journal, writer: Writer) -> None:
+    """A paused sync, or `all`, is not granted a claim, whichever process paused it."""
+    for scope in ("crm/seg", "all"):
+        Journal(journal.path).pause(scope, AT)
+        assert writer.claim(request(0, 1)).stopped == f"paused ({scope})"
+        assert journal.resume(scope)
+    assert claimed(writer, 0, 1)
+    assert not journal.resume("all")
+
+
+def test_an_overtaken_or_closed_run_claims_nothing(journal: Journal, writer: Writer) -> None:
+    """Once a later epoch of the sync has begun, or the run is closed, no claim is granted."""
+    later = Delivery("run2", "plan2", "crm/seg", 2, 1, "run2.parquet", AT, AT)
+    journal.open_delivery(later)
+    assert writer.claim(request(0, 1)).claim is None
+    assert writer.claim(Request(later, Op.UPSERT, ((0, 1),), 1, AT)).claim
+    journal.close_delivery("run2", AT)
+    assert writer.claim(Request(later, Op.UPSERT, ((0, 1),), 1, AT)).stopped
+    assert journal.last_epoch("crm/seg") == 2
+
+
+def test_who_was_suppressed_since_the_plan_is_withdrawn(journal: Journal, writer: Writer) -> None:
+    """Contacts suppressed for the purpose after the plan's position never leave, but a removal of them does."""
+    contacts = ["a", "b", None]
+    assert journal.suppress([("b", "other", AT), ("a", "marketing", AT)]) == 2
+    since = journal.suppression_position()
+    planned = Delivery("run1", "plan1", "crm/seg", 1, 9, "", AT, AT, purpose="marketing", suppressed_from=since)
+    asked = Request(planned, Op.UPSERT, ((0, 3),), 1, AT, contacts=contacts)
+    assert not writer.claim(asked).settled
+    assert journal.suppress([("b", "marketing", AT), ("a", "marketing", AT)]) == 1
+    grant = writer.claim(asked)
+    assert grant.claim
+    assert grant.claim.ranges == ((0, 1), (2, 1))
+    assert grant.settled == {1: RowOutcome(Outcome.WITHDRAWN, SUPPRESSED)}
+    assert writer.claim(Request(planned, Op.REMOVE, ((0, 3),), 1, AT, contacts=contacts)).settled == {}
+    assert journal.suppressed_since(since, "marketing") == {"b"}
+
+
+def test_a_message_is_claimed_or_withdrawn_whichever_is_first(journal: Journal, writer: Writer) -> None:
+    """Claim and withdrawal insert the same key: the first wins and the other is told."""
+    assert journal.withdraw("left", "left the segment", AT)
+    grant = writer.claim(request(0, 2, Op.SEND, send_keys=["left", "stays"]))
+    assert grant.settled == {0: RowOutcome(Outcome.WITHDRAWN, "left the segment")}
+    assert not journal.withdraw("stays", "too late", AT)
+    again = writer.claim(request(5, 1, Op.SEND, send_keys=["stays"]))
+    assert (again.claim, again.settled) == (None, {0: RowOutcome(Outcome.WITHDRAWN, TAKEN)})
+
+
+@pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.REJECTED])
+def test_a_message_that_certainly_did_not_leave_is_free_again(
+    journal: Journal, writer: Writer, outcome: Outcome
+) -> None:
+    """After `retry` or `rejected` the key can be claimed or withdrawn again; after anything else it stays taken."""
+    keys = ["a", "b", "c"]
+    claim = claimed(writer, 0, 3, Op.SEND, send_keys=keys)
+    writer.receive(claim, Outcomes(RowOutcome(outcome), {1: RowOutcome(Outcome.UNKNOWN)}), AT)
+    assert journal.withdraw("a", "", AT)
+    assert not journal.withdraw("b", "", AT)
+    claim = claimed(writer, 2, 1, Op.SEND, send_keys=["c"])
+    writer.receive(claim, Outcomes(RowOutcome(Outcome.ACCEPTED)), AT)
+    assert not journal.withdraw("c", "", AT)
+    assert journal.release(["a", "b"]) == 1
+    assert claimed(writer, 1, 1, Op.SEND, send_keys=["b"])
+
+
+CHILD = """
+import sys, pathlib, datetime
+from models.delivery import Delivery, Outcome, Outcomes
+from models.sync import Op
+from sinks.journal import Journal
+from sinks.writer import Request, Writer
+at = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
+journal = Journal(pathlib.Path(sys.argv[1]))
+delivery = Delivery("run1", "plan1", "crm/seg", 1, 1000, "run1.parquet", at, at)
+journal.open_delivery(delivery)
+writer = Writer(journal)
+for row in range(100000):
+    claim = writer.claim(Request(delivery, Op.UPSERT, ((row, 1),), 1, at)).claim
+    print("claimed", row, flush=True)
+    writer.receive(claim, Outcomes.all(Outcome.ACCEPTED), at)
+    print("received", row, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 2, 7, 40])
+def test_a_killed_process_loses_nothing_it_was_told_is_written(tmp_path: Path, after: int) -> None:
+    """After SIGKILL every claim and receipt that was confirmed is there, and at most one claim has no receipt."""
+    path = tmp_path / "journal.sqlite"
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+    assert child.stdout
+    told = [child.stdout.readline().split() for _ in range(after)]
+    os.kill(child.pid, signal.SIGKILL)
+    told += [line.split() for line in child.stdout.read().splitlines()]
+    child.wait()
+    with Journal(path) as journal:
+        unknown = journal.abandon("run1", AT)
+        outcomes = {row["row"]: row["outcome"] for row in rows(journal).to_pylist()}
+    assert unknown <= 1
+    assert {int(row) for _, row in told} <= set(outcomes)
+    assert all(outcomes[int(row)] == "accepted" for said, row in told if said == "received")
+
+
+def test_a_copy_of_the_files_at_any_moment_is_a_journal(tmp_path: Path, journal: Journal, writer: Writer) -> None:
+    """The three files as they lie on disk hold every commit made so far: power may fail at any moment."""
+    for number in range(5):
+        claim = claimed(writer, number, 1)
+        copy = tmp_path / f"copy{number}"
+        copy.mkdir()
+        for file in journal.path.parent.glob("journal.sqlite*"):
+            shutil.copy(file, copy)
+        writer.receive(claim, Outcomes.all(Outcome.ACCEPTED), AT)
+        with Journal(copy / "journal.sqlite") as recovered:
+            assert (recovered.id, recovered.abandon("run1", AT)) == (journal.id, 1)
+            assert [row["outcome"] for row in rows(recovered).to_pylist()] == ["accepted"] * number + ["unknown"]
+
+
+def test_many_waiting_entries_share_a_commit(journal: Journal, writer: Writer) -> None:
+    """Claims posted at once by many connections come back all, each with its own number."""
+    grants = writer.write([Entry(request=request(number, 1)) for number in range(200)])
+    assert len({grant.claim.seq for grant in grants if grant and grant.claim}) == 200
+
+
+def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """A file of a later schema is left alone, and the message says so."""
+    path = tmp_path / "journal.sqlite"
+    Journal(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("pragma user_version = 99")
+    with pytest.raises(NeedsPerson, match="newer version"):
+        Journal(path)
+
+
+def test_another_file_is_not_a_journal(tmp_path: Path) -> None:
+    """A file that is no database is refused with its path, not overwritten."""
+    path = tmp_path / "journal.sqlite"
+    path.write_text("something else entirely, and longer than a header of a hundred bytes " * 3)
+    with pytest.raises(NeedsPerson, match=r"journal\.sqlite"):
+        Journal(path)
+    assert path.read_text().startswith("something else")
+
+
+def test_a_full_disk_is_told_and_nothing_is_half_written(journal: Journal, writer: Writer) -> None:
+    """A commit that finds no space raises StorageFull; after space is made the same claim is granted."""
+    claimed(writer, 0, 1)
+    limited = writer._connection
+    pages = limited.execute("pragma page_count").fetchone()[0]
+    limited.execute(f"pragma max_page_count = {pages}")
+    entries = [Entry(request=request(number, 1)) for number in range(1, 5000)]
+    with pytest.raises(StorageFull, match="nothing is lost"):
+        writer.write(entries)
+    before = journal._value("select count(*) from claim")
+    limited.execute("pragma max_page_count = 1000000")
+    assert before == 1
+    assert claimed(writer, 9999, 1).seq == before + 1
