@@ -31,6 +31,7 @@ class Model:
     unique_id: str
     name: str
     file: Path  # what a person edits
+    shown: str  # the same, as they call it
     is_view: bool
     sql: str
 
@@ -77,7 +78,8 @@ def in_order(parsed: Manifest, node_ids: Collection[str]) -> list[str]:
 def _model(settings: Settings, parsed: Manifest, node_id: str, sql: str) -> Model:
     node: Any = parsed.nodes[node_id]
     file = settings.dbt_project / node.original_file_path
-    return Model(node_id, node.name, file, node.config.materialized == "view", sql)
+    shown = str(file.relative_to(settings.project))
+    return Model(node_id, node.name, file, shown, node.config.materialized == "view", sql)
 
 
 def _arguments(settings: Settings) -> list[str]:

@@ -23,11 +23,12 @@ def refusal(error: BaseException, project: Path) -> TailraceError:
     text = str(error)
     unknown = _UNKNOWN_NODE.search(text)
     file = _file(text, project)
+    shown = file.relative_to(project.parent) if file else None
     if unknown and file is not None:
         name = unknown["name"]
         message = f"there is no model '{name}'{suggestion(name, _models(project), 'models')}"
-        return ConfigError(message, file=file, line=_line_of(file, name))
-    return ConfigError(readable(text), file=file, line=_line(text, file))
+        return ConfigError(message, file=shown, line=_line_of(file, name))
+    return ConfigError(readable(text), file=shown, line=_line(text, file))
 
 
 def located(message: str, project: Path, path: str) -> str:

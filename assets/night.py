@@ -13,7 +13,7 @@ import polars as pl
 from assets import configuration, identity, in_place, lineage, stages
 from assets.compiled import Model, above, compile_models
 from assets.dbt_project import manifest
-from assets.scratch import SCHEMA, Scratch
+from assets.scratch import Scratch
 from models.clock import Clock
 from models.errors import UserError
 from models.settings import Settings
@@ -57,10 +57,10 @@ def build(
         if stale is not None:
             message = f"source {name} cannot be read now: {stale}"
             raise UserError(message)
-    scratch = Scratch(warehouse)
+    scratch = Scratch.beside(warehouse)
     scratch.create(models.staged)
     salt = configuration.policy(settings).salt
-    derived = identity.replay(warehouse, clock, salt=salt, schema=SCHEMA, derived=derived)
+    derived = identity.replay(warehouse, clock, salt=salt, schema=scratch.schema, derived=derived)
     scratch.moved["tailrace", "profile_map"] = scratch.relation("profile_map")
     scratch.create(models.rest)
     return {name: scratch.relation(name) for name in models.segments}, derived

@@ -13,9 +13,6 @@ from assets.sql_mistakes import mistake
 from models.errors import UserError
 from warehouse.base import Warehouse
 
-NAME = "scratch"  # the catalog they are in
-SCHEMA = f"{NAME}.main"
-
 Relation = tuple[str, str]  # schema and name, as the live warehouse has them
 
 
@@ -24,10 +21,15 @@ class Scratch:
     """`moved`: relations of the project → where they are read instead; what is created here is in it by itself."""
 
     warehouse: Warehouse
+    schema: str
     moved: dict[Relation, str] = field(default_factory=dict)
+    created: set[str] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.warehouse.execute(f"attach ':memory:' as {NAME}")
+    @classmethod
+    def beside(cls, warehouse: Warehouse) -> Scratch:
+        """In a database in memory of its own, attached to an open warehouse."""
+        warehouse.execute("attach ':memory:' as scratch")
+        return cls(warehouse, "scratch.main")
 
     def create(self, models: Iterable[Model]) -> None:
         """Create these models, each after those above it. Raises ConfigError for SQL the engine refuses."""
@@ -37,13 +39,19 @@ class Scratch:
             try:
                 self.warehouse.execute(f"create or replace {kind} {relation} as\n{sql}")
             except UserError as error:
-                columns = [name for read in sorted(read_by(sql)) for name in self.warehouse.columns(read)]
-                raise mistake(str(error), model.file, columns) from error
+                raise mistake(str(error), model.file, model.shown, self._columns(model)) from error
             self.moved[LIVE, model.name] = relation
+            self.created.add(model.name)
+
+    def _columns(self, model: Model) -> list[str]:
+        """The columns of all that a model reads."""
+        read = {relation[1:] for _, _, relation in _relations(model.sql) if relation[0] == CATALOG}
+        found = [self.warehouse.columns(self.moved.get(each) or ".".join(each)) for each in sorted(read)]
+        return list(dict.fromkeys(name for columns in found for name in columns))
 
     def relation(self, name: str) -> str:
         """Where the model of this name is, or would be."""
-        return f"{SCHEMA}.{self.warehouse.dialect.quote(name)}"
+        return f"{self.schema}.{self.warehouse.dialect.quote(name)}"
 
 
 def relocated(sql: str, moved: Mapping[Relation, str]) -> str:
@@ -55,11 +63,6 @@ def relocated(sql: str, moved: Mapping[Relation, str]) -> str:
             pieces += [sql[end : first.start], moved[relation[1], relation[2]]]
             end = last.end + 1
     return "".join([*pieces, sql[end:]])
-
-
-def read_by(sql: str) -> frozenset[str]:
-    """The relations that the text names with all three parts."""
-    return frozenset(sql[first.start : last.end + 1] for first, last, _ in _relations(sql))
 
 
 def _relations(sql: str) -> Iterator[tuple[Token, Token, tuple[str, str, str]]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from assets import deliveries, publish, stages, store, syncs
 from assets.deliveries import SyncResult
+from assets.unbuilt import build_unbuilt
 from models.clock import Clock
 from models.delivery import Plan
 from models.errors import NeedsPerson, Refused
@@ -15,9 +16,12 @@ from orchestration.project import read_manifest
 
 
 def plan(settings: Settings, clock: Clock, name: str | None, *, show_pii: bool, tell: Tell) -> list[Plan]:
-    """The plan of one sync, or of all. Writes to no vendor."""
+    """The plan of one sync, or of all; a segment that is new or edited is built first. Writes to no vendor."""
     manifest = read_manifest(settings)
-    names = [name] if name else [sync.name for sync in syncs.load_syncs(settings, manifest)]
+    declared = syncs.load_syncs(settings, manifest)
+    chosen = [syncs.named(declared, name)] if name else declared
+    build_unbuilt(settings, {sync.model for sync in chosen})
+    names = [sync.name for sync in chosen]
     plans = []
     for number, each in enumerate(names):
         tell(f"planning {each}", number, len(names))
@@ -43,7 +47,7 @@ def sync(
 
 
 def exit_code(results: Sequence[SyncResult]) -> int:
-    """0 when all went well or waits because a person paused it; else the worst: 1 needs a person, 3 refused, 2 a mistake."""
+    """0 when all went well or waits for a person who paused it; else the worst: needs a person, refused, a mistake."""
     codes = {result.error.exit_code for result in results if result.error}
     codes |= {NeedsPerson.exit_code for result in results if result.stopped and not is_paused(result)}
     order = (NeedsPerson.exit_code, Refused.exit_code, *sorted(codes))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from orchestration import clocks, console
-from orchestration.commands.options import AsJson, AsOf
+from orchestration.commands.options import AsJson, AsOf, ShowPii
 from orchestration.environment import settings
 
 
@@ -24,7 +24,33 @@ class Table(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(backfill)
+    for command in (preview, backfill):
+        app.command()(command)
+
+
+def preview(
+    segment: Annotated[str, typer.Argument(help="A model of dbt_project/models/segments, as it is in your files now.")],
+    *,
+    as_of: AsOf = None,
+    show_pii: ShowPii = False,
+    as_json: AsJson = False,
+) -> None:
+    """What a segment of the working copy would be: size, who enters and leaves, what is below it. Writes nothing.
+
+    Without `--as-of` the clock is that of the last refresh. Example: `tailrace preview seg_lapsed`
+    """
+    from assets import preview as previewing
+    from orchestration import preview_report
+
+    with console.progress(quiet=as_json) as tell:
+        now = settings()
+        tell(f"compiling {segment}")
+        clock = clocks.clock(now, as_of) if as_of else None
+        found = previewing.preview(now, clock, segment, show_pii=show_pii)
+    if as_json:
+        console.print_json(preview_report.document(found))
+    else:
+        preview_report.print_preview(found)
 
 
 def backfill(
@@ -32,7 +58,7 @@ def backfill(
     *,
     start: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day; default: 30 days.")] = None,
     end: Annotated[
-        str | None, typer.Option("--to", metavar="DAY", help="Last day; default: the last that is over.")
+        str | None, typer.Option("--to", metavar="DAY", help="Last day; default: the last whole one.")
     ] = None,
     known_by: Annotated[
         KnownBy, typer.Option(help="now: with all that is loaded today; day-end: what each night could know.")

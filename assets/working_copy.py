@@ -1,0 +1,148 @@
+"""The working copy beside the published copy: which models mean something else than what is published, and their rows.
+
+Everything is created in memory. What reads raw files cannot be: they are not in the published copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets import builds, lineage, stages, store
+from assets.compiled import CATALOG, above, compile_models, in_order
+from assets.dbt_project import LIVE, manifest, variables
+from assets.scratch import Scratch
+from models.clock import Clock
+from models.errors import ConfigError, UserError
+from models.settings import Settings
+from warehouse.base import Warehouse
+from warehouse.duckdb import DuckDB
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+PUBLISHED = f"{CATALOG}.main"
+IN_MEMORY = "memory.main"
+EVENTS = "events"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the published copy says of itself. `definitions`: model → the checksum it was built by."""
+
+    clock: Clock
+    tables: frozenset[str]
+    definitions: Mapping[str, str]
+
+
+def published(settings: Settings) -> Published:
+    """Raises UserError when nothing is published, or nothing a preview could be compared with."""
+    with store.reading(settings) as copy:
+        tables = frozenset(row["name"] for row in copy.rows("select table_name as name from duckdb_tables()"))
+        missing = {"segment_evaluation", "model_definition", EVENTS, "profiles"} - tables
+        if missing:
+            message = f"the published copy lacks {', '.join(sorted(missing))}; run `tailrace refresh`, then this again"
+            raise UserError(message)
+        last = copy.rows("select max(as_of) as as_of, max(known_by) as known_by from segment_evaluation")[0]
+        definitions = builds.built_by(copy, "model_definition")
+    if last["as_of"] is None:
+        message = "no segment was ever built; run `tailrace refresh`, then this again"
+        raise UserError(message)
+    return Published(Clock(last["as_of"], last["known_by"]), tables, definitions)
+
+
+class WorkingCopy:
+    """The models of the working copy at a clock, each read from the published copy where that holds the same."""
+
+    def __init__(self, settings: Settings, clock: Clock, have: Published) -> None:
+        self.settings, self.clock, self.have = settings, clock, have
+        self.parsed: Manifest = manifest(settings)
+        self.variables = variables(settings)
+
+    def changed(self, names: Collection[str]) -> list[str]:
+        """The models of these and above them that are not published as they would be now, those above first.
+
+        Raises ConfigError where that needs raw files.
+        """
+        wanted, waiting = set[str](), {lineage.unique_id(self.parsed, name) for name in names}
+        everything = above(self.parsed, names)
+        while waiting:
+            node_id = waiting.pop()
+            if node_id in wanted or self._is_read(node_id):
+                continue
+            wanted.add(node_id)
+            waiting |= set(self.parsed.parent_map[node_id]) & everything
+        return [self.parsed.nodes[node_id].name for node_id in in_order(self.parsed, wanted)]
+
+    @contextmanager
+    def opened(self) -> Iterator[Scratch]:
+        """In memory, with the published copy attached and every name of the project pointing at what it holds."""
+        with DuckDB(Path(":memory:")) as warehouse:
+            warehouse.attach(CATALOG, self.settings.published)
+            scratch = Scratch(warehouse, IN_MEMORY)
+            for name in self.have.tables:
+                scratch.moved[LIVE, name] = scratch.moved["tailrace", name] = self._published(warehouse, name)
+            scratch.moved[LIVE, stages.EVENTS] = self._events(warehouse)
+            for node in self.parsed.nodes.values():
+                if node.resource_type == "seed":
+                    self._plant(scratch, node)
+            yield scratch
+
+    def file(self, name: str) -> str:
+        """The file of a model, as people call it."""
+        node: Any = self.parsed.nodes[lineage.unique_id(self.parsed, name)]
+        file = self.settings.dbt_project / str(node.original_file_path)
+        return str(file.relative_to(self.settings.project))
+
+    def create(self, scratch: Scratch, names: Collection[str]) -> None:
+        """Create these models and nothing else; each after those above it."""
+        wanted = [lineage.unique_id(self.parsed, name) for name in names]
+        scratch.create(compile_models(self.settings, self.clock, wanted))
+
+    def _is_read(self, node_id: str) -> bool:
+        """Whether the published copy holds what this model would be. Raises ConfigError where it cannot be made."""
+        node: Any = self.parsed.nodes[node_id]
+        same = self.have.definitions.get(node.name) == self._definition(node.name)
+        if node.name == stages.EVENTS or node_id in above(self.parsed, [stages.EVENTS]):
+            if not same:
+                raise self._refusal()
+            return True
+        return same and self.clock == self.have.clock and node.name in self.have.tables
+
+    def _refusal(self) -> ConfigError:
+        """Of what makes the events, the first that changed."""
+        kept = self.have.definitions
+        names = [self.parsed.nodes[one].name for one in in_order(self.parsed, above(self.parsed, [stages.EVENTS]))]
+        first = next(name for name in names if kept.get(name) != self._definition(name))
+        message = "changed since the last refresh and reads raw files; run `tailrace refresh` to see what it makes"
+        return ConfigError(message, file=self.file(first))
+
+    def _definition(self, name: str) -> str:
+        return lineage.definition(self.parsed, [name], self.variables)
+
+    def _published(self, warehouse: Warehouse, name: str) -> str:
+        return f"{PUBLISHED}.{warehouse.dialect.quote(name)}"
+
+    def _events(self, warehouse: Warehouse) -> str:
+        """The published events, at this clock."""
+        literal = warehouse.dialect.literal
+        warehouse.execute(
+            f"create view {IN_MEMORY}.{stages.EVENTS} as select * from {PUBLISHED}.{EVENTS} "
+            f"where occurred_at <= {literal(self.clock.as_of)} and known_at <= {literal(self.clock.known_by)}"
+        )
+        return f"{IN_MEMORY}.{stages.EVENTS}"
+
+    def _plant(self, scratch: Scratch, node: Any) -> None:
+        """A seed, as its file says now."""
+        literal = scratch.warehouse.dialect.literal
+        types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in node.config.column_types.items())
+        path = self.settings.dbt_project / node.original_file_path
+        relation = scratch.relation(node.name)
+        scratch.warehouse.execute(
+            f"create table {relation} as "
+            f"select * from read_csv({literal(str(path))}, header = true, types = {{{types}}})"
+        )
+        scratch.moved[LIVE, node.name] = relation
