@@ -5,6 +5,7 @@ Each published name is a table in a file of its own, written aside and moved ove
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -12,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
+
 from assets import lineage
 from assets.dbt_project import LIVE, manifest
-from models.errors import StorageFull
+from models.errors import NeedsPerson, StorageFull, TailraceError, WarehouseHeld
 from models.settings import Settings
 from models.steps import step
 from warehouse.base import Warehouse
@@ -31,6 +34,9 @@ KEPT = (
     "sync_runs",
     "rejects",
     "unknowns",
+    # what `tailrace status` says besides
+    "ingest_file",
+    "broken_models",
     # what a preview of the working copy needs besides
     "phone",
     "segment_evaluation",
@@ -42,15 +48,19 @@ STATE = "published"  # name → digest of what was copied, in the copy itself
 
 
 def publish(settings: Settings, warehouse: Warehouse) -> tuple[str, ...]:
-    """Bring the published copy up to the live file; the names that changed. Nothing is written when none did."""
-    wanted = {name: _digest(warehouse, relation) for name, relation in relations(settings, warehouse).items()}
+    """Bring the published copy up to the live file; the names that changed. Nothing is written when none did.
+
+    Raises StorageFull with the old copy still in its place.
+    """
+    live = relations(settings, warehouse)
+    wanted = {name: _digest(warehouse, relation) for name, relation in live.items()}
     have = _published(settings)
     changed = tuple(name for name, digest in wanted.items() if have.get(name) != digest)
     gone = tuple(name for name in have if name not in wanted)
-    if not changed and not gone:
+    if not changed and not gone and have:
         return ()
-    live = relations(settings, warehouse)
-    with _full_disk_named(settings), _aside(settings, warehouse) as path:
+    keeps = len(changed) < len(wanted)
+    with _full_disk_named(settings), _aside(settings, warehouse, keeps=keeps) as path:
         values = {"changed": {name: live[name] for name in changed}, "gone": gone, "digests": wanted, "state": STATE}
         for statement in render(SQL, "publish", warehouse.dialect, path=str(path), **values).split(";\n"):
             if statement.strip():
@@ -77,32 +87,47 @@ def _digest(warehouse: Warehouse, relation: str) -> str:
 
 
 def _published(settings: Settings) -> dict[str, str]:
+    """Name → digest of what the copy holds; nothing where there is none or it cannot be read: it is only a copy."""
     if not settings.published.exists():
         return {}
-    with DuckDB(settings.published, read_only=True) as copy:
-        if not copy.columns(STATE):
-            return {}
-        return {row["name"]: row["digest"] for row in copy.rows(f"select name, digest from {STATE}")}
+    try:
+        with DuckDB(settings.published, read_only=True) as copy:
+            if not copy.columns(STATE):
+                return {}
+            return {row["name"]: row["digest"] for row in copy.rows(f"select name, digest from {STATE}")}
+    except WarehouseHeld:
+        raise
+    except NeedsPerson:  # damaged, or of another engine version
+        return {}
 
 
 @contextmanager
-def _aside(settings: Settings, warehouse: Warehouse) -> Iterator[Path]:
-    """A copy of the published file to write to, which takes its place at the end."""
+def _aside(settings: Settings, warehouse: Warehouse, *, keeps: bool) -> Iterator[Path]:
+    """A file to write to that takes the published one's place at the end; it begins with what that one `keeps`."""
     path = settings.published.with_suffix(".new")
     _forget(path)
-    if settings.published.exists():
+    if keeps:
         shutil.copyfile(settings.published, path)
     try:
         yield path
     except BaseException:
-        warehouse.execute("detach database if exists aside")
+        with contextlib.suppress(duckdb.Error, TailraceError):  # after a full disk the engine may refuse everything
+            warehouse.execute("detach database if exists aside")
         _forget(path)
         raise
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
+    _sync(path)
     step("staged", file=path.name)
     path.replace(settings.published)
+    _sync(path.parent)
     step("published", file=settings.published.name)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _forget(path: Path) -> None:
