@@ -134,9 +134,9 @@ def test_500_for_ever_ends_after_as_many_unknowns_as_connections(desk: Desk, rec
     recorder.behave(rules=[{"do": "error"}])
     summary = desk.deliver(crm(connections=2), people(500))
     assert "in a row ended as unknown" in str(summary.stopped)
-    assert set(summary.counts) == {"unknown"}
-    assert 10 <= summary.counts["unknown"] <= 20
-    assert summary.counts["unknown"] + summary.unsent == 500
+    assert set(summary.counts) <= {"unknown", "retry"}  # a batch claimed as the run stopped was not sent
+    assert 10 <= sum(summary.counts.values()) <= 20
+    assert sum(summary.counts.values()) + summary.unsent == 500
 
 
 def test_doubt_stays_until_something_is_known(offline: Desk) -> None:
