@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import yaml
 
 from assets import configuration, in_place, raw
@@ -29,22 +31,36 @@ _kept: dict[Path, tuple[str, Manifest]] = {}  # by where it is: loading one cost
 
 
 def manifest(settings: Settings) -> Manifest:
-    """The project, parsed; parsed again only when a file, a source or the engine changed.
+    """The project, parsed, as dbt wants it to run something; parsed again only when something changed.
 
     Raises ConfigError for a project dbt cannot read, with file and line where dbt knows them.
     """
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
+    folder = target_path(settings)
+    wanted = _parsed(settings)
+    if folder not in _kept or _kept[folder][0] != wanted:
+        _kept[folder] = (wanted, dbt_calls.load(folder / "partial_parse.msgpack"))
+    return _kept[folder][1]
+
+
+def read_manifest(settings: Settings) -> Mapping[str, Any]:
+    """The same as plain JSON, without importing dbt unless something changed. Raises ConfigError."""
+    _parsed(settings)
+    read: Mapping[str, Any] = orjson.loads((target_path(settings) / "manifest.json").read_bytes())
+    return read
+
+
+def _parsed(settings: Settings) -> str:
+    """Have dbt parse the project where a file, a source or the engine changed; the fingerprint of what is parsed."""
     folder, wanted = target_path(settings), fingerprint(settings)
-    if folder in _kept and _kept[folder][0] == wanted:
-        return _kept[folder][1]
-    stamp, stored = folder / "fingerprint", folder / "partial_parse.msgpack"
-    if not (stamp.exists() and stored.exists() and stamp.read_text() == wanted):
+    stamp = folder / "fingerprint"
+    stored = (folder / "partial_parse.msgpack", folder / "manifest.json")
+    if not (stamp.exists() and all(path.exists() for path in stored) and stamp.read_text() == wanted):
         stamp.unlink(missing_ok=True)
         _parse(settings)
         stamp.write_text(wanted)
-    _kept[folder] = (wanted, dbt_calls.load(stored))
-    return _kept[folder][1]
+    return wanted
 
 
 def arguments(settings: Settings) -> list[str]:

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from assets import lineage
-from assets.dbt_project import LIVE, manifest
+from assets.dbt_project import LIVE, read_manifest
 from models.errors import NeedsPerson, StorageFull, TailraceError, WarehouseHeld
 from models.settings import Settings
 from models.steps import step
@@ -43,7 +42,7 @@ KEPT = (
     "model_definition",
 )
 NAMED = {"events": "stg_events", "profiles": "profiles", "consent": "consent"}
-FOLDERS = ("segments", "syncs", "marts")
+FOLDERS = {"segments", "syncs", "marts"}
 STATE = "published"  # name → digest of what was copied, in the copy itself
 
 
@@ -70,7 +69,8 @@ def publish(settings: Settings, warehouse: Warehouse) -> tuple[str, ...]:
 
 def relations(settings: Settings, warehouse: Warehouse) -> Mapping[str, str]:
     """Published name → what it shows in the live file, as far as that exists."""
-    models = [name for folder in FOLDERS for name in lineage.models(manifest(settings), folder)]
+    nodes = read_manifest(settings)["nodes"].values()
+    models = [node["name"] for node in nodes if node["resource_type"] == "model" and set(node["fqn"]) & FOLDERS]
     named = {**NAMED, **{name: name for name in models}}
     found = {name: f"{LIVE}.{model}" for name, model in named.items()} | {name: f"tailrace.{name}" for name in KEPT}
     return {name: relation for name, relation in found.items() if warehouse.columns(relation)}

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+from assets.dbt_project import read_manifest
 
-from assets import dbt_project
-from models.settings import Settings
+__all__ = ["folder", "models", "read_manifest"]
 
 Manifest = Mapping[str, Any]
 Node = Mapping[str, Any]
 NESTED = 3  # project, folder, …, name
-
-
-def read_manifest(settings: Settings) -> Manifest:
-    """The project's manifest, parsed again only when something in it changed."""
-    dbt_project.manifest(settings)
-    manifest: Manifest = orjson.loads((dbt_project.target_path(settings) / "manifest.json").read_bytes())
-    return manifest
 
 
 def models(manifest: Manifest, *folders: str) -> list[Node]:
