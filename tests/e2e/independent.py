@@ -1,7 +1,10 @@
 """The independent count: what the demo must show, in plain Python over the landing files.
 
 No package of ours and no engine is used here, so that a mistake of theirs cannot repeat itself. Each rule is one
-function that says it in words. Run it by hand: python tests/e2e/independent.py LANDING 2026-09-30
+function that says it in words. Run it by hand, with the map where outcomes came back:
+
+    tailrace sql "select * from profile_map" --json > map.json
+    python tests/e2e/independent.py .tailrace/dev/landing 2026-09-30 map.json
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -28,13 +31,21 @@ DIALLING = {  # country: calling code, and the digit that is dialled before a na
     "US": ("1", ""), "ES": ("34", ""), "PL": ("48", ""),
 }  # fmt: skip
 CONTACT_COLUMNS = 9
-# what the person did themselves: these say when they were last seen
-DONE_TO_THEM = {"Contact Updated", "Order Refunded"}
+# what was done about the person, not by them: it does not say that they were seen
+DONE_TO_THEM = {"Contact Updated", "Order Refunded", "Message Delivered", "Message Bounced", "Message Converted"}
 SEGMENTS = (
     "seg_new", "seg_active", "seg_lapsed", "seg_one_time_buyers", "seg_high_value", "seg_cart_abandoned",
-    "seg_churn_risk", "seg_never_bought", "seg_unsubscribed", "seg_high_value_lapsed",
+    "seg_churn_risk", "seg_never_bought", "seg_unsubscribed", "seg_high_value_lapsed", "seg_engaged",
 )  # fmt: skip
-NEW_DAYS, ACTIVE_DAYS, LAPSED_DAYS, CHURN_DAYS, CART_DAYS, HIGH_VALUE = 14, 14, 21, 10, 7, Decimal(500)
+NEW_DAYS, ACTIVE_DAYS, LAPSED_DAYS, CHURN_DAYS, CART_DAYS, ENGAGED_DAYS, HIGH_VALUE = (
+    14,
+    14,
+    21,
+    10,
+    7,
+    14,
+    Decimal(500),
+)
 
 
 @dataclass(frozen=True)
@@ -92,8 +103,8 @@ class Person:
 
     @property
     def email(self) -> str | None:
-        """The address the CRM gave last; without one, the address the shop gave last."""
-        for source in ("crm", "shop"):
+        """The address the CRM gave last; without one, the shop's, then the one a message went to."""
+        for source in ("crm", "shop", "outcomes"):
             said = [event for event in self.events if event.source == source and event.email]
             if said:
                 return max(said, key=lambda event: event.at).email
@@ -103,18 +114,22 @@ class Person:
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-def land(folder: Path) -> Landed:
-    """Every file of shop/ and crm/ in the order of names; a file equal to an earlier one is a copy and skipped."""
+def land(folder: Path, known: Mapping[str, Node] | None = None) -> Landed:
+    """Every file in the order of names; a file equal to an earlier one is a copy and skipped.
+
+    `known`: whom the profile ids stand for that a vendor hands back in its outcomes, by any one identifier.
+    """
     landed, contents, keys = Landed(), set(), set()
-    for path in sorted([*folder.glob("shop/*.ndjson.gz"), *folder.glob("crm/*.csv")]):
+    patterns = {"shop/*.ndjson.gz": shop_events, "crm/*.csv": crm_events, "outcomes/*.ndjson": outcome_events}
+    found = sorted((path, read) for pattern, read in patterns.items() for path in folder.glob(pattern))
+    for path, read in found:
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         if digest in contents:
             landed.copies.append(path.name)
             continue
         contents.add(digest)
-        read = shop_events if path.suffix == ".gz" else crm_events
-        for event in read(path, content):
+        for event in read(path, content, known or {}):
             landed.lines += 1
             if event is None:
                 landed.quarantined[f"{path.parent.name}/{path.name}"] += 1
@@ -126,7 +141,7 @@ def land(folder: Path) -> Landed:
     return landed
 
 
-def shop_events(path: Path, content: bytes) -> Iterator[Event | None]:
+def shop_events(path: Path, content: bytes, _: Mapping[str, Node]) -> Iterator[Event | None]:
     """One event a line. None (quarantine) for what is not JSON, not an object, or has no time that can be read."""
     for number, line in enumerate(gzip.decompress(content).decode().splitlines(), start=1):
         if not line.strip():
@@ -157,7 +172,7 @@ def shop_event(record: dict[str, Any], at: datetime, place: str) -> Event:
     )  # fmt: skip
 
 
-def crm_events(path: Path, content: bytes) -> Iterator[Event | None]:
+def crm_events(path: Path, content: bytes, _: Mapping[str, Node]) -> Iterator[Event | None]:
     """One contact record a row. None for a row with too few or too many cells, or without a time."""
     rows = csv.reader(content.decode().splitlines())
     columns = next(rows)
@@ -173,6 +188,17 @@ def crm_event(record: dict[str, str], at: datetime) -> Event:
     found = [("crm_id", normal(record["contact_id"])), ("email", email), ("phone", phone)]
     key = f"{record['contact_id']}@{record['updated_at']}"
     return Event(key, "crm", "Contact Updated", at, None, present(found), email, phone, dict(record))
+
+
+def outcome_events(path: Path, content: bytes, known: Mapping[str, Node]) -> Iterator[Event | None]:
+    """What became of a message. Whom it is about: the address it went to, and whom our own id stands for."""
+    for line in content.decode().splitlines():
+        record = json.loads(line)
+        at, email = moment(record["at"]), normal_email(record["email"])
+        alias = known.get(record["profile_id"] or "")
+        found = [("email", email), *([alias] if alias else [])]
+        name = f"Message {record['event'].capitalize()}"
+        yield Event(record["id"], "outcomes", name, at, None, present(found), email, None, record) if at else None
 
 
 def present(found: list[tuple[str, str | None]]) -> tuple[Node, ...]:
@@ -250,8 +276,8 @@ def people(events: Iterable[Event]) -> list[Person]:
 def decisions(person: Person) -> Iterator[tuple[datetime, bool, str, str, str | None]]:
     """When, yes or no, channel, purpose, address (None: all of the person's on that channel).
 
-    Said in an event; or in a contact record, about marketing by e-mail, where it differs from what that contact's
-    records said before: an export that repeats an old answer decides nothing.
+    Said in an event, or by what became of a message; or in a contact record, about marketing by e-mail, where it
+    differs from what that contact's records said before: an export that repeats an old answer decides nothing.
     """
     said: dict[str, str] = {}
     for event in sorted(person.events, key=lambda event: event.at):
@@ -259,6 +285,8 @@ def decisions(person: Person) -> Iterator[tuple[datetime, bool, str, str, str | 
             channel = event.data["channel"]
             address = event.phone if channel == "sms" else event.email
             yield event.at, event.name == "Consent Granted", channel, event.data["purpose"], address
+        elif event.name in {"Message Unsubscribed", "Message Complained"} or is_hard_bounce(event):
+            yield event.at, False, "email", event.data.get("purpose") or "marketing", event.email
         elif event.name == "Contact Updated" and event.data["marketing_opt_in"]:
             word, contact = event.data["marketing_opt_in"], event.data["contact_id"]
             if said.get(contact) != word:
@@ -281,6 +309,19 @@ def consent(person: Person) -> dict[tuple[str, str, str], tuple[bool, datetime]]
     return decided
 
 
+def is_hard_bounce(event: Event) -> bool:
+    """A bounce is for good unless it says that it is soft."""
+    return event.name == "Message Bounced" and event.data.get("bounce") != "soft"
+
+
+def is_suppressed(person: Person, address: str) -> bool:
+    """A complaint or a hard bounce forbids an address, whatever is granted before or after."""
+    return any(
+        (event.name == "Message Complained" or is_hard_bounce(event)) and event.email in {address, None}
+        for event in person.events
+    )
+
+
 # --- segments ----------------------------------------------------------------------------------------------------
 
 
@@ -295,17 +336,22 @@ def segments(person: Person, as_of: datetime) -> set[str]:
 
     lapsed = bought is not None and bought < ago(LAPSED_DAYS)
     decided = consent(person).get(("email", person.email or "", "marketing"))
+    is_mailed = decided is not None and decided[0] and not is_suppressed(person, person.email or "")
+    read = [moment for moment in (person.last("Message Opened"), person.last("Message Clicked")) if moment]
+    left_cart = cart is not None and ago(CART_DAYS) <= cart < today
+    bought_since = cart is not None and bought is not None and bought >= cart
     rules = {
         "seg_new": min(event.at for event in person.events) >= ago(NEW_DAYS),
         "seg_active": seen is not None and seen >= ago(ACTIVE_DAYS),
         "seg_lapsed": lapsed,
         "seg_one_time_buyers": orders == 1,
         "seg_high_value": person.revenue >= HIGH_VALUE,
-        "seg_cart_abandoned": cart is not None and ago(CART_DAYS) <= cart < today and (bought is None or bought < cart),
+        "seg_cart_abandoned": left_cart and not bought_since,
         "seg_churn_risk": orders > 1 and seen is not None and seen < ago(CHURN_DAYS) and not lapsed,
         "seg_never_bought": person.last("Signed Up") is not None and orders == 0,
-        "seg_unsubscribed": decided is not None and not decided[0],
+        "seg_unsubscribed": decided is not None and not is_mailed,
         "seg_high_value_lapsed": person.revenue >= HIGH_VALUE and lapsed,
+        "seg_engaged": any(moment >= ago(ENGAGED_DAYS) for moment in read),
     }
     return {name for name, holds in rules.items() if holds}
 
@@ -318,10 +364,10 @@ def is_late(event: Event) -> bool:
     return event.sent is not None and event.sent - event.at > timedelta(days=1)
 
 
-def count(folder: Path, last_day: date) -> dict[str, Any]:
+def count(folder: Path, last_day: date, known: Mapping[str, Node] | None = None) -> dict[str, Any]:
     """All figures at the end of `last_day` (UTC), from the files below `folder`; what happens later does not count."""
     as_of = datetime.combine(last_day, time.max, UTC)
-    landed = land(folder)
+    landed = land(folder, known)
     events = [event for event in landed.events if event.at <= as_of]
     persons = people(events)
     members: Counter[str] = Counter()
@@ -351,5 +397,18 @@ def count(folder: Path, last_day: date) -> dict[str, Any]:
     }
 
 
+def aliases(rows: list[dict[str, str]]) -> dict[str, Node]:
+    """From the rows of profile_map: profile id → an identifier of that person that is none of our ids."""
+    rows = sorted(rows, key=lambda row: (row["identifier_type"], row["identifier"]))
+    own = {
+        row["profile_id"]: (row["identifier_type"], row["identifier"])
+        for row in rows
+        if row["identifier_type"] != "profile_id"
+    }
+    return {row["identifier"]: own[row["profile_id"]] for row in rows if row["identifier_type"] == "profile_id"}
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(count(Path(sys.argv[1]), date.fromisoformat(sys.argv[2])), indent=2) + "\n")
+    landing, day, *profile_map = sys.argv[1:]
+    known = aliases(json.loads(Path(profile_map[0]).read_text())) if profile_map else None
+    sys.stdout.write(json.dumps(count(Path(landing), date.fromisoformat(day), known), indent=2) + "\n")
