@@ -42,7 +42,7 @@ class Document:
 
     def error(self, message: str, *path: Key) -> ConfigError:
         """A mistake in this file at `path`, ready to raise."""
-        return ConfigError(message, file=_shown(self.file), line=self.where(*path), key=_dotted(path))
+        return ConfigError(message, file=shown_path(self.file), line=self.where(*path), key=_dotted(path))
 
     def at(self, *path: Key) -> Any:
         """The data at `path`; None where the file has nothing there."""
@@ -75,7 +75,7 @@ class Document:
 
 def parse(path: Path) -> Document:
     """Read a YAML file. Raises ConfigError when it is missing, not UTF-8, not YAML or has a key twice."""
-    shown = _shown(path)
+    shown = shown_path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -142,7 +142,7 @@ def _dotted(path: KeyPath) -> str | None:
     return text or None
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """The path as a person at this prompt would type it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

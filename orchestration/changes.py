@@ -43,6 +43,11 @@ def sensor(syncs: Mapping[dg.AssetKey, Iterable[str]], job: str) -> dg.SensorDef
     return segment_changed
 
 
+def differs(model: str, before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether the model was built and has other rows than before."""
+    return model in now and now[model] != before.get(model)
+
+
 def fingerprints(instance: dg.DagsterInstance, models: Iterable[dg.AssetKey]) -> dict[str, str]:
     """The fingerprint of each model's rows as it was built last; models never built are left out."""
     found: dict[str, str] = {}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from assets import configuration, dbt_project, sql_rules, syncs
+from assets import configuration, dbt_project, syncs
+from models.errors import ConfigError
 from models.settings import Settings
 from models.sync import Destinations
 from orchestration.console import Tell
-from orchestration.project import models, read_manifest
+from orchestration.project import Node, models, read_manifest
+from warehouse.lint import lint_sql
 
 
 def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
-    """How many of each kind were read. Raises ConfigError for the first file that is wrong, with every mistake in it."""
+    """How many of each kind were read. Raises ConfigError for the first file that is wrong, with all its mistakes."""
     bare = replace(settings, environ={})
     tell("reading sources.yml, sinks.yml and policy.yml")
     configuration.policy(bare)
@@ -24,7 +26,7 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
     found = models(manifest)
     declared = syncs.load_syncs(bare, manifest)
     tell("checking the models' SQL")
-    sql_rules.check(bare, found)
+    _lint(bare, found)
     return {
         "sources": len(sources),
         "sinks": len(destinations),
@@ -32,3 +34,15 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
         "segments": len(models(manifest, "segments")),
         "syncs": len(declared),
     }
+
+
+def _lint(settings: Settings, models: Iterable[Node]) -> None:
+    """Refuse clocks, chance and what is not portable, in the models as they are written."""
+    problems = []
+    for node in models:
+        file = settings.dbt_project / node["original_file_path"]
+        problems += lint_sql(file.read_text(), configuration.shown_path(file))
+    if problems:
+        first, *others = problems
+        message = "\n".join((first.message, *map(str, others)))
+        raise ConfigError(message, file=first.file, line=first.line)

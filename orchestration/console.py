@@ -89,7 +89,7 @@ def cell(value: object) -> str:
 class Tell(Protocol):
     """Says what is being done now, and how far it is when that is known."""
 
-    def __call__(self, what: str, done: int | None = None, total: int | None = None, /) -> None: ...
+    def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None: ...
 
 
 @contextmanager
@@ -101,12 +101,12 @@ def progress(*, quiet: bool) -> Iterator[Tell]:
         return
     with console.status("") as status:
 
-        def tell(what: str, done: int | None = None, total: int | None = None, /) -> None:
+        def tell(what: str, done: int | None = None, total: int | None = None) -> None:
             share = f" {100 * done / total:.0f} %" if done is not None and total else ""
             status.update(f"{what}{share}")
 
         yield tell
 
 
-def silent(_what: str, _done: int | None = None, _total: int | None = None, /) -> None:
+def silent(what: str, done: int | None = None, total: int | None = None) -> None:
     """Nobody looks."""

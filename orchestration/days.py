@@ -29,9 +29,9 @@ def segment_days(settings: Settings, segments: list[str]) -> dg.AssetsDefinition
         owners=["team:marketing"],
         kinds={"python"},
         pool=POOL,
-        description="Membership at each day's end. One row a day, segment and profile; days never change by themselves.",
+        description="Membership at each day's end. One row a day, segment and profile.",
     )
-    def fill(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def fill(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         window = context.partition_time_window
         start, end = window.start.date(), window.end.date() - timedelta(days=1)
         done = past.backfill(settings, run_clock.of(context, settings), start, end, on_progress=silent)

@@ -58,8 +58,8 @@ def run(settings: Settings, *, people: int, days: int, seed: int, tell: Tell) ->
     due = [shop.last_day - timedelta(days=1), shop.last_day]
     todo = [day for day in due if before is None or end_of_day(day, zone) >= before.as_of]
     if not todo:
-        message = f"the target is past the demo already, as of {before and before.as_of:%Y-%m-%d %H:%M} UTC"
-        raise UserError(f"{message}; for another one set TAILRACE_HOME to a new folder")
+        message = "this target is past the demo's days already; for another demo set TAILRACE_HOME to a new folder"
+        raise UserError(message)
     with local_recorder.running(settings) as here:
         done = [_day(here, day, Clock.at(end_of_day(day, zone)), seed, tell) for day in todo]
     return shop, done
@@ -100,7 +100,7 @@ def _made(settings: Settings, people: int, days: int, seed: int, tell: Tell) -> 
             raise UserError(message)
         return Shop(**{**kept, "last_day": date.fromisoformat(kept["last_day"])})
     tell(f"making a shop of {people:,} people and {days} days")
-    files = demo_shop.generate(settings.landing, **wanted)
+    files = demo_shop.generate(settings.landing, people=people, days=days, seed=seed)
     shop = Shop(**wanted, last_day=files.last_day, made=files.counts)
     note.write_text(json.dumps(vars(shop), default=str))
     return shop

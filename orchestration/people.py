@@ -22,7 +22,7 @@ def profile_map(settings: Settings) -> dg.AssetsDefinition:
         pool=POOL,
         description="Who an identifier belongs to. One row an identifier type and identifier; its history is kept.",
     )
-    def resolve(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def resolve(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with store.locked(settings):
             done = stages.identify(settings, run_clock.of(context, settings))
         return dg.MaterializeResult(
@@ -47,7 +47,7 @@ def _history(settings: Settings, segment: str) -> dg.AssetsDefinition:
         pool=POOL,
         description=f"Who entered and left {segment}, when and why. One row an entry and change; never rewritten.",
     )
-    def record(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def record(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with store.locked(settings):
             done = stages.record_segments(settings, run_clock.of(context, settings), [segment])[0]
         return dg.MaterializeResult(
@@ -70,7 +70,7 @@ def published(settings: Settings) -> dg.AssetsDefinition:
         op_tags={**LAST, "dagster/priority": "-20"},
         description="The copy that people, notebooks and the console read while the warehouse has its one writer.",
     )
-    def copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with store.locked(settings), stages.opened(settings) as warehouse:
             names = publish.publish(settings, warehouse)
         context.log.info("published %s", ", ".join(names) or "nothing: nothing changed")

@@ -1,8 +1,8 @@
-"""What ingest and refresh did, as a person reads it and as a program does."""
+"""What ingest and refresh did and how things stand, as a person reads it and as a program does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestration import console
@@ -10,6 +10,7 @@ from orchestration import console
 if TYPE_CHECKING:  # at run time it would cost every `--help` the import of the engine
     from assets.ingest_report import IngestResult
     from assets.refresh import RefreshResult
+    from assets.status import Status
 
 
 def print_ingested(results: Iterable[IngestResult]) -> None:
@@ -65,3 +66,34 @@ def print_refreshed(done: RefreshResult) -> None:
         screen.print(line, markup=False)
     for model, reason in sorted(done.broken.items()):
         screen.print(f"broken: {model}: {reason}", markup=False, style="red")
+
+
+def print_status(found: Status) -> None:
+    """One screen: what needs a person comes last, where the eye ends."""
+    screen = console.out()
+    when = f"as of {console.cell(found.as_of)} UTC" if found.as_of else "never refreshed"
+    screen.print(f"target {found.target}, {when}")
+    for title, rows in (
+        ("sources", [_source(row) for row in found.sources]),
+        ("segments", [{"name": row["name"], "size": row["size"], **_moves(row)} for row in found.segments]),
+        ("syncs", [vars(sync) for sync in found.syncs]),
+        ("last runs", [_run(row) for row in found.runs]),
+    ):
+        if rows:
+            screen.print(console.table(rows, title=title))
+    screen.print("needs a person" if found.needs_a_person else "nothing needs a person", style="bold")
+    for line in found.needs_a_person:
+        screen.print(f"  {line}", markup=False)
+
+
+def _source(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "stale": "stale" if row["stale"] else "fresh" if row["max_age"] else None}
+
+
+def _moves(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"entered": row["entered"], "left": row["left"]}
+
+
+def _run(row: Mapping[str, Any]) -> dict[str, Any]:
+    shown = ("sync", "opened_at", "planned", "accepted", "rejected", "unknown")
+    return {**{name: row[name] for name in shown}, "ended": row["stopped"] or ("done" if row["closed_at"] else "open")}

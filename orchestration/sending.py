@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from assets import deliveries, publish, stages, store, syncs
 from assets.deliveries import SyncResult
@@ -11,6 +12,7 @@ from models.clock import Clock
 from models.delivery import Plan
 from models.errors import NeedsPerson, Refused
 from models.settings import Settings
+from orchestration import upkeep
 from orchestration.console import Tell
 from orchestration.project import read_manifest
 
@@ -32,7 +34,7 @@ def plan(settings: Settings, clock: Clock, name: str | None, *, show_pii: bool, 
 def apply(settings: Settings, plan_id: str, tell: Tell) -> SyncResult:
     """Carry out a stored plan. Raises Refused when anything it was made of has moved."""
     done = deliveries.apply(settings, plan_id, on_progress=tell, manifest=read_manifest(settings))
-    _publish(settings)
+    _settle(settings)
     return done
 
 
@@ -42,7 +44,7 @@ def sync(
     """Plan and deliver; one that fails stops no other. What became of it is published."""
     manifest = read_manifest(settings)
     done = deliveries.sync(settings, clock, names, on_progress=tell, dagster_run_id=dagster_run_id, manifest=manifest)
-    _publish(settings)
+    _settle(settings)
     return done
 
 
@@ -59,6 +61,8 @@ def is_paused(result: SyncResult) -> bool:
     return result.error is None and (result.stopped or "").startswith("paused")
 
 
-def _publish(settings: Settings) -> None:
+def _settle(settings: Settings) -> None:
+    """What became of it is published; what nobody needs any more goes."""
+    upkeep.tidy(settings, datetime.now(UTC))
     with store.locked(settings), stages.opened(settings) as warehouse:
         publish.publish(settings, warehouse)

@@ -1,5 +1,7 @@
-"""dbt models as Dagster assets. Every segment and payload model is a step of its own, so that one that breaks stops
-only what hangs on it; staging, profiles and marts are a step each, built by the same functions as `tailrace refresh`.
+"""dbt models as Dagster assets, built by the same functions as `tailrace refresh`.
+
+Every segment and payload model is a step of its own, so that one that breaks stops only what hangs on it; staging,
+profiles and marts are a step each.
 """
 
 from collections.abc import Callable, Iterator, Mapping

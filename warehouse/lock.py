@@ -32,6 +32,18 @@ def hold(path: Path, *, wait_seconds: float = 0.0, what: str = "the warehouse") 
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock file at `path` now."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def _acquire(descriptor: int, wait_seconds: float, what: str) -> None:
     deadline = time.monotonic() + wait_seconds
     while True:

@@ -1,1 +1,1 @@
-"""The command line, one module for each thing a person is doing. A command parses, calls and prints; it decides nothing."""
+"""The command line, a module for each thing a person does. A command parses, calls and prints; it decides nothing."""

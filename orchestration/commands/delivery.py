@@ -94,9 +94,7 @@ def resume(scope: Scope, *, as_json: AsJson = False) -> None:
 def release(
     sync: Annotated[str, typer.Argument(metavar="SYNC", help="`<sink>/<model>`")],
     *,
-    key: Annotated[
-        str | None, typer.Option(help="Only the row with this key, as `rejects` and `unknowns` show it.")
-    ] = None,
+    key: Annotated[str | None, typer.Option(help="Only this row, as `rejects` and `unknowns` name it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Let what a sync holds, rejected or of unknown outcome, be planned again.

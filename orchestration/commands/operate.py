@@ -8,12 +8,56 @@ from typing import Annotated
 
 import typer
 
-from orchestration import console
+from orchestration import clocks, console, reports
+from orchestration.commands.options import AsJson, AsOf
 from orchestration.environment import settings
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(recorder)
+    for command in (status, doctor, ui, recorder):
+        app.command()(command)
+
+
+def status(*, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """How everything stands, on one screen: sources, segments, syncs, the last runs, and what needs a person.
+
+    Sources are judged at now; in dev, where clocks are made up, at the last refresh's clock.
+    Examples: `tailrace status` · `tailrace status --json`
+    """
+    from assets import status as standing
+    from orchestration.project import read_manifest
+
+    now = settings()
+    found = standing.status(now, clocks.clock(now, as_of) if as_of else None, read_manifest(now))
+    if as_json:
+        console.print_json(found)
+    else:
+        reports.print_status(found)
+
+
+def doctor(*, as_json: AsJson = False) -> None:
+    """Find what an accident left behind and put it right: interrupted runs, pool slots, old files; say who holds locks.
+
+    Example: `tailrace doctor`
+    """
+    from orchestration import doctor as practice
+
+    found = practice.examine(settings())
+    if as_json:
+        console.print_json(found)
+        return
+    rows = [{"found": one.what, "done": one.remedy} for one in found]
+    console.out().print(console.table(rows) if rows else "nothing to put right")
+
+
+def ui(*, port: Annotated[int, typer.Option(help="On the loopback interface.")] = 3000) -> None:
+    """Dagster with its daemon: the graph, runs, schedules and sensors; in dev a recorder too. Ctrl-C ends all.
+
+    Example: `tailrace ui --port 3001`
+    """
+    from orchestration import user_interface
+
+    user_interface.run(settings(), port)
 
 
 def recorder(

@@ -64,9 +64,16 @@ def schema(file: Annotated[File, typer.Argument(help="The YAML file, or `syncs` 
 
     Example: `tailrace schema sources > sources.schema.json`
     """
+    from pydantic import BaseModel
+
     from models.policy import Policy
     from models.source import Sources
     from models.sync import Destinations, SyncEntry
 
-    contract = {File.sources: Sources, File.sinks: Destinations, File.policy: Policy, File.syncs: SyncEntry}[file]
-    print(json.dumps(contract.model_json_schema(), indent=2))  # noqa: T201 - to be redirected, as it is
+    contracts: dict[File, type[BaseModel]] = {
+        File.sources: Sources,
+        File.sinks: Destinations,
+        File.policy: Policy,
+        File.syncs: SyncEntry,
+    }
+    print(json.dumps(contracts[file].model_json_schema(), indent=2))  # noqa: T201 - to be redirected, as it is

@@ -1,0 +1,123 @@
+"""Everything `tailrace status` says, read from the published copy, the journal and the last ingest's report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from assets import configuration, freshness, ingest_report, store
+from assets.sync_states import SyncState, sync_state
+from assets.syncs import load_syncs
+from models.clock import Clock
+from models.delivery import Delivery
+from models.settings import Settings
+from sinks.journal import Journal
+from warehouse.base import Warehouse
+from warehouse.lock import is_held
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+RUNS = 5
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Status:
+    """`as_of` is the clock of the last refresh, None before the first. The rest is ready to print."""
+
+    target: str
+    as_of: datetime | None
+    sources: tuple[Row, ...]
+    segments: tuple[Row, ...]
+    syncs: tuple[SyncState, ...]
+    runs: tuple[Row, ...]
+    needs_a_person: tuple[str, ...]
+
+
+def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any]) -> Status:
+    """How the target stands. Writes nothing and waits for nobody.
+
+    Sources are stale or fresh at the clock; without one at now, or in dev, where clocks are made up, at that of the
+    last refresh.
+    """
+    paused, open_deliveries = _journal(settings)
+    stuck = [one for one in open_deliveries if not is_held(settings.locks / f"{one.sync.replace('/', '__')}.lock")]
+    if not settings.published.exists():
+        needs = [*_of_ingest(settings), *_of_journal(paused, stuck), "nothing is published yet: run `tailrace refresh`"]
+        return Status(settings.target, None, (), (), (), (), tuple(needs))
+    with store.reading(settings) as copy:
+        segments = _rows(copy, "status_segments")
+        as_of = max((row["as_of"] for row in segments), default=None)
+        moment = clock.as_of if clock else as_of if settings.target == "dev" and as_of else datetime.now(UTC)
+        sources = tuple(_sources(settings, copy, moment))
+        syncs = tuple(sync_state(copy, settings, sync, paused) for sync in load_syncs(settings, manifest))
+        runs = _rows(copy, "status_runs", limit=RUNS)
+        broken = copy.rows("select model, reason from broken_models order by model")
+    needs = [
+        *_of_ingest(settings),
+        *(_stale(row) for row in sources if row["stale"]),
+        *(f"model {row['model']} is broken: {row['reason']}" for row in broken),
+        *_of_syncs(syncs),
+        *_of_journal(paused, stuck),
+    ]
+    return Status(settings.target, as_of, sources, segments, syncs, runs, tuple(needs))
+
+
+def _sources(settings: Settings, copy: Warehouse, moment: datetime) -> Iterator[Row]:
+    loaded = {row["source"]: row for row in _rows(copy, "status_sources")}
+    for name, source in configuration.sources(settings).items():
+        row = loaded.get(name, {})
+        last = row.get("last_load")
+        yield {
+            "name": name,
+            "files": row.get("files", 0),
+            "rows": row.get("row_count", 0),
+            "bad_lines": row.get("bad_lines", 0),
+            "last_load": last,
+            "max_age": source.max_age,
+            "stale": freshness.is_stale(source, last, moment),
+        }
+
+
+def _stale(row: Row) -> str:
+    last = row["last_load"]
+    return f"source {row['name']} is stale: " + (f"nothing new since {last:%Y-%m-%d %H:%M} UTC" if last else "empty")
+
+
+def _of_ingest(settings: Settings) -> Iterator[str]:
+    for name, result in ingest_report.last(settings).items():
+        yield from (f"source {name}: {note.file} was refused: {note.reason}" for note in result.refused)
+        if result.stopped:
+            yield f"source {name} stopped: {result.stopped}"
+        if result.stale:
+            yield f"source {name} cannot be read: {result.stale}"
+
+
+def _of_syncs(syncs: Sequence[SyncState]) -> Iterator[str]:
+    for sync in syncs:
+        if sync.unknown:
+            yield f"{sync.name}: {sync.unknown:,} of unknown outcome: see `unknowns`"
+        if sync.rejected:
+            yield f"{sync.name}: {sync.rejected:,} rejected by the vendor: see `rejects`"
+
+
+def _of_journal(paused: Mapping[str, datetime], stuck: Sequence[Delivery]) -> Iterator[str]:
+    for scope, since in sorted(paused.items()):
+        yield f"{scope} is paused since {since:%Y-%m-%d %H:%M} UTC: `tailrace resume {scope}` lets it go on"
+    for delivery in stuck:
+        yield f"{delivery.sync}: run {delivery.run_id} was interrupted: the next `tailrace sync` settles it"
+
+
+def _journal(settings: Settings) -> tuple[Mapping[str, datetime], list[Delivery]]:
+    if not settings.journal.exists():
+        return {}, []
+    with Journal(settings.journal) as journal:
+        return journal.paused(), journal.open_deliveries()
+
+
+def _rows(copy: Warehouse, name: str, **values: Any) -> tuple[Row, ...]:
+    return tuple(copy.rows(render(SQL, name, copy.dialect, **values)))

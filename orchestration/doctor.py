@@ -1,0 +1,73 @@
+"""`tailrace doctor`: finds what an accident left behind and puts it right; what it cannot, it says who holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from assets import ledger, store
+from assets.fold import Folder
+from assets.opening import Opener
+from models.settings import Settings
+from orchestration import upkeep
+from orchestration.upkeep import Found
+from sinks.journal import Journal
+from warehouse.lock import hold, is_held
+
+__all__ = ["Found", "examine"]
+
+
+def examine(settings: Settings) -> list[Found]:
+    """Everything found, each with what was done."""
+    if not settings.home.exists():
+        return []
+    return [
+        *_locks(settings),
+        *_deliveries(settings),
+        *upkeep.tidy(settings, datetime.now(UTC)),
+        *_dagster(settings),
+    ]
+
+
+def _locks(settings: Settings) -> Iterator[Found]:
+    """A lock dies with its process, so one that is held has a living holder; its name may be what is looked for."""
+    for path in [settings.root / "warehouse.lock", *sorted(settings.locks.glob("*.lock"))]:
+        if is_held(path):
+            holder = path.read_text().strip() or "unknown"
+            yield Found(f"{path.stem} is held by process {holder}", f"nothing: wait for it, or end process {holder}")
+
+
+def _deliveries(settings: Settings) -> Iterator[Found]:
+    """Runs whose process is gone: claims without an answer become `unknown`, the rest is planned anew."""
+    for sync in sorted(_interrupted(settings)):
+        lock = settings.locks / f"{sync.replace('/', '__')}.lock"
+        if is_held(lock):
+            continue
+        with (
+            hold(lock, what=f"the sync {sync}"),
+            Journal(settings.journal) as journal,
+            store.writing(settings) as warehouse,
+        ):
+            ledger.prepare(warehouse)
+            Folder(warehouse, journal, Opener(settings, warehouse, journal)).recover(sync, datetime.now(UTC))
+        yield Found(f"{sync}: a run was interrupted", "settled: what is in doubt is in `unknowns`")
+
+
+def _interrupted(settings: Settings) -> set[str]:
+    """Syncs with a delivery that the journal or the warehouse has open."""
+    if not settings.journal.exists() or not settings.warehouse.exists():
+        return set()
+    with Journal(settings.journal) as journal:
+        names = {delivery.sync for delivery in journal.open_deliveries()}
+    with store.writing(settings) as warehouse:
+        ledger.prepare(warehouse)
+        rows = warehouse.rows("select distinct sync from tailrace.sync_runs where closed_at is null")
+    return names | {str(row["sync"]) for row in rows}
+
+
+def _dagster(settings: Settings) -> Iterator[Found]:
+    """Runs that Dagster believes in and no process carries out, and the pool slots that they hold."""
+    if (settings.home / "dagster" / "history").exists():
+        from orchestration import dagster_doctor  # noqa: PLC0415 - who never started Dagster need not wait for it
+
+        yield from dagster_doctor.examine(settings)

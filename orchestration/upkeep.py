@@ -1,0 +1,62 @@
+"""What nobody needs any more: spools of settled runs, folded receipts, files that an interrupted run left aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from models.settings import Settings
+from sinks.journal import Journal
+
+SPOOL_DAYS = 1  # a spool is needed until its run is settled; a day more for whoever looks into it
+JOURNAL_DAYS = 30  # a warehouse restored from a copy younger than this is folded again
+ASIDE = ("*.new", "*.new.wal", "*.tmp")
+ASIDE_HOURS = 6  # nothing is being written for so long
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something that is not as it should be, and what is done about it."""
+
+    what: str
+    remedy: str
+
+
+def old_files(settings: Settings, now: datetime) -> Iterator[Path]:
+    """Spools whose run is settled and files written aside by a process that is gone, past their time."""
+    unsettled = _unsettled(settings)
+    for path in sorted(settings.spool.glob("*")):
+        if path.name.split(".")[0] not in unsettled and _age(path, now) > timedelta(days=SPOOL_DAYS):
+            yield path
+    for pattern in ("*.new", "*.new.wal", "*.tmp"):
+        yield from (
+            path for path in sorted(settings.root.glob(pattern)) if _age(path, now) > timedelta(hours=ASIDE_HOURS)
+        )
+
+
+def tidy(settings: Settings, now: datetime) -> list[Found]:
+    """Remove old files and forget folded receipts; what was found."""
+    found = []
+    for path in old_files(settings, now):
+        size = path.stat().st_size
+        path.unlink(missing_ok=True)
+        found.append(Found(f"{path.name}: {size:,} bytes nobody needs", "removed"))
+    if settings.journal.exists():
+        with Journal(settings.journal) as journal:
+            pruned = journal.prune(now - timedelta(days=JOURNAL_DAYS))
+        if pruned:
+            found.append(Found(f"{pruned:,} receipts folded more than {JOURNAL_DAYS} days ago", "forgotten"))
+    return found
+
+
+def _unsettled(settings: Settings) -> frozenset[str]:
+    if not settings.journal.exists():
+        return frozenset()
+    with Journal(settings.journal) as journal:
+        return frozenset(delivery.run_id for delivery in journal.open_deliveries())
+
+
+def _age(path: Path, now: datetime) -> timedelta:
+    return now - datetime.fromtimestamp(path.stat().st_mtime, now.tzinfo)
