@@ -35,7 +35,7 @@ def ingest(
             for name, source in chosen.items():
                 results.append(ingest_source(warehouse, settings, clock, name, source, on_progress=on_progress))
         finally:
-            ingest_report.keep(settings, results)
+            ingest_report.keep(settings, results, declared)
     return results
 
 

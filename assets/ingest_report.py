@@ -6,7 +6,7 @@ The kept file is a report, never truth: what is loaded is what tailrace.ingest_f
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
@@ -59,9 +59,13 @@ class _Kept(RootModel[dict[str, IngestResult]]):
     root: dict[str, IngestResult]
 
 
-def keep(settings: Settings, results: Iterable[IngestResult]) -> None:
-    """Remember these as the last of their sources. A disk that is full loses only this report."""
-    known = {**last(settings), **{result.source: result for result in results}}
+def keep(settings: Settings, results: Iterable[IngestResult], declared: Container[str]) -> None:
+    """Remember these as the last of their sources, and forget sources that are declared no more.
+
+    A disk that is full loses only this report.
+    """
+    before = {name: result for name, result in last(settings).items() if name in declared}
+    known = {**before, **{result.source: result for result in results}}
     path = _path(settings)
     aside = path.with_suffix(".tmp")
     with contextlib.suppress(OSError):

@@ -30,7 +30,6 @@ def writing(settings: Settings, wait_seconds: float = 60) -> Iterator[Warehouse]
 @contextmanager
 def locked(settings: Settings, wait_seconds: float = 60) -> Iterator[None]:
     """The writer's lock without a connection."""
-    settings.root.mkdir(parents=True, exist_ok=True)
     with hold(settings.root / LOCK, wait_seconds=wait_seconds):
         yield
 

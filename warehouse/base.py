@@ -34,6 +34,9 @@ class Warehouse(Protocol):
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
         """Insert Arrow rows into `table` by column name; the number of rows inserted."""
 
+    def insert(self, table: str, query: str) -> int:
+        """Insert a query's rows into `table` by column name; the number of rows inserted."""
+
     def lend(self, name: str, data: pa.Table | pa.RecordBatchReader) -> AbstractContextManager[None]:
         """Make Arrow rows readable as the relation `name` for the block; a reader can be read once."""
 

@@ -85,17 +85,14 @@ class Batch:
         if name not in self.counts:
             self.warehouse.execute(f"delete from {log} where batch_id = {identifier}")
             self.counts[name] = 0
-        before = self.counts[name]
         if isinstance(rows, str):
-            self.warehouse.execute(
-                f"insert into {log} by name select {identifier} as batch_id, appended.* from ({rows}) as appended"
-            )
-            counted = self.warehouse.rows(f"select count(*) as n from {log} where batch_id = {identifier}")
-            self.counts[name] = int(counted[0]["n"])
+            query = f"select {identifier} as batch_id, appended.* from ({rows}) as appended"
+            appended = self.warehouse.insert(log, query)
         else:
-            self.counts[name] += self.warehouse.load(log, _with_batch_id(rows, self.batch_id))
+            appended = self.warehouse.load(log, _with_batch_id(rows, self.batch_id))
+        self.counts[name] += appended
         step("appended", batch=self.batch_id, table=name)
-        return self.counts[name] - before
+        return appended
 
     def commit(self, at: datetime) -> bool:
         """Make the batch visible; False when it already was."""
@@ -135,10 +132,7 @@ class Batches:
         if name not in self.names:
             discard(self.warehouse, name, self.batch_ids)
             self.names.add(name)
-        if isinstance(rows, str):
-            counted = self.warehouse.rows(f"insert into {log} by name {rows}")
-            return int(counted[0]["Count"])
-        return self.warehouse.load(log, rows)
+        return self.warehouse.insert(log, rows) if isinstance(rows, str) else self.warehouse.load(log, rows)
 
     def commit(self, row_counts: Mapping[str, int], at: datetime) -> None:
         """Make these batches visible, at once. `row_counts`: batch id → rows in all logs."""
@@ -166,6 +160,16 @@ def discard(warehouse: Warehouse, name: str, batch_ids: Sequence[str]) -> None:
         return
     listed = ", ".join(warehouse.dialect.literal(batch_id) for batch_id in batch_ids)
     warehouse.execute(f"delete from {name}{LOG_SUFFIX} where batch_id in ({listed})")
+
+
+def visible_in(warehouse: Warehouse, name: str) -> list[str]:
+    """The visible batches that have rows in the log `name`."""
+    pattern = warehouse.dialect.literal(f"%,{name},%")
+    found = warehouse.rows(
+        f"select batch_id from {SCHEMA}.batch where ',' || tables || ',' like {pattern} "
+        f"and batch_id in (select batch_id from {SCHEMA}.visible_batch) order by batch_id"
+    )
+    return [str(row["batch_id"]) for row in found]
 
 
 def visible(warehouse: Warehouse, batch_ids: Sequence[str]) -> set[str]:

@@ -56,7 +56,10 @@ class DuckDB:
 
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
         with self.lend("incoming", data):
-            inserted = self._run(f"insert into {table} by name select * from incoming", ()).fetchone()
+            return self.insert(table, "select * from incoming")
+
+    def insert(self, table: str, query: str) -> int:
+        inserted = self._run(f"insert into {table} by name {query}", ()).fetchone()
         return int(inserted[0]) if inserted else 0
 
     @contextmanager

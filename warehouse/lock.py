@@ -5,6 +5,8 @@ One for the warehouse's writer, one for each sync's runner.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -12,21 +14,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.errors import WarehouseHeld
+from models.errors import StorageFull, UserError, WarehouseHeld
 
 
 @contextmanager
 def hold(path: Path, *, wait_seconds: float = 0.0, what: str = "the warehouse") -> Iterator[None]:
     """Hold the lock file at `path` for the block.
 
-    Waits up to `wait_seconds` of real time. Raises WarehouseHeld naming the holder's pid.
+    Waits up to `wait_seconds` of real time. Raises WarehouseHeld naming the holder's pid, UserError for a folder that
+    cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _open(path)
     try:
         _acquire(descriptor, wait_seconds, what)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only its holder has no name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -42,6 +45,18 @@ def is_held(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            message = f"{path.parent}: no space left on the device; free some and run the command again"
+            raise StorageFull(message) from error
+        message = f"{path.parent}: cannot be written: {error.strerror}; is TAILRACE_HOME right?"
+        raise UserError(message) from error
 
 
 def _acquire(descriptor: int, wait_seconds: float, what: str) -> None:

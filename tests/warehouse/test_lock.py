@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from models.errors import WarehouseHeld
+from models.errors import UserError, WarehouseHeld
 from warehouse.lock import hold
 
 HOLD = """
@@ -57,3 +57,10 @@ def test_waiting_has_an_end(tmp_path, holder):
         pass
     assert 0.3 <= time.monotonic() - started < 10
     assert holder.poll() is None
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_mistake(tmp_path):
+    """A file where the folder should be: the message names the setting to look at."""
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(UserError, match="is TAILRACE_HOME right"), hold(tmp_path / "home" / "lock"):
+        pass
