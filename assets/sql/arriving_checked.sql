@@ -2,6 +2,8 @@
 objects as (
     select
         file_number,
+        batch_id,
+        file,
         line,
         text,
         original,
@@ -22,6 +24,8 @@ objects as (
 records as (
     select
         file_number,
+        batch_id,
+        file,
         line,
         text,
         original,
@@ -33,6 +37,8 @@ records as (
 checked as (
     select
         file_number,
+        batch_id,
+        file,
         line,
         text,
         original,

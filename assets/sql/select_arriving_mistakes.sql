@@ -3,15 +3,14 @@ with
 {% include 'arriving_checked.sql' %}
 
 select
-    landed.batch_id,
+    batch_id,
     {{ literal(source) }} as source,
-    landed.file,
-    checked.line,
-    coalesce(checked.original, checked.text) as text,
-    checked.reason,
+    file,
+    line,
+    coalesce(original, text) as text,
+    reason,
     {{ literal(loaded_at) }} as loaded_at,
-    landed.file_number
+    file_number
 from checked
-inner join landed on checked.file_number = landed.file_number
-where checked.reason is not null
-order by landed.file_number, checked.line
+where reason is not null
+order by file_number, line

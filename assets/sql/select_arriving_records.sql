@@ -3,11 +3,10 @@ with
 {% include 'arriving_checked.sql' %}
 
 select
-    landed.batch_id,
-    landed.file,
-    checked.line,
+    batch_id,
+    file,
+    line,
     {{ literal(loaded_at) }} as loaded_at,
-    checked.text as record
+    text as record
 from checked
-inner join landed on checked.file_number = landed.file_number
-where checked.reason is null
+where reason is null
