@@ -21,7 +21,7 @@ REASON_CHARACTERS = 200
 def read(sink: HttpSink, batch: Batch, response: httpx.Response) -> Outcomes:
     """One outcome a row. `RETRY` is certainly not processed, `UNKNOWN` perhaps."""
     status = response.status_code
-    wait = retry_after(response.headers)
+    wait = retry_after(response.headers) if status >= 400 else None  # noqa: PLR2004 - whoever takes asks for no wait
     if status in UNAUTHORISED:
         stop = f"the vendor refuses the account ({status}): check the secrets of this destination"
         return Outcomes.all(Outcome.RETRY, _told(response), stop=stop)

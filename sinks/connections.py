@@ -165,11 +165,13 @@ class Run:
             frame=work.chunk.frame,
             offsets=work.offsets,
         )
-        pending = self.transport.start(self.sink.request(batch), claim.key, self._limits.timeout)
-        await asyncio.sleep(0)  # the request goes to the network here
-        step("sent", run=claim.run_id, claim=claim.seq)
+        request = self.sink.request(batch)
+
+        def sent() -> None:
+            step("sent", run=claim.run_id, claim=claim.seq)
+
         try:
-            response = await pending
+            response = await self.transport.start(request, claim.key, self._limits.timeout, sent)
         except (NotSent, Lost) as error:
             return answers.failed(error)
         step("answered", run=claim.run_id, claim=claim.seq)

@@ -6,18 +6,19 @@ redirects, cookies, decompression and environment proxies are off: the loop deci
 
 from __future__ import annotations
 
-import asyncio
 import socket
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import httpx
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.response import Response
 
 from models.errors import NeedsPerson
 
@@ -39,8 +40,13 @@ class Transport(Protocol):
     def ready(self) -> None:
         """Raise NeedsPerson where it is known before any claim that nobody listens."""
 
-    def start(self, request: httpx.Request, key: str, seconds: float) -> asyncio.Future[httpx.Response]:
-        """Hand a request to the network; its answer comes, or NotSent or Lost, at the latest after `seconds`."""
+    def start(
+        self, request: httpx.Request, key: str, seconds: float, sent: Callable[[], None] | None = None
+    ) -> Coroutine[Any, Any, httpx.Response]:
+        """Hand a request to the network, call `sent`, wait for the answer: at most `seconds`.
+
+        Raises NotSent or Lost.
+        """
 
     async def __aenter__(self) -> Self: ...
 
@@ -96,10 +102,9 @@ class HttpTransport:
             )
             raise NeedsPerson(message) from error
 
-    def start(self, request: httpx.Request, key: str, seconds: float) -> asyncio.Future[httpx.Response]:
-        return asyncio.ensure_future(self._send(request, key, seconds))
-
-    async def _send(self, request: httpx.Request, key: str, seconds: float) -> httpx.Response:
+    async def start(
+        self, request: httpx.Request, key: str, seconds: float, sent: Callable[[], None] | None = None
+    ) -> httpx.Response:
         assert self._client, "used outside its block"
         url = str(request.url)
         headers = [
@@ -116,7 +121,7 @@ class HttpTransport:
         except (PyreqwestError, ValueError) as error:  # an address or a header that cannot be written
             raise NotSent(_innermost(error)) from error
         try:
-            answer = await ready.send()
+            answer = await _Begun(ready.send(), sent)
             body = bytes(await answer.bytes())
         except PyreqwestError as error:
             raise (NotSent if _NOT_CONNECTED in _causes(error) else Lost)(_innermost(error)) from error
@@ -149,6 +154,31 @@ class HttpTransport:
 
 
 _SET_BY_CLIENT = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
+
+
+class _Begun:
+    """An awaitable whose first step, which hands the request to the network's own thread, is followed by a call.
+
+    The same by a task costs two more turns of the event loop a request.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, Response], begun: Callable[[], None] | None) -> None:
+        self._work, self._begun = work, begun
+
+    def __await__(self) -> Generator[Any, Any, Response]:
+        try:
+            waits = self._work.send(None)
+            if self._begun:
+                self._begun()
+            while True:
+                try:
+                    value = yield waits
+                except BaseException as error:  # noqa: BLE001 - a cancelled connection: the wire decides what follows
+                    waits = self._work.throw(error)
+                else:
+                    waits = self._work.send(value)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
 
 
 def _response(status: int, headers: list[tuple[str, str]], body: bytes) -> httpx.Response:

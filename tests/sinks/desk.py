@@ -141,11 +141,13 @@ class Scripted:
     def ready(self) -> None:
         return
 
-    def start(self, request: httpx.Request, _key: str, _seconds: float) -> asyncio.Future[httpx.Response]:
+    async def start(
+        self, request: httpx.Request, _key: str, _seconds: float, sent: Callable[[], None] | None = None
+    ) -> httpx.Response:
         self.requests.append(request)
-        return asyncio.ensure_future(self._answer(request, len(self.requests)))
-
-    async def _answer(self, request: httpx.Request, ordinal: int) -> httpx.Response:
+        ordinal = len(self.requests)
+        if sent:
+            sent()
         await asyncio.sleep(0.001)
         return self.answer(request, ordinal)
 

@@ -130,6 +130,34 @@ def test_a_connection_that_is_never_accepted_is_certainly_not_processed() -> Non
         each.close()
 
 
+def test_what_follows_handing_over_is_called_between_claim_and_answer() -> None:
+    """`sent` is called once, after the request went to the network and before its answer is there."""
+    said: list[str] = []
+
+    async def one(url: str) -> None:
+        async with HttpTransport(1) as wire:
+            await wire.start(httpx.Request("POST", url), "key", 5, lambda: said.append("sent"))
+            said.append("answered")
+
+    with server(lambda connection, _: connection.sendall(OK)) as (url, _heard):
+        asyncio.run(one(url))
+    assert said == ["sent", "answered"]
+
+
+def test_a_cancelled_request_ends_at_once() -> None:
+    """Whoever waits for an answer can be cancelled."""
+
+    async def one(url: str) -> None:
+        async with HttpTransport(1) as wire:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(wire.start(httpx.Request("POST", url), "key", 5), 0.2)
+
+    started = time.monotonic()
+    with server(silent) as (url, _heard):
+        asyncio.run(one(url))
+    assert time.monotonic() - started < 0.9
+
+
 def test_redirects_and_cookies_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to a redirect is the redirect; a proxy in the environment is not used."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
