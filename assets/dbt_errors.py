@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 from assets.mistakes import suggestion
@@ -12,6 +13,8 @@ _IN_MODEL = re.compile(r"\bin \w+ (?P<name>\S+) \((?P<path>[^)]+)\)")
 _UNKNOWN_NODE = re.compile(r"depends on a (?P<kind>node|source) named '(?P<name>[^']+)'")
 _ENGINE_LINE = re.compile(r"^\s*LINE (?P<line>\d+): (?P<text>.*)$", re.MULTILINE)
 _YAML_LINE = re.compile(r"line (?P<line>\d+)")
+_ENGINE = re.compile(r"(\w+ ){1,2}Error: ")
+_CANDIDATES = re.compile(r"Candidate bindings: (.*)")
 _HEADINGS = re.compile(r"^\s*(Compilation|Runtime|Database|Parsing|Dependency|Validation) Error\b.*$", re.IGNORECASE)
 _NOISE = re.compile(r"^\s*(> in macro|> called by|compiled code at|\(at |raise_compiler_error|^$)")
 
@@ -31,12 +34,17 @@ def refusal(error: BaseException, project: Path) -> TailraceError:
     return ConfigError(readable(text), file=shown, line=_line(text, file))
 
 
-def located(message: str, project: Path, path: str) -> str:
-    """`models/segments/seg_x.sql:7: Binder Error: …`: a failed node's message with the line of its file."""
-    file = project / path
-    line = _line(message, file if file.exists() else None)
-    where = f"{file.relative_to(project.parent)}:{line}" if line else str(file.relative_to(project.parent))
-    return f"{where}: {readable(message)}"
+def engine_words(message: str) -> str | None:
+    """What the engine itself said in dbt's message, as it said it; None where it was not the engine."""
+    lines = textwrap.dedent(message.partition("\n")[2]).splitlines()
+    said = "\n".join(line for line in lines if not line.startswith("compiled code at"))
+    return said if _ENGINE.match(said) else None
+
+
+def candidates(said: str) -> list[str]:
+    """The columns that the engine offers for one it does not know."""
+    listed = _CANDIDATES.search(said)
+    return re.findall(r'"([^"]+)"', listed[1]) if listed else []
 
 
 def readable(text: str) -> str:

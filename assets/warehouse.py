@@ -9,11 +9,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 from assets import configuration
-from assets.dbt_errors import located, refusal
+from assets.dbt_errors import candidates, engine_words, readable, refusal
 from assets.dbt_project import arguments, manifest, source_variables
+from assets.sql_mistakes import mistake
 from models.clock import Clock
 from models.errors import BuildFailed
 from models.settings import Settings
@@ -121,7 +123,15 @@ def clock_variables(settings: Settings, clock: Clock) -> dict[str, str]:
 def _node_result(result: Any, settings: Settings) -> NodeResult:
     status, text = str(result.status), str(result.message or "")
     if status in FAILED:
-        text = located(text, settings.dbt_project, result.node.original_file_path)
+        text = _located(text, settings.dbt_project, result.node.original_file_path)
     rows = result.failures if result.failures is not None else (result.adapter_response or {}).get("rows_affected")
     about = getattr(result.node, "attached_node", None) or result.node.unique_id
     return NodeResult(result.node.unique_id, status, text, rows, float(result.execution_time), about.split(".")[2])
+
+
+def _located(message: str, project: Path, path: str) -> str:
+    """`dbt_project/models/segments/seg_x.sql:7:5: there is no column …`: what failed, where a person edits it."""
+    shown, said = f"{project.name}/{path}", engine_words(message)
+    if said is not None and (project / path).is_file():
+        return str(mistake(said, project / path, shown, candidates(said)))
+    return f"{shown}: {readable(message)}"

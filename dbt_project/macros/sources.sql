@@ -24,6 +24,7 @@
     {%- endif -%}
     {#- a staging model of a source that is not declared is left alone: nothing selects it -#}
     {%- set source = source or {'relation': 'raw.' ~ name, 'in_place': false} -%}
+    {%- if source.in_place %}{{ attach_database(name) }}{% endif -%}
     {%- set known_at = source.known_at if source.in_place else 'loaded_at' -%}
     (select * from {{ source.relation }}{% if known_at %} where {{ known_at }} <= {{ known_by() }}{% endif %})
 {%- endmacro %}
@@ -66,13 +67,12 @@
     {{ sha256("concat_ws('/', batch_id, cast(line as " ~ text_type() ~ "))") }}
 {%- endmacro %}
 
-{# Attaches the databases that this run reads in place; `attach` is written by the run: [{path, alias}]. #}
-{% macro attach_sources() -%}
-    {%- if execute -%}
-        {%- for database in var('attach', []) -%}
-            {%- call statement('attach', fetch_result=False) -%}
-                attach if not exists '{{ database.path | replace("'", "''") }}' as {{ database.alias }} (read_only)
-            {%- endcall -%}
-        {%- endfor -%}
-    {%- endif -%}
+{# Attaches the database a source is read from, on the connection that is about to read it: dbt opens the file anew for
+   the models of a run. `attach` is written by the run: [{source, path, alias}]. #}
+{% macro attach_database(name) -%}
+    {%- for database in var('attach', []) if execute and database.source == name -%}
+        {%- call statement('attach', fetch_result=False) -%}
+            attach if not exists '{{ database.path | replace("'", "''") }}' as {{ database.alias }} (read_only)
+        {%- endcall -%}
+    {%- endfor -%}
 {%- endmacro %}

@@ -1,0 +1,259 @@
+"""What a refresh does again, what it leaves alone, and what one broken model stops."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from assets import dbt_project, lineage
+from assets.refresh import refresh
+from models.clock import Clock
+from models.errors import BuildFailed, ConfigError, Refused
+from models.settings import Settings
+from warehouse.duckdb import DuckDB
+
+
+def order(message_id: str, user: str, at: Clock, revenue: int = 10) -> dict[str, Any]:
+    return {
+        "id": message_id,
+        "type": "track",
+        "event": "Order Completed",
+        "userId": user,
+        "at": (at.as_of - timedelta(hours=3)).isoformat(),
+        "properties": {"revenue": revenue},
+    }
+
+
+def live(settings: Settings, sql: str) -> list[dict[str, Any]]:
+    with DuckDB(settings.warehouse) as warehouse:
+        return warehouse.rows(sql)
+
+
+def edit(settings: Settings, file: str, old: str, new: str) -> None:
+    path = settings.dbt_project / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_refresh_with_nothing_new_builds_no_profile(settings, land, night, ask) -> None:
+    """A minute later nothing is staged, nobody identified, no profile built; that segments were looked at is published."""
+    land("shop/1.ndjson", [order("1", "ann", night(1))])
+    first = refresh(settings, night(1))
+    assert first.profiles_built
+    assert first.identity.minted == 1
+    again = refresh(settings, Clock.at(night(1).as_of + timedelta(minutes=1)))
+    assert not again.staged.built
+    assert again.identity.skipped
+    assert not again.profiles_built
+    assert not any(each.entered or each.left for each in again.segments)
+    assert again.published == ("segment_evaluation",)
+    assert ask("select count(*) as n from profiles") == [{"n": 1}]
+
+
+def test_only_new_batches_are_read_and_the_future_becomes_due(settings, land, night, ask) -> None:
+    """A second file adds its events alone, and an event from the future counts once the clock reaches it."""
+    land("shop/1.ndjson", [order("1", "ann", night(1)), order("2", "bea", night(3))])
+    refresh(settings, night(1))
+    assert ask("select sum(orders) as orders from profiles") == [{"orders": 1}]
+    land("shop/2.ndjson", [order("1", "ann", night(2)), order("3", "ann", night(2))])
+    second = refresh(settings, night(2))
+    assert second.staged.built
+    assert not second.staged.full_refresh
+    assert ask("select sum(orders) as orders from profiles") == [{"orders": 2}]
+    third = refresh(settings, night(3))
+    assert third.staged.built
+    assert third.identity.minted == 1
+    assert ask("select sum(orders) as orders from profiles") == [{"orders": 3}]
+
+
+def test_time_does_not_go_back(settings, land, night) -> None:
+    """A refresh earlier than the last is refused before it reads anything; the same clock again is not."""
+    land("shop/1.ndjson", [order("1", "ann", night(2))])
+    refresh(settings, night(2))
+    land("shop/2.ndjson", [order("2", "bea", night(2))])
+    with pytest.raises(Refused, match="backfill"):
+        refresh(settings, night(1))
+    assert live(settings, "select count(*) as n from raw.shop") == [{"n": 1}]
+    assert refresh(settings, night(2)).identity.minted == 1
+
+
+def test_a_changed_staging_model_is_applied_to_everything(settings, land, night, ask) -> None:
+    """When staging changes the event log is built anew, people keep their ids, and history says why it moved."""
+    land("shop/1.ndjson", [order("1", "ann", night(1), revenue=600), order("2", "bea", night(1))])
+    refresh(settings, night(1))
+    before = ask("select profile_id from profiles order by 1")
+    edit(
+        settings,
+        "models/staging/stg_shop.sql",
+        "'shop' as source,\n        case",
+        "'shop' as source,\n        case when event = 'Order Completed' then 'Cart Updated'",
+    )
+    result = refresh(settings, night(2))
+    assert result.staged.full_refresh
+    assert ask("select distinct name from events") == [{"name": "Cart Updated"}]
+    assert ask("select profile_id from profiles order by 1") == before
+    changes = ask("select change, cause from segment_history where segment = 'seg_high_value' order by as_of")
+    assert changes == [{"change": "entered", "cause": "first"}, {"change": "left", "cause": "definition"}]
+
+
+def test_a_broken_segment_stops_only_what_reads_it(settings, land, night, ask) -> None:
+    """It is named with its file and line; it and what is below keep their tables and history, all others go on."""
+    land("shop/1.ndjson", [order("1", "ann", night(1), revenue=600)])
+    refresh(settings, night(1))
+    edit(settings, "models/segments/seg_high_value.sql", "revenue >=", "revenu >=")
+    land("shop/2.ndjson", [order("2", "bea", night(2), revenue=700)])
+    result = refresh(settings, night(2))
+    assert set(result.broken) == {"seg_high_value", "seg_high_value_lapsed"}
+    assert result.broken["seg_high_value"].startswith(
+        "dbt_project/models/segments/seg_high_value.sql:4:5: there is no column 'revenu'; did you mean 'revenue'?"
+    )
+    assert {"seg_new", "seg_lapsed"} <= {each.segment for each in result.segments}
+    assert not {"seg_high_value", "seg_high_value_lapsed"} & {each.segment for each in result.segments}
+    assert ask("select count(*) as n from seg_high_value") == [{"n": 1}]
+    assert ask("select count(*) as n from seg_new") == [{"n": 2}]
+    assert [row["model"] for row in live(settings, "select model from tailrace.broken_models order by model")] == [
+        "seg_high_value",
+        "seg_high_value_lapsed",
+    ]
+    edit(settings, "models/segments/seg_high_value.sql", "revenu >=", "revenue >=")
+    assert refresh(settings, night(3)).ok
+    assert live(settings, "select count(*) as n from tailrace.broken_models") == [{"n": 0}]
+
+
+def test_a_segment_with_two_rows_a_person_is_broken(settings, land, night, ask) -> None:
+    """A failed key test is a broken segment: its history stays where it was."""
+    land("shop/1.ndjson", [order("1", "ann", night(1))])
+    refresh(settings, night(1))
+    edit(
+        settings,
+        "models/segments/seg_one_time_buyers.sql",
+        "select profile_id",
+        "select unnest([profile_id, profile_id]) as profile_id",
+    )
+    result = refresh(settings, night(2))
+    assert set(result.broken) == {"seg_one_time_buyers"}
+    history = ask("select count(*) as n from segment_history where segment = 'seg_one_time_buyers'")
+    assert history == [{"n": 1}]
+
+
+def test_a_broken_profile_model_stops_the_refresh(settings, land, night, ask) -> None:
+    """What everybody reads must be whole: the error says where, and the published copy stays as it was."""
+    land("shop/1.ndjson", [order("1", "ann", night(1))])
+    refresh(settings, night(1))
+    edit(settings, "models/profiles/int_profile_activity.sql", "min(occurred_at)", "min(ocurred_at)")
+    with pytest.raises(BuildFailed, match=r"int_profile_activity\.sql:11"):
+        refresh(settings, night(2))
+    assert ask("select count(*) as n from profiles") == [{"n": 1}]
+
+
+def test_a_misspelt_ref_is_found_before_anything_runs(settings, night) -> None:
+    """An unknown model is refused with file, line and what was probably meant."""
+    edit(settings, "models/segments/seg_lapsed.sql", "ref('profiles')", "ref('profils')")
+    with pytest.raises(ConfigError, match=r"seg_lapsed\.sql:2: there is no model 'profils'; did you mean 'profiles'"):
+        refresh(settings, night(1))
+
+
+def test_a_source_needs_a_staging_model(settings, night) -> None:
+    """A source without one is refused with the line of its entry and the file to write."""
+    path = settings.project / "sources.yml"
+    path.write_text(path.read_text() + "\n  till:\n    files: till/*.ndjson\n    format: ndjson\n")
+    with pytest.raises(ConfigError, match=r"sources\.yml:\d+: sources\.till: .*stg_till\.sql"):
+        refresh(settings, night(1))
+
+
+def test_a_staging_model_gives_the_shape(settings, land, night) -> None:
+    """A column that is missing is named, with the model."""
+    edit(settings, "models/staging/stg_outcomes.sql", "loaded_at as known_at", "loaded_at as knwn_at")
+    with pytest.raises(BuildFailed, match="stg_outcomes lacks known_at"):
+        refresh(settings, night(1))
+
+
+IN_PLACE = """\
+{{ config(materialized='table') }}
+
+select
+    cast(id as varchar) as event_id, null as batch_id, null as anonymous_id, null as user_id, null as crm_id,
+    null as profile_id, 'till' as source, 'Order Completed' as name, email, null as phone,
+    '{"revenue": ' || paid || '}' as properties,
+    bought_at as occurred_at, null as received_at, written_at as known_at
+from {{ raw('till') }}
+"""
+
+
+def test_a_table_in_place_is_read_where_it_is_and_may_be_away(settings, land, night, ask) -> None:
+    """Its rows become events; when its file is away the source is stale, what was staged of it stays, others go on."""
+    path = settings.project / "till.duckdb"
+    with duckdb.connect(str(path)) as till:
+        till.execute("create table sales (id int, email text, paid int, bought_at timestamptz, written_at timestamptz)")
+        till.execute(
+            "insert into sales values (1, 'ann@shop.example', 5, '2026-01-01 10:00:00+00', '2026-01-01 11:00:00+00')"
+        )
+        till.execute(
+            "insert into sales values (2, 'ann@shop.example', 7, '2026-01-01 10:00:00+00', '2026-01-02 11:00:00+00')"
+        )
+    sources = settings.project / "sources.yml"
+    declared = yaml.safe_load(sources.read_text())
+    declared["sources"]["till"] = {"database": "till.duckdb", "table": "main.sales", "known_at": "written_at"}
+    sources.write_text(yaml.safe_dump(declared))
+    (settings.dbt_project / "models/staging/stg_till.sql").write_text(IN_PLACE)
+
+    refresh(settings, night(1))
+    assert ask("select count(*) as n from events where source = 'till'") == [{"n": 1}]
+    refresh(settings, night(2))
+    assert [str(row["revenue"]) for row in ask("select revenue from profiles")] == ["12.00"]
+
+    path.rename(path.with_suffix(".away"))
+    land("shop/1.ndjson", [order("1", "bea", night(3))])
+    result = refresh(settings, night(3))
+    assert set(result.staged.stale) == {"till"}
+    assert ask("select count(*) as n from profiles") == [{"n": 2}]
+
+
+def test_what_a_segment_means_is_its_sql_and_what_it_reads(settings) -> None:
+    """Its definition moves with its SQL, a threshold it uses and a model above it, not with another's or with prose."""
+
+    def definitions() -> dict[str, str]:
+        parsed, known = dbt_project.manifest(settings), dbt_project.variables(settings)
+        names = ("seg_lapsed", "seg_high_value", "seg_high_value_lapsed")
+        return {name: lineage.definition(parsed, [name], known) for name in names}
+
+    before = definitions()
+    edit(settings, "models/segments/_segments.yml", "description: Bought before", "description: Bought once before")
+    assert definitions() == before
+    edit(settings, "dbt_project.yml", "lapsed_days: 21", "lapsed_days: 22")
+    after = definitions()
+    assert after["seg_high_value"] == before["seg_high_value"]
+    assert after["seg_lapsed"] != before["seg_lapsed"]
+    assert after["seg_high_value_lapsed"] != before["seg_high_value_lapsed"]
+    path = settings.dbt_project / "seeds/blocked_identifiers.csv"
+    path.write_text(path.read_text() + "kiosk@shop.example,shared address\n")
+    assert definitions()["seg_high_value"] != before["seg_high_value"]
+
+
+def test_a_newly_blocked_value_splits_whom_it_joined(settings, land, night, ask) -> None:
+    """After a value is blocked, people it joined are two again, and the one with the account keeps the id."""
+    kiosk = {"email": "kiosk@shop.example"}
+    ann, bea = order("1", "ann", night(1)), {**order("2", "", night(1)), "anonymousId": "d1"}
+    land("shop/1.ndjson", [{**ann, "traits": kiosk}, {**bea, "traits": kiosk}])
+    refresh(settings, night(1))
+    (joined,) = ask("select profile_id from profiles")
+    path = settings.dbt_project / "seeds/blocked_identifiers.csv"
+    path.write_text(path.read_text() + "kiosk@shop.example,shared address\n")
+    refresh(settings, night(2))
+    holders = {row["identifier"]: row["profile_id"] for row in ask("select * from profile_map")}
+    assert holders["ann"] == joined["profile_id"]
+    assert holders["d1"] != joined["profile_id"]
+    assert ask("select count(*) as n from profiles") == [{"n": 2}]
+
+
+def test_nothing_is_printed_or_left_in_the_project(settings, night, capfd) -> None:
+    """What dbt says goes to its log file, and all it writes is below the target's own folder."""
+    refresh(settings, night(1))
+    assert capfd.readouterr() == ("", "")
+    assert not {path.name for path in settings.dbt_project.iterdir()} & {"target", "logs", ".user.yml"}
+    assert (settings.dbt_target / "logs" / "dbt.log").exists()
+    assert json.loads((settings.dbt_target / "main" / "manifest.json").read_text())["metadata"]["project_name"]
