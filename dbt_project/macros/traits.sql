@@ -5,3 +5,17 @@
         else {{ precedence | length + 1 }}
     end
 {%- endmacro %}
+
+{# What an event says of a trait: its own column for contact points, its properties for the rest. #}
+{% macro trait_value(trait) -%}
+    {%- if trait in ('email', 'phone') -%}
+        {{ trait }}
+    {%- else -%}
+        nullif(trim({{ json_text('properties', '$.' ~ trait) }}), '')
+    {%- endif -%}
+{%- endmacro %}
+
+{# The events whose properties say something about the person, as a list of literals. #}
+{% macro trait_events() -%}
+    '{{ var('trait_events') | join("', '") }}'
+{%- endmacro %}

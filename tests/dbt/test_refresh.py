@@ -40,7 +40,7 @@ def edit(settings: Settings, file: str, old: str, new: str) -> None:
 
 
 def test_a_refresh_with_nothing_new_builds_no_profile(settings, land, night, ask) -> None:
-    """A minute later nothing is staged, nobody identified, no profile built; that segments were looked at is published."""
+    """A minute later nothing is staged, nobody identified, no profile built; only the look at segments is published."""
     land("shop/1.ndjson", [order("1", "ann", night(1))])
     first = refresh(settings, night(1))
     assert first.profiles_built

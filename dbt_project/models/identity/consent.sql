@@ -53,7 +53,7 @@ latest as (
         *,
         row_number() over (
             partition by profile_id, channel, contact_point, purpose
-            order by decided_at desc, granted, reason
+            order by decided_at desc, granted asc, reason asc
         ) as decision_order
     from applied
 ),

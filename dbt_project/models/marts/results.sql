@@ -16,7 +16,7 @@ sent as (
         outcome,
         count(*) as counted
     from deliveries
-    group by 1, 2, 3
+    group by sync, cast(as_of as date), outcome
 ),
 
 reported as (
@@ -27,7 +27,7 @@ reported as (
         count(*) as counted
     from events
     where {{ json_text('properties', '$.sync') }} is not null
-    group by 1, 2, 3
+    group by {{ json_text('properties', '$.sync') }}, cast(occurred_at as date), name
 ),
 
 counts as (

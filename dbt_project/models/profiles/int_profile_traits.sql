@@ -10,7 +10,7 @@ events as (
 
 described as (
     select * from events
-    where name in ('{{ var('trait_events') | join("', '") }}')
+    where name in ({{ trait_events() }})
 ),
 
 said as (
@@ -19,7 +19,7 @@ said as (
     select
         profile_id,
         '{{ trait }}' as trait,
-        {{ trait if trait in ('email', 'phone') else "nullif(trim(" ~ json_text('properties', '$.' ~ trait) ~ "), '')" }} as said,
+        {{ trait_value(trait) }} as said,
         {{ source_rank(precedence[trait]) }} as source_rank,
         occurred_at,
         source,
@@ -36,17 +36,17 @@ ranked as (
         said,
         row_number() over (
             partition by profile_id, trait
-            order by source_rank, occurred_at desc, source, event_id
+            order by source_rank asc, occurred_at desc, source asc, event_id asc
         ) as trait_order
     from said
     where said is not null
 )
 
 select
-    profile_id,
-    {% for trait in precedence %}
-    max(case when trait = '{{ trait }}' then said end) as {{ trait }}{{ ',' if not loop.last }}
-    {% endfor %}
+    profile_id
+    {%- for trait in precedence %},
+    max(case when trait = '{{ trait }}' then said end) as {{ trait }}
+    {%- endfor %}
 from ranked
 where trait_order = 1
 group by profile_id
