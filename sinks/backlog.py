@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -54,7 +54,7 @@ class Chunk:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """Some rows of a chunk that leave together; `attempt` counts from 1, `last` is what became of the one before."""
 
@@ -62,7 +62,7 @@ class Work:
     offsets: Sequence[int]
     attempt: int = 1
     last: Outcome | None = None
-    settled: dict[int, RowOutcome] = field(default_factory=dict)  # positions in `offsets` that cannot leave
+    settled: Mapping[int, RowOutcome] | None = None  # positions in `offsets` that cannot leave
 
     @property
     def ranges(self) -> Ranges:

@@ -136,7 +136,7 @@ class Run:
             at=self.clock(),
             contacts=chunk.contacts and [chunk.contacts[offset] for offset in offsets],
             send_keys=chunk.send_keys and [chunk.send_keys[offset] for offset in offsets],
-            settled=work.settled,
+            settled=work.settled or {},
         )
 
     def _granted(self, work: Work, grant: Grant) -> Work:

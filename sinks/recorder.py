@@ -18,6 +18,7 @@ from sinks.base import Batch, Fault, HttpSink, Known, Limits, Operation, Options
 from sinks.simulated import json_response, refused_without
 
 _OUTCOMES = {"accepted": Outcome.ACCEPTED, "rejected": Outcome.REJECTED, "busy": Outcome.RETRY}
+_ALL_TAKEN = Outcomes.all(Outcome.ACCEPTED)
 LARGEST_BODY = 1_000_000
 
 
@@ -74,6 +75,8 @@ class RecorderSink(HttpSink):
             return Outcomes.all(Outcome.REJECTED, str(answer["error"]), split=True)
         if int(answer["taken"]) + len(answer["rows"]) != len(batch.offsets):
             raise ValueError("the answer counts other rows than were sent")
+        if not answer["rows"]:
+            return _ALL_TAKEN
         rows = {int(row["row"]): RowOutcome(_OUTCOMES[row["result"]], str(row["reason"])) for row in answer["rows"]}
         return Outcomes(RowOutcome(Outcome.ACCEPTED), rows)
 
