@@ -19,3 +19,10 @@
 {% macro trait_events() -%}
     '{{ var('trait_events') | join("', '") }}'
 {%- endmacro %}
+
+{# One column a trait, of rows with `trait` and `said`. #}
+{% macro trait_columns(precedence) -%}
+    {%- for trait in precedence %}
+    max(case when trait = '{{ trait }}' then said end) as {{ trait }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}

@@ -43,10 +43,8 @@ ranked as (
 )
 
 select
-    profile_id
-    {%- for trait in precedence %},
-    max(case when trait = '{{ trait }}' then said end) as {{ trait }}
-    {%- endfor %}
+    profile_id,
+    {{ trait_columns(precedence) }}
 from ranked
 where trait_order = 1
 group by profile_id
