@@ -1,6 +1,6 @@
 """What every sink must do, over all sinks found: limits, refusals, answers of every kind, and the way back.
 
-A new sink needs nothing here unless its Options have required fields: then an example in `EXAMPLES`.
+A new sink needs nothing here: an option without a default shows an example of itself (`examples=[…]`).
 """
 
 import json
@@ -24,7 +24,10 @@ from sinks.recorder_outcomes import outcomes as reported
 from tests.sinks.desk import AT, Desk, Scripted, people
 
 SINKS = discover()
-EXAMPLES: Mapping[str, dict[str, Any]] = {"webhook": {"url": "https://hooks.example/in", "rows": 10}}
+EXAMPLES: Mapping[str, dict[str, Any]] = {
+    name: {option: field.examples[0] for option, field in kind.Options.model_fields.items() if field.examples}
+    for name, kind in SINKS.items()
+}
 HTTP = sorted(name for name, kind in SINKS.items() if issubclass(kind, HttpSink))
 BULK = sorted(name for name, kind in SINKS.items() if issubclass(kind, BulkSink))
 OPS = [Op.UPSERT, Op.REMOVE, Op.SEND]
