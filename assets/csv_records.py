@@ -62,12 +62,8 @@ class _Lines:
         return start, first
 
 
-@dataclass(frozen=True)
-class _Record:
-    line: int
-    text: str
-    reason: str | None
-    original: str | None
+# line, record or text of the line, what is wrong, the text behind the record
+_Record = tuple[int, str, str | None, str | None]
 
 
 def records(chunks: Iterable[bytes], dialect: CsvDialect, *, keep_original: bool = False) -> Iterator[pa.RecordBatch]:
@@ -77,30 +73,25 @@ def records(chunks: Iterable[bytes], dialect: CsvDialect, *, keep_original: bool
     """
     found = _records(_Lines(_text_lines(chunks, dialect.encoding)), dialect, keep_original=keep_original)
     while batch := list(islice(found, RECORDS)):
-        yield arriving(
-            [record.line for record in batch],
-            [record.text for record in batch],
-            [record.reason for record in batch],
-            [record.original for record in batch] if keep_original else None,
-        )
+        lines, texts, reasons, originals = (list(column) for column in zip(*batch, strict=True))
+        yield arriving(lines, texts, reasons, originals if keep_original else None)
 
 
 def _records(lines: _Lines, dialect: CsvDialect, *, keep_original: bool) -> Iterator[_Record]:
     columns = dialect.columns
-    for line, cells, original in _rows(lines, dialect):
+    for line, cells, text in _rows(lines, dialect):
         if isinstance(cells, str):
             if columns is None:
                 message = f"its header cannot be read: {cells}"
                 raise Unreadable(message)
-            yield _Record(line, original, cells, None)
+            yield line, _shown(text), cells, None
         elif columns is None:
             columns = _header(cells)
         elif len(cells) != len(columns):
-            reason = f"{len(cells)} fields where the header has {len(columns)}"
-            yield _Record(line, original, reason, None)
+            yield line, _shown(text), f"{len(cells)} fields where the header has {len(columns)}", None
         else:
             record = {column: cell or None for column, cell in zip(columns, cells, strict=True)}
-            yield _Record(line, orjson.dumps(record).decode(), None, original if keep_original else None)
+            yield line, orjson.dumps(record).decode(), None, _shown(text) if keep_original else None
 
 
 def _rows(lines: _Lines, dialect: CsvDialect) -> Iterator[tuple[int, list[str] | str, str]]:
@@ -114,7 +105,7 @@ def _rows(lines: _Lines, dialect: CsvDialect) -> Iterator[tuple[int, list[str] |
         except csv.Error as error:
             reader = _reader(lines, dialect)
             start, first = lines.give_back_all_but_first()
-            yield start, _explained(error), _shown(first)
+            yield start, _explained(error), first
             continue
         text = "".join(lines.taken)
         start = lines.record_done()
@@ -122,7 +113,7 @@ def _rows(lines: _Lines, dialect: CsvDialect) -> Iterator[tuple[int, list[str] |
             continue
         if not text.isascii() and _UNDECODED.search(text):
             cells = "not UTF-8 text"
-        yield start, cells, _shown(text)
+        yield start, cells, text
 
 
 def _reader(lines: Iterator[str], dialect: CsvDialect) -> Iterator[list[str]]:
