@@ -1,24 +1,33 @@
 """The one loop, against the shipped recorder in its own process: what is received is what the receipts say."""
 
 import logging
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import polars as pl
 import pytest
 
-from models.delivery import Outcome
+from models.delivery import Outcome, Summary
 from models.errors import NeedsPerson, StorageFull
+from models.settings import Settings
 from models.steps import STEPS
 from models.sync import Op
 from sinks.base import Fault
+from sinks.http import deliver
 from sinks.journal import Journal
+from sinks.limiter import Limiters
 from sinks.recorder import RecorderOptions, RecorderSink
 from sinks.transport import Lost, NotSent
 from sinks.webhook import WebhookOptions, WebhookSink
 from sinks.writer import Writer
-from tests.sinks.desk import AT, HASTY, Desk, Recorder, Scripted, people
+from tests.sinks.desk import AT, CHECKOUT, HASTY, Desk, Recorder, Scripted, people
 
 
 def crm(**options: object) -> RecorderSink:
@@ -299,3 +308,69 @@ def test_outcome_counts_match_the_receipts(desk: Desk, recorder: Recorder) -> No
     assert Counter(last.values()) == summary.counts
     accepted = {f"person{row}@shop.example" for row, outcome in last.items() if outcome == Outcome.ACCEPTED}
     assert accepted <= set(recorder.identities())
+
+
+def test_two_syncs_share_a_journal_and_an_account(desk: Desk, recorder: Recorder) -> None:
+    """Deliveries of two syncs at once, in two threads, keep their receipts apart and the account's pace together."""
+    sinks = [crm(per_second=200), crm(per_second=200, audience="other")]
+    limiters = Limiters(seed=1)
+    opened = []
+    for sync in ("crm/seg_a", "crm/seg_b"):
+        spool = desk.open(people(100), sync=sync)
+        opened.append((spool, desk.delivery))
+
+    def run(number: int) -> Summary:
+        spool, delivery = opened[number]
+        with Journal(desk.journal.path) as journal:
+            return deliver(
+                sinks[number], spool, delivery, journal, settings=desk.settings, key=["email"], limiters=limiters
+            )
+
+    started = time.monotonic()
+    with ThreadPoolExecutor() as threads:
+        summaries = list(threads.map(run, range(2)))
+    assert [summary.counts for summary in summaries] == [{"accepted": 100}] * 2
+    assert time.monotonic() - started >= (40 - 2) / 200
+    fold = desk.journal.begin_fold(AT)
+    assert fold
+    told: Counter[str] = Counter()
+    for delivery, table in desk.journal.receipts(fold):
+        told[delivery.sync] += len(table)
+    assert told == {"crm/seg_a": 100, "crm/seg_b": 100}
+    assert len(recorder.received("crm/seg_a")) == len(recorder.received("crm/seg_b")) == 100
+
+
+INTERRUPTED = """
+import pathlib, sys
+from models.settings import Settings
+from sinks.journal import Journal
+from sinks.limiter import Limiters
+from sinks.recorder import RecorderOptions, RecorderSink
+from tests.sinks.desk import Desk, people
+home = pathlib.Path(sys.argv[1])
+settings = Settings(home, home, recorder=sys.argv[2])
+desk = Desk(settings, Journal(settings.journal))
+sink = RecorderSink(RecorderOptions(rows=1, connections=4), {"token": "dev-token"})
+print("begun", flush=True)
+desk.deliver(sink, people(5000))
+"""
+
+
+def test_an_interrupted_run_reads_what_is_in_flight(tmp_path: Path, recorder: Recorder) -> None:
+    """Ctrl-C claims nothing more, and every request that left gets its receipt: nothing is in doubt."""
+    recorder.behave(latency=0.05)
+    home = tmp_path / "child"
+    line = [sys.executable, "-c", INTERRUPTED, str(home), recorder.url]
+    child = subprocess.Popen(line, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not recorder.received():
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=30)
+    assert "KeyboardInterrupt" in told
+    with Journal(Settings(home, home).journal) as journal:
+        assert journal.abandon("run1", AT) == 0
+        fold = journal.begin_fold(AT)
+        assert fold
+        outcomes = Counter(value for _, table in journal.receipts(fold) for value in table["outcome"].to_pylist())
+    assert outcomes["accepted"] == len(recorder.received())
+    assert set(outcomes) <= {"accepted", "retry"}
