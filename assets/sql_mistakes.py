@@ -13,7 +13,6 @@ from models.errors import ConfigError
 
 _EXCERPT = re.compile(r"^LINE (?P<line>\d+): (?P<text>.*)\n(?P<before>[ \t]*)\^", re.MULTILINE)
 _UNKNOWN_COLUMN = re.compile(r'Referenced column "(?P<a>[^"]+)" not found|does not have a column named "(?P<b>[^"]+)"')
-_WORD = re.compile(r"\w+")
 _QUOTED = re.compile(r"'(.*?)'(?=\s|$)")
 _OF_VALUES = re.compile(r"^(Conversion|Invalid Input|Out of Range) Error: ")
 _KIND = re.compile(r"^(Binder|Parser|Catalog|Conversion|Invalid Input|Out of Range) Error: ")
@@ -40,19 +39,16 @@ def _place(said: str, file: Path, name: str | None) -> tuple[int | None, int | N
     found = _EXCERPT.search(said)
     if not found:
         return None, None
+    text, compiled_line = found["text"], int(found["line"]) - 1  # the statement's own first line is before it
+    excerpt = text.strip().strip(".").strip()
+    caret = len(found["before"]) - len(f"LINE {found['line']}: ") - text.index(excerpt)  # in the excerpt
     lines = file.read_text().splitlines()
-    compiled_line = int(found["line"]) - 1  # the statement's own first line is before it
-    excerpt = found["text"].strip().strip(".").strip()
-    at_caret = _WORD.match(found["text"], len(found["before"]) - len(f"LINE {found['line']}: "))
-    word = name or (at_caret[0] if at_caret else excerpt)
-    for text in (excerpt, word):
-        holding = [number for number, line in enumerate(lines, 1) if text and text in line]
-        if holding:
-            line = min(holding, key=lambda number: abs(number - compiled_line))
-            return line, _column(lines[line - 1], word)
-    return None, None
-
-
-def _column(line: str, word: str) -> int | None:
-    at = re.search(rf"(?<!\w){re.escape(word)}", line)
-    return at.start() + 1 if at else None
+    holding = [number for number, line in enumerate(lines, 1) if excerpt in line]
+    if not holding and name:  # part of the line was made by a macro
+        excerpt, caret = name, 0
+        holding = [number for number, line in enumerate(lines, 1) if name in line]
+    if not holding:
+        return None, None
+    number = min(holding, key=lambda number: abs(number - compiled_line))
+    at = lines[number - 1].index(excerpt) + max(caret, 0)
+    return number, max(at, lines[number - 1].find(name, at) if name else at) + 1
