@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -63,8 +64,9 @@ class RecorderSink(HttpSink):
     def request(self, batch: Batch) -> httpx.Request:
         identity = orjson.dumps(batch.identity).decode()
         body = f'{{"identity":{identity},"rows":[{",".join(batch.payloads)}]}}'
+        audience = quote(self.options.audience, safe="")
         return json_request(
-            f"https://{self.options.account}.recorder.invalid/audiences/{self.options.audience}/{batch.op}",
+            f"https://{self.options.account}.recorder.invalid/audiences/{audience}/{batch.op}",
             body.encode(),
             {"Authorization": f"Bearer {self._secrets['token']}", "Idempotency-Key": batch.key},
         )

@@ -36,7 +36,9 @@ _PAGE = (b"<!doctype", b"<html")  # a proxy's page, not a receiver's answer
 
 class WebhookOptions(Options):
     url: str = destination(
-        description="Where requests go", pattern=r"^https?://[^\s/]+\S*$", examples=["https://hooks.example/in"]
+        description="Where requests go",
+        pattern=r"^https?://[^\s/@?#]+([/?#]\S*)?$",
+        examples=["https://hooks.example/in"],
     )
     rows: int = Field(
         default=1, ge=1, le=1000, description="Rows a request: 1 sends an object, more a list", examples=[10]

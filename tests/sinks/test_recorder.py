@@ -35,6 +35,12 @@ def test_a_received_row_is_one_line(desk: Desk, recorder: Recorder) -> None:
     assert len(line["request"]) == 32
 
 
+def test_an_audience_may_have_any_name(desk: Desk, recorder: Recorder) -> None:
+    """Spaces, slashes and letters of any script arrive."""
+    assert desk.deliver(crm(audience="Lapsed / ünd 日本?x#y"), people(2)).counts == {"accepted": 2}
+    assert len(recorder.received()) == 2
+
+
 def test_the_audience_is_who_was_upserted_and_not_removed_since(desk: Desk, recorder: Recorder) -> None:
     """The last operation of an identity decides; messages are no members."""
     desk.deliver(crm(), people(4))

@@ -5,6 +5,7 @@ import json
 
 import httpx
 import pytest
+from pydantic import ValidationError
 from standardwebhooks import Webhook
 
 from models.sync import Op
@@ -62,3 +63,12 @@ def test_a_receiver_may_answer_anything_with_2xx(offline: Desk) -> None:
     bodies = [b"", b"ok", b"{}", b"\x00"]
     scripted = Scripted(lambda _request, ordinal: httpx.Response(202, content=bodies[ordinal % 4]))
     assert offline.deliver(hook(), people(8), transport=scripted).counts == {"accepted": 8}
+
+
+@pytest.mark.parametrize(
+    "url", ["hooks.example/in", "ftp://hooks.example", "https://user:secret@hooks.example", "https://"]
+)
+def test_an_address_is_http_and_holds_no_password(url: str) -> None:
+    """Credentials belong into secrets: an address with one is refused."""
+    with pytest.raises(ValidationError, match="url"):
+        hook(url=url)
