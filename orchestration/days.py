@@ -1,5 +1,6 @@
 """`segment_days`: who was in each segment at each day's end, one partition a day, a range of them in one run."""
 
+import warnings
 from datetime import date, timedelta
 
 import dagster as dg
@@ -8,7 +9,6 @@ from assets import past
 from models.settings import Settings
 from orchestration import clocks, keys, run_clock
 from orchestration.console import silent
-from orchestration.transform import POOL
 
 
 def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -19,7 +19,13 @@ def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 def segment_days(settings: Settings, segments: list[str]) -> dg.AssetsDefinition:
     """Works out the past beside today's tables; committed days are skipped, so a killed backfill goes on."""
+    with warnings.catch_warnings():
+        # that one run for a range is in beta is no news for whoever starts the UI
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _asset(settings, segments)
 
+
+def _asset(settings: Settings, segments: list[str]) -> dg.AssetsDefinition:
     @dg.asset(
         key=keys.SEGMENT_DAYS,
         deps=[dg.AssetKey(["segments", segment]) for segment in segments],
@@ -28,7 +34,7 @@ def segment_days(settings: Settings, segments: list[str]) -> dg.AssetsDefinition
         group_name="segment_history",
         owners=["team:marketing"],
         kinds={"python"},
-        pool=POOL,
+        pool="past",  # it lets others in between two days, so it holds no place in their queue
         description="Membership at each day's end. One row a day, segment and profile.",
     )
     def fill(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:

@@ -1,8 +1,9 @@
-"""A real Dagster instance in a home of its own, and a person who is told about alerts."""
+"""A project of one's own, a real Dagster instance in a home of its own, and a person who is told about alerts."""
 
 import json
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets import dbt_project
 from models.settings import Settings
 from orchestration import dagster_home
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+FILES = ("sources.yml", "sinks.yml", "policy.yml")
 
 
 @dataclass
@@ -67,3 +70,49 @@ def home(tmp_path: Path) -> Settings:
 def instance(home: Settings) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.from_config(str(dagster_home.prepare(home))) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The project parsed once: a copy of its manifest saves every test some seconds."""
+    folder = tmp_path_factory.mktemp("parsed")
+    settings = Settings(project=copied(folder / "project"), home=folder / "home")
+    dbt_project.manifest(settings)
+    return settings
+
+
+@pytest.fixture
+def shop(parsed: Settings, tmp_path: Path) -> Settings:
+    """A copy of the checkout's project, which a test may change, with two people who have landed."""
+    made = Settings(project=copied(tmp_path / "shop"), home=tmp_path / "shop-home", recorder="http://127.0.0.1:9")
+    shutil.copytree(parsed.dbt_target, made.dbt_target)
+    land(made, "shop/1.ndjson", opening())
+    return made
+
+
+def copied(folder: Path) -> Path:
+    shutil.copytree(CHECKOUT / "dbt_project", folder / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
+    for name in FILES:
+        shutil.copy(CHECKOUT / name, folder / name)
+    return folder
+
+
+def land(settings: Settings, name: str, lines: Sequence[Mapping[str, Any]]) -> Path:
+    """Write lines as one NDJSON file of a source."""
+    path = settings.landing / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def event(number: int, who: str, name: str, day: int, **rest: Any) -> dict[str, Any]:
+    """What somebody did at ten o'clock on a day of January 2026."""
+    at = f"2026-01-{day:02}T10:00:00Z"
+    return {"id": str(number), "type": "track", "event": name, "userId": who, "at": at, "sentAt": at, **rest}
+
+
+def opening() -> list[dict[str, Any]]:
+    """Ann and Ben sign up, and Ann orders for 600."""
+    signed = [event(at, who, "Signed Up", 4, traits={"email": f"{who}@x.com"}) for at, who in enumerate(("ann", "ben"))]
+    bought = {"order_id": "1", "revenue": 600, "quantity": 1}
+    return [*signed, event(2, "ann", "Order Completed", 4, properties=bought)]
