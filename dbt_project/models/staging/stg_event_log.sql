@@ -19,15 +19,45 @@ arrived as (
     {% endfor %}
 ),
 
--- of the events with one id, the one known first; the rest of the order only makes it the same one every time
+-- few ids come twice: only their rows are put in order, which is most of the cost
+repeated as (
+    select
+        source,
+        event_id
+    from arrived
+    group by source, event_id
+    having count(*) > 1
+),
+
+-- the one known first; the rest of the order only makes it the same one every time
 ranked as (
     select
-        *,
+        arrived.*,
         row_number() over (
-            partition by source, event_id
-            order by known_at, batch_id, occurred_at, received_at nulls last, name, properties nulls last
+            partition by arrived.source, arrived.event_id
+            order by
+                arrived.known_at, arrived.batch_id, arrived.occurred_at, arrived.received_at nulls last, arrived.name,
+                arrived.properties nulls last
         ) as known_order
     from arrived
+    inner join repeated on arrived.source = repeated.source and arrived.event_id = repeated.event_id
+),
+
+first_known as (
+    select {{ event_columns() | join(', ') }}
+    from arrived
+    where
+        not exists (
+            select 1
+            from repeated
+            where repeated.source = arrived.source and repeated.event_id = arrived.event_id
+        )
+
+    union all
+
+    select {{ event_columns() | join(', ') }}
+    from ranked
+    where known_order = 1
 )
 
 select
@@ -39,13 +69,12 @@ select
     {{ column }}{{ ',' if not loop.last }}
     {% endif %}
     {% endfor %}
-from ranked
+from first_known
+{% if is_incremental() %}
 where
-    known_order = 1
-    {% if is_incremental() %}
-    and not exists (
+    not exists (
         select 1
         from {{ this }} as event_log
-        where event_log.source = ranked.source and event_log.event_id = ranked.event_id
+        where event_log.source = first_known.source and event_log.event_id = first_known.event_id
     )
-    {% endif %}
+{% endif %}
