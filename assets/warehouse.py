@@ -95,7 +95,9 @@ def run_dbt(
 
     parsed = manifest(settings)
     passed = {**clock_variables(settings, clock), "sources": source_variables(settings), **(variables or {})}
-    call = [command, *arguments(settings), "--vars", json.dumps(passed), "--select", *select]
+    # the parse wrote the manifest; writing it again would take as long as building a small model
+    options = [*arguments(settings), "--no-write-json", "--vars", json.dumps(passed)]
+    call = [command, *options, "--select", *select]
     call += ["--exclude", *exclude] if exclude else []
     call += ["--full-refresh"] if full_refresh and command in ("build", "run", "seed") else []
     outcome = dbt_calls.invoke(call, parsed)
