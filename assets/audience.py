@@ -64,7 +64,7 @@ class _Shape:
             self.warehouse.dialect,
             columns=columns,
             profile_id=f"cast(model.profile_id as {self.warehouse.dialect.text})" if self._has_profile() else "null",
-            contact=contact,
+            contact=contact if self.entry.purpose else "null",
             source=self._source(),
             profiles=self._named(self.sync.profiles) if joined and self.sync.profiles else None,
             purpose=self.entry.purpose,

@@ -28,7 +28,7 @@ class Question:
     day_start: datetime  # rejected removes of a day before are tried again
     waiting: Iterable[Op] = ()  # operations whose unknown outcome waits for a person
     whole: bool = False  # every plan carries the whole audience
-    released: str = "select cast(null as varchar) as key, 0 as _epoch, 0 as _seq where false"
+    released: str | None = None  # a query of keys with the position up to which they were released
     released_all: ledgers.Position = (0, 0)
 
 
@@ -59,19 +59,29 @@ def difference(warehouse: Warehouse, audience: Audience, ledger_rows: str, quest
 
     Raises Refused with a count and masked examples where a key is null or stands for several rows.
     """
-    warehouse.execute(f"drop table if exists {ROWS}")
-    warehouse.execute(f"create temporary table {ROWS} as {statement(warehouse, audience, ledger_rows, question)}")
-    summary = warehouse.rows(f"select _note from {ROWS} where _kind = 'summary'")
-    totals = Totals(*(int(number) for number in summary[0]["_note"].split(",")))
+    totals = _fill(warehouse, statement(warehouse, audience, ledger_rows, question))
     _refuse_null_keys(warehouse, audience)
     _refuse_repeated(warehouse, audience, totals, question)
+    if question.mode is Mode.MIRROR and not totals.pairs_up:
+        # no key is there twice, so two identities share a hash
+        totals = _fill(warehouse, statement(warehouse, audience, ledger_rows, question, careful=True))
     return totals
 
 
-def statement(warehouse: Warehouse, audience: Audience, ledger_rows: str, question: Question) -> str:
-    """The diff as SQL."""
+def _fill(warehouse: Warehouse, query: str) -> Totals:
+    warehouse.execute(f"drop table if exists {ROWS}")
+    warehouse.execute(f"create temporary table {ROWS} as {query}")
+    summary = warehouse.rows(f"select _note from {ROWS} where _kind = 'summary'")
+    return Totals(*(int(number) for number in summary[0]["_note"].split(",")))
+
+
+def statement(
+    warehouse: Warehouse, audience: Audience, ledger_rows: str, question: Question, *, careful: bool = False
+) -> str:
+    """The diff as SQL. `careful` reads the model twice and trusts no pair of hashes."""
     dialect = warehouse.dialect
     columns = tuple(audience.columns)
+    others = [name for name in columns if name not in audience.identity]
     identity = [dialect.quote(name) for name in audience.identity]
     ops = [dialect.literal(str(op)) for op in question.waiting] or ["''"]
     return render(
@@ -84,7 +94,8 @@ def statement(warehouse: Warehouse, audience: Audience, ledger_rows: str, questi
         key=audience.key,
         identity=audience.identity,
         identity_hash=dialect.row_hash(identity),
-        row_hash=dialect.row_hash([*identity, *(dialect.quote(name) for name in columns)]),
+        # the hash of the identity stands for its columns, so that they are hashed once
+        row_hash=dialect.row_hash([dialect.row_hash(identity), *(dialect.quote(name) for name in others)]),
         key_text=lambda relation: ledgers.key_text(dialect, audience.identity, relation),
         contact=audience.contact,
         refused=audience.refused,
@@ -93,6 +104,7 @@ def statement(warehouse: Warehouse, audience: Audience, ledger_rows: str, questi
         sends=question.mode is Mode.SEND_ON_ENTRY,
         op=Op.SEND if question.mode is Mode.SEND_ON_ENTRY else Op.UPSERT,
         whole=question.whole,
+        careful=careful,
         waiting=", ".join(ops),
         config=question.config,
         day_start=question.day_start,
@@ -113,7 +125,8 @@ def _refuse_null_keys(warehouse: Warehouse, audience: Audience) -> None:
 
 def _refuse_repeated(warehouse: Warehouse, audience: Audience, totals: Totals, question: Question) -> None:
     found = _repeated(warehouse, audience, f"select * from {ROWS} where _kind = 'duplicate'", audience.identity)
-    if not found and not (question.mode is Mode.MIRROR and totals.pairs_up):
+    may_hide = not totals.pairs_up if question.mode is Mode.MIRROR else question.mode is not Mode.SEND_ON_ENTRY
+    if not found and may_hide:
         found = _search(warehouse, audience, audience.identity)
     if not found and set(audience.key) != set(audience.identity):
         found = _search(warehouse, audience, audience.key)

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.http import Url
 from pyreqwest.response import Response
 
 from models.errors import NeedsPerson
@@ -116,7 +117,9 @@ class HttpTransport:
             url = self._rewrite.url(url)
             headers += [*self._rewrite.headers, ("X-Tailrace-Request", key)]
         try:
-            builder = self._client.request(request.method, url).headers(headers).timeout(timedelta(seconds=seconds))
+            builder = (
+                self._client.request(request.method, _parsed(url)).headers(headers).timeout(timedelta(seconds=seconds))
+            )
             ready = builder.body_bytes(request.read()).build()
         except (PyreqwestError, ValueError) as error:  # an address or a header that cannot be written
             raise NotSent(_innermost(error)) from error
@@ -156,6 +159,12 @@ class HttpTransport:
 _SET_BY_CLIENT = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
 
 
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> Url:
+    """Most syncs have one address an operation."""
+    return Url(url)
+
+
 class _Begun:
     """An awaitable whose first step, which hands the request to the network's own thread, is followed by a call.
 
@@ -167,9 +176,11 @@ class _Begun:
 
     def __await__(self) -> Generator[Any, Any, Response]:
         try:
-            waits = self._work.send(None)
-            if self._begun:
-                self._begun()
+            try:
+                waits = self._work.send(None)
+            finally:  # also where the answer came within the first step
+                if self._begun:
+                    self._begun()
             while True:
                 try:
                     value = yield waits

@@ -28,6 +28,18 @@ TAKEN = "the message was claimed before"
 SENDS_AGAIN = frozenset({Outcome.RETRY, Outcome.REJECTED, Outcome.WITHDRAWN})  # the message's key is free again
 _NEVER_LEFT = 0  # the attempt of such a claim
 
+_POSITIONS = """
+select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position), 0) from suppression)
+"""
+# All rows of a commit in one step: a statement a row would hand the interpreter's lock back and forth each time.
+_CLAIMS = """
+insert into claim (seq, delivery, op, row_ranges, attempt)
+select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?) order by key
+"""
+_RECEIPTS = """
+insert into receipt (claim, outcomes, recorded_at)
+select value ->> 0, value ->> 1, value ->> 2 from json_each(?) order by key
+"""
 _FREED = "delete from send_key where claim = ?"
 
 
@@ -163,18 +175,14 @@ class _Commit:
     standing: dict[str, tuple[int, str | None]] = field(default_factory=dict)
 
     def write(self, entries: Sequence[Entry]) -> list[Result]:
-        self.seq = int(self._value("select coalesce(max(seq), 0) from claim"))
-        self.listed = int(self._value("select coalesce(max(position), 0) from suppression"))
+        self.seq, self.listed = self.connection.execute(_POSITIONS).fetchone()
         for entry in entries:
             if entry.receipt:
                 self._receive(entry.receipt)
         results: list[Result] = [self._claim(entry.request) if entry.request else None for entry in entries]
-        self.connection.executemany(
-            "insert into claim (seq, delivery, op, row_ranges, attempt) values (?, ?, ?, ?, ?)", self.claims
-        )
-        self.connection.executemany(
-            "insert into receipt (claim, outcomes, recorded_at) values (?, ?, ?)", self.receipts
-        )
+        for statement, rows in ((_CLAIMS, self.claims), (_RECEIPTS, self.receipts)):
+            if rows:
+                self.connection.execute(statement, [orjson.dumps(rows).decode()])
         return results
 
     def _receive(self, receipt: Receipt) -> None:
@@ -277,9 +285,6 @@ class _Commit:
             self.seq += 1
             self.claims.append((self.seq, number, str(request.op), _text(ranges_of(settled)), _NEVER_LEFT))
             self.receipts.append((self.seq, encode(Outcomes(outcome)), utc_text(request.at)))
-
-    def _value(self, sql: str) -> int:
-        return int(self.connection.execute(sql).fetchone()[0])
 
 
 def ranges_of(rows: Sequence[int]) -> Ranges:

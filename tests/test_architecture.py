@@ -31,7 +31,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py")), ids=str)
 def test_imports_point_one_way(path: Path) -> None:
-    """orchestration → assets → sinks → models and assets → warehouse → models; no engine below assets."""
+    """Orchestration → assets → sinks → models and assets → warehouse → models; no engine below assets."""
     package = path.relative_to(ROOT).parts[0]
     names = imported(path)
     assert names & PACKAGES - {package} <= MAY_IMPORT[package]

@@ -162,14 +162,14 @@ def discard(warehouse: Warehouse, name: str, batch_ids: Sequence[str]) -> None:
     warehouse.execute(f"delete from {name}{LOG_SUFFIX} where batch_id in ({listed})")
 
 
-def visible_in(warehouse: Warehouse, name: str) -> list[str]:
-    """The visible batches that have rows in the log `name`."""
+def visible_in(warehouse: Warehouse, name: str) -> dict[str, int]:
+    """The visible batches that have rows in the log `name`, with how many rows they have in all logs."""
     pattern = warehouse.dialect.literal(f"%,{name},%")
     found = warehouse.rows(
-        f"select batch_id from {SCHEMA}.batch where ',' || tables || ',' like {pattern} "
+        f"select batch_id, row_count from {SCHEMA}.batch where ',' || tables || ',' like {pattern} "
         f"and batch_id in (select batch_id from {SCHEMA}.visible_batch) order by batch_id"
     )
-    return [str(row["batch_id"]) for row in found]
+    return {str(row["batch_id"]): int(row["row_count"]) for row in found}
 
 
 def visible(warehouse: Warehouse, batch_ids: Sequence[str]) -> set[str]:

@@ -1,106 +1,147 @@
 -- What separates the model from what the vendor last accepted, one row an operation or a held row.
--- Both sides are reduced to two 64-bit hashes; identities whose hashes do not pair one to one are `doubtful` and are
--- compared exactly, column by column. A collision of identity hashes only makes more rows doubtful.
+-- Both sides are reduced to two 64-bit hashes; what does not pair one to one is doubtful and is compared exactly, column
+-- by column, with all the ledger has of it. A collision of identity hashes makes more rows doubtful; the one case in
+-- which a row of the model is missed by that shows in the counts, and `careful` reads again what is doubtful.
+-- The two sides are written out where they are read: a common table expression that is read twice would be kept whole.
 -- The last row, of kind `summary`, carries counts in `_note` (see assets/diff.py).
+{% set audience = "(" ~ audience ~ ")" %}
+{% set ledger = "(" ~ ledger ~ ")" %}
 {% macro each(names, before="", between=", ") %}
 {% for name in names %}{{ before }}{{ quote(name) }}{{ between if not loop.last }}{% endfor %}
 {% endmacro %}
 {% macro equal(names, left, right) %}
 {% for name in names %}{{ left }}.{{ quote(name) }} = {{ right }}.{{ quote(name) }}{{ " and " if not loop.last }}{% endfor %}
 {% endmacro %}
-{% macro before(right) %}
-ledger._epoch < {{ right }}._epoch or (ledger._epoch = {{ right }}._epoch and ledger._seq <= {{ right }}._seq)
-{% endmacro %}
 {% macro same(left, right) %}
 {% for name in columns %}today.{{ quote(name) }} is not distinct from {{ right }}.{{ quote(name) }}{{ " and " if not loop.last }}{% endfor %}
 {% endmacro %}
 with
 
-audience as (
-
-{{ audience }}
-
-),
-
-ledger as (
-
-{{ ledger }}
-
-),
-
-model_hash as (
+model_side as (
 
     select
-        {{ identity_hash }} as identity_hash,
-        {{ row_hash }} as row_hash
-    from audience
+        audience.*,
+        {{ identity_hash }} as _identity_hash,
+        {{ row_hash }} as _row_hash
+    from {{ audience }} as audience
     where not _suppressed
 
 ),
 
-ledger_hash as (
+ledger_side as (
 
     select
-        {{ identity_hash }} as identity_hash,
+        {{ identity_hash }} as _identity_hash,
         case
             when _outcome = 'accepted' and _op <> 'remove' and not _uncast then {{ row_hash }}
-        end as row_hash
-    from ledger
+        end as _row_hash
+    from {{ ledger }} as ledger
+
+),
+
+-- one side is missing, the hashes differ, or the ledger's row is not an accepted one
+doubts as (
+
+    select
+        model_side.*,
+        ledger_side._identity_hash is null as _is_alone,
+        coalesce(model_side._identity_hash, ledger_side._identity_hash) as _doubtful_hash
+    from model_side
+    {{ "full outer" if removes else "left" }} join ledger_side on model_side._identity_hash = ledger_side._identity_hash
+    {% if not whole %}
+    where (model_side._row_hash = ledger_side._row_hash) is not true
+    {% endif %}
 
 ),
 
 doubtful as (
 
-    select distinct coalesce(model_hash.identity_hash, ledger_hash.identity_hash) as identity_hash
-    from model_hash
-    {{ "full outer" if removes else "left" }} join ledger_hash on model_hash.identity_hash = ledger_hash.identity_hash
-    -- also where one side is missing, and where the ledger's row is not an accepted one
-    where {{ "true" if whole else "(model_hash.row_hash = ledger_hash.row_hash) is not true" }}
+    select distinct _doubtful_hash as identity_hash
+    from doubts
 
 ),
 
-candidates as (
-
-    select *
-    from audience
-    where {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
-
-),
-
+{% if careful %}
 today as (
 
     select *
-    from candidates
-    where not _suppressed
+    from {{ audience }} as audience
+    where not _suppressed and {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
 
 ),
 
+{% else %}
+today as (
+
+    select
+        _suppressed,
+        _profile_id,
+        _contact,
+        {{ each(columns) }}
+    from doubts
+    where _suppressed is not null and _is_alone
+
+    union all
+
+    -- several rows of the ledger may have doubted one row of the model
+    select distinct
+        _suppressed,
+        _profile_id,
+        _contact,
+        {{ each(columns) }}
+    from doubts
+    where _suppressed is not null and not _is_alone
+
+),
+
+{% endif %}
+{% if refused %}
 suppressed as (
 
     select distinct {{ each(identity) }}
-    from candidates
-    where _suppressed
+    from {{ audience }} as audience
+    where _suppressed and {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
 
 ),
 
+{% endif %}
+{% if released %}
 released as (
 
 {{ released }}
 
 ),
 
+{% endif %}
 past as (
 
     select
-        ledger.*,
+        {% for name in columns %}
+        ledger.{{ quote(name) }},
+        {% endfor %}
+        ledger._profile_id,
+        ledger._op,
+        ledger._outcome,
+        ledger._config,
+        ledger._as_of,
+        ledger._uncast,
         row_number() over (
             partition by {{ each(identity, "ledger.") }}
             order by ledger._epoch, ledger._seq
         ) as _position,
-        coalesce({{ before("released") }}, false) or {{ before("everything") }} as _released
-    from ledger
-    left join released on released.key = {{ key_text("ledger") }}
-    cross join (select {{ released_all[0] }} as _epoch, {{ released_all[1] }} as _seq) as everything
+        ledger._epoch < {{ released_all[0] }}
+        or (ledger._epoch = {{ released_all[0] }} and ledger._seq <= {{ released_all[1] }})
+        {% if released %}
+        or coalesce(
+            ledger._epoch < released._epoch or (ledger._epoch = released._epoch and ledger._seq <= released._seq),
+            false
+        )
+        {% endif %}
+        as _released
+    from {{ ledger }} as ledger
+    {% if released %}
+    left join released on {{ key_text("ledger") }} = released.key
+    {% endif %}
     where {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
 
 ),
@@ -160,7 +201,7 @@ compared as (
         and not latest._released and {{ same("today", "latest") }} as is_refused,
         latest._outcome = 'rejected' and latest._op = 'remove' and latest._as_of >= {{ literal(day_start) }}
         and not latest._released as is_refused_today,
-        suppressed.{{ quote(identity[0]) }} is not null as is_suppressed,
+        {{ "suppressed." ~ quote(identity[0]) ~ " is not null" if refused else "false" }} as is_suppressed,
         {% for name in identity %}
         (today._suppressed is not null and today.{{ quote(name) }} is null) or
         {% endfor %}
@@ -178,7 +219,9 @@ compared as (
     full outer join standing on {{ equal(identity, "today", "standing") }}
     left join accepted on {{ equal(identity, "standing", "accepted") }}
     left join latest on {{ equal(identity, "standing", "latest") }}
+    {% if refused %}
     left join suppressed on {{ equal(identity, "standing", "suppressed") }}
+    {% endif %}
 
 ),
 
@@ -257,9 +300,9 @@ select
     false as _excused,
     concat_ws(
         ',',
-        (select count(*) from audience where not _suppressed),
-        (select count(*) from audience where _suppressed),
-        (select count(*) from ledger),
+        (select count(*) from {{ audience }} as audience where not _suppressed),
+        (select count(*) from {{ audience }} as audience where _suppressed),
+        (select count(*) from {{ ledger }} as ledger),
         (select count(*) from today),
         (select count(*) from past),
         (select count(*) from compared where is_in_state)

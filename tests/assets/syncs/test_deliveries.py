@@ -164,7 +164,6 @@ def test_a_lost_answer_is_settled_by_the_next_run(world, after) -> None:
     people(world, "'p0', 'z@x', 0", "'p1', 'a@x', 1")
     world.recorder.behave(rules=[{"do": "lose"}])
     (result,) = world.sync()
-    print(result, world.sql("select * from tailrace.deliveries order by epoch, seq"))
     assert [row["key"] for row in world.sql("select key from tailrace.unknowns")] == ["p1"]
     world.recorder.behave()
     people(world, "'p0', 'z@x', 0", *after)
@@ -268,7 +267,9 @@ def test_without_a_recorder_nothing_is_claimed(world) -> None:
     """A vendor that is not there is said so before anything is opened."""
     declared(world)
     people(world, "'p1', 'a@x', 1")
-    world.settings = world.settings.__class__(world.settings.project, world.settings.home, recorder="http://127.0.0.1:9")
+    world.settings = world.settings.__class__(
+        world.settings.project, world.settings.home, recorder="http://127.0.0.1:9"
+    )
     (result,) = world.sync()
     assert isinstance(result.error, NeedsPerson)
     assert world.sql("select * from tailrace.sync_runs") == []
