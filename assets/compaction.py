@@ -22,7 +22,7 @@ KEEP = timedelta(days=1)  # what was replaced may still be read by who opened be
 def compact(warehouse: Warehouse, ledger: Ledger, slug: str, at: datetime) -> bool:
     """Write the ledger as one batch where it pays; whether it did. No run of the sync may be open."""
     read = _visible(warehouse, ledger)
-    if len(read) < 2 or not _pays(warehouse, ledger, len(read)):
+    if len(read) <= 1 or not _pays(warehouse, ledger, len(read)):
         return False
     kinds = _kinds(warehouse, ledger)
     epoch, seq = ledgers.position(warehouse, ledger)

@@ -65,7 +65,7 @@ def above(parsed: Manifest, names: Collection[str]) -> set[str]:
 
 
 def _is_relation(node: Any) -> bool:
-    return node.resource_type == "model" and node.config.materialized != "ephemeral"
+    return bool(node.resource_type == "model" and node.config.materialized != "ephemeral")
 
 
 def in_order(parsed: Manifest, node_ids: Collection[str]) -> list[str]:

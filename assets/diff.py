@@ -151,7 +151,8 @@ def _repeated(warehouse: Warehouse, audience: Audience, query: str, names: Seque
     listed = ", ".join(warehouse.dialect.quote(name) for name in names)
     examples = warehouse.rows(f"select {listed}, _note from ({query}) as repeated order by {listed} limit {EXAMPLES}")
     shown = "; ".join(f"{_shown(row, names, audience.pii)} in {row['_note']} rows" for row in examples)
-    return f"{count:,} keys ({', '.join(names)}) stand for several rows: {shown}. A key must be one row; nothing was planned"
+    told = f"{count:,} keys ({', '.join(names)}) stand for several rows: {shown}"
+    return f"{told}. A key must be one row; nothing was planned"
 
 
 def _shown(row: Mapping[str, object], names: Sequence[str], pii: frozenset[str]) -> str:

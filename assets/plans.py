@@ -59,7 +59,7 @@ def make(
 
     `at` is the real time: it only dates what is stored.
     """
-    maker = _Maker(warehouse, settings, policy, sync, sink, clock, at, show_pii)
+    maker = _Maker(warehouse, settings, policy, sync, sink, clock, at, show_pii=show_pii)
     planned = maker.planned()
     store(warehouse, planned.plan, at)
     return planned
@@ -123,6 +123,7 @@ class _Maker:
         sink: Sink,
         clock: Clock,
         at: datetime,
+        *,
         show_pii: bool,
     ) -> None:
         self.warehouse, self.policy, self.sync, self.sink = warehouse, policy, sync, sink

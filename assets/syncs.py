@@ -76,8 +76,9 @@ def sink_of(settings: Settings, sync: Sync, *, secrets: bool = True) -> base.Sin
 
 
 def destination_digest(settings: Settings, sync: Sync) -> str:
-    """What makes the sync itself: change the target, the account, the model or an option that says where, and it is
-    another sync with a state of its own.
+    """What makes the sync itself: its target, account, model and the options that say where.
+
+    Change one and it is another sync with a state of its own.
     """
     kind = base.load(sync.destination.sink)
     options = kind.Options(**sync.options)

@@ -87,7 +87,7 @@ class WorkingCopy:
                 scratch.moved[LIVE, name] = scratch.moved["tailrace", name] = self._published(warehouse, name)
             scratch.moved[LIVE, stages.EVENTS] = self._events(warehouse)
             for node in self.parsed.nodes.values():
-                if node.resource_type == "seed":
+                if str(node.resource_type) == "seed":
                     self._plant(scratch, node)
             yield scratch
 

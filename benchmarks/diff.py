@@ -1,4 +1,4 @@
-"""The diff of a sync against a full outer join that carries all columns of both sides, and how much memory a plan takes.
+"""The diff of a sync against a full outer join that carries all columns of both sides, and the memory of a plan.
 
 Text keys in random order, 8 columns, 1.6 % changed; the state compacted, and with a tenth of it not compacted.
 """

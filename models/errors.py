@@ -32,7 +32,7 @@ class UserError(TailraceError):
 
 
 class ConfigError(UserError):
-    """A file we read is wrong: `file`, `line`, `column` (both 1-based) and `key` say where, as far as they are known."""
+    """A file we read is wrong: `file`, `line`, `column` (both from 1) and `key` say where, as far as known."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ def test_a_refresh_builds_everything_and_says_what_it_did(shop: Settings, dagste
 
 
 def test_the_clock_of_a_run_is_its_tag(shop: Settings, dagster: dg.DagsterInstance) -> None:
-    """Everything a run does is as of the tag fixed at its launch, and the next night's changes have the cause `data`."""
+    """Everything a run does is as of the tag fixed at its launch, and the next night's changes are caused by `data`."""
     run(shop, dagster)
     result = run(shop, dagster, day="2026-03-01")
     assert metadata(result, keys.history("seg_new")) == {"entered": 0, "left": 2, "cause": "data", "advanced": True}

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from models.errors import NeedsPerson, Refused, UserError
+from sinks.journal import Journal
 
 X = "crm/seg_x"
 
@@ -163,7 +164,7 @@ def test_a_lost_answer_is_settled_by_the_next_run(world, after) -> None:
     world.sync()
     people(world, "'p0', 'z@x', 0", "'p1', 'a@x', 1")
     world.recorder.behave(rules=[{"do": "lose"}])
-    (result,) = world.sync()
+    world.sync()
     assert [row["key"] for row in world.sql("select key from tailrace.unknowns")] == ["p1"]
     world.recorder.behave()
     people(world, "'p0', 'z@x', 0", *after)
@@ -335,8 +336,6 @@ def test_a_key_whose_type_changed_is_still_removed(world) -> None:
 
 def test_a_paused_sync_keeps_still(world) -> None:
     """Nothing is claimed while a sync is paused."""
-    from sinks.journal import Journal
-
     declared(world)
     people(world, "'p1', 'a@x', 1")
     with Journal(world.settings.journal) as journal:
