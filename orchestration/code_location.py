@@ -36,6 +36,7 @@ def build(settings: Settings) -> dg.Definitions:
         *collection.assets(settings),
         *transform.assets(settings, manifest),
         people.profile_map(settings),
+        people.suppressions(settings),
         *people.histories(settings, segments),
         days.segment_days(settings, list(segments)),
         people.published(settings),

@@ -31,7 +31,7 @@ def _asset(settings: Settings, name: str, source: Source) -> dg.AssetsDefinition
 
     @dg.multi_asset(name=f"raw__{name}", specs=[spec], check_specs=_checks(key, source), pool=POOL)
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        clock = run_clock.of(context, settings)
+        clock = run_clock.begin(context, settings)
         result = ingest.ingest(settings, clock, [name])[0]
         with store.writing(settings) as warehouse:
             loaded_at = freshness.last_load(warehouse, name)

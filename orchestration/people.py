@@ -32,6 +32,26 @@ def profile_map(settings: Settings) -> dg.AssetsDefinition:
     return resolve
 
 
+def suppressions(settings: Settings) -> dg.AssetsDefinition:
+    """Whoever said no, as the last decision before a request reads it."""
+
+    @dg.asset(
+        key=keys.SUPPRESSIONS,
+        deps=[dg.AssetKey(["identity", "consent"])],
+        group_name="deliveries",
+        owners=["team:data"],
+        kinds={"python"},
+        pool=POOL,
+        description="Contact points that may not be written to, as keyed hashes in the delivery journal.",
+    )
+    def hand_over(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        with store.locked(settings):
+            added = stages.hand_over_suppressions(settings, run_clock.of(context, settings))
+        return dg.MaterializeResult(metadata={"added": added})
+
+    return hand_over
+
+
 def histories(settings: Settings, segments: Iterable[str]) -> list[dg.AssetsDefinition]:
     """One asset a segment: an asset that depended on all would be skipped when one fails."""
     return [_history(settings, segment) for segment in segments]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from assets import builds, stages, store
 from models.clock import Clock, parse_moment
 from models.settings import Settings
 from orchestration import clocks
@@ -27,3 +28,11 @@ def of(context: dg.AssetExecutionContext, settings: Settings) -> Clock:
         written = tags(created if created.tzinfo else created.replace(tzinfo=UTC))[TAG]
         context.instance.add_run_tags(context.run.run_id, {TAG: written})
     return Clock.at(parse_moment(written, clocks.zone(settings)))
+
+
+def begin(context: dg.AssetExecutionContext, settings: Settings) -> Clock:
+    """The run's clock, for the first steps of a refresh. Raises Refused when it is before the last refresh's."""
+    clock = of(context, settings)
+    with store.locked(settings), stages.opened(settings) as warehouse:
+        builds.begin(warehouse, clock)
+    return clock

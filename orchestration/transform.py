@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import dbt_assets
 
-from assets import configuration, stages, store
+from assets import builds, configuration, stages, store
 from assets.measures import measure
 from assets.warehouse import BuildResult
 from models.clock import Clock
@@ -41,7 +41,7 @@ def assets(settings: Settings, manifest: Manifest) -> list[dg.AssetsDefinition]:
     seeds = [node for node in manifest["nodes"].values() if node["resource_type"] == "seed"]
     step = _Steps(settings, manifest)
     made = [
-        step("staging", [*first, *seeds], lambda clock: stages.stage(settings, clock).result),
+        step("staging", [*first, *seeds], lambda clock: _stage(settings, clock)),
         step("profiles", people, lambda clock: stages.build_profiles(settings, clock)),
         *(step(node["name"], [node], _alone(settings, node["name"])) for node in alone),
     ]
@@ -54,6 +54,13 @@ def _first(settings: Settings) -> frozenset[str]:
     """The models that `stages.stage` builds."""
     names = (stages.LOG, stages.EVENTS, stages.IDENTIFIERS)
     return frozenset(f"stg_{name}" for name in configuration.sources(settings)) | frozenset(names)
+
+
+def _stage(settings: Settings, clock: Clock) -> BuildResult:
+    """Staging, which opens a refresh: a clock before the last one's is refused here."""
+    with stages.opened(settings) as opened:
+        builds.begin(opened, clock)
+    return stages.stage(settings, clock).result
 
 
 def _alone(settings: Settings, name: str) -> Stage:

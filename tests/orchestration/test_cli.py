@@ -1,0 +1,176 @@
+"""The command line as a person or a program meets it: exit codes, one clear error, JSON that keeps its shape."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from models.settings import Settings
+from orchestration import cli
+from orchestration.environment import child
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished process."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Tailrace = Callable[..., Ran]
+
+
+@pytest.fixture
+def tailrace(shop: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tailrace:
+    """Run a command line on the shop: `tailrace("plan", "crm/seg_new")`."""
+    for name, value in child(shop).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = cli.run(list(arguments))
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sql", "select 1"], "nothing is published yet"),
+        (["plan", "crm/seg_nobody"], "no sync 'crm/seg_nobody'"),
+        (["ingest", "shopp"], "no source 'shopp'"),
+        (["refresh", "--as-of", "yesterday"], "'yesterday' is not a date"),
+        (["resume", "all"], "'all' is not paused"),
+        (["apply", "0123456789ab"], "no plan '0123456789ab'"),
+        (["backfill", "segment_days", "--from", "soon"], "'soon' is not a day"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(tailrace: Tailrace, arguments: list[str], said: str) -> None:
+    """What a person got wrong is told on stderr without a traceback, as JSON on stdout where that was asked for."""
+    ran = tailrace(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    error = tailrace(*arguments, "--json")
+    assert error.code == 2
+    assert said in error.json["error"]["message"]
+    assert set(error.json["error"]) == {"kind", "message", "file", "line", "key"}
+
+
+def test_a_wrong_target_is_refused(tailrace: Tailrace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TAILRACE_TARGET is dev or prod; anything else is said before anything is opened."""
+    monkeypatch.setenv("TAILRACE_TARGET", "production")
+    ran = tailrace("status")
+    assert ran.code == 2
+    assert "it may be dev or prod" in ran.err
+
+
+def test_a_mistake_in_a_file_says_where(shop: Settings, tailrace: Tailrace) -> None:
+    """`check --json` gives file, line and key of the first mistake, and needs neither a warehouse nor a secret."""
+    assert tailrace("check", "--json").json["ok"] is True
+    path = shop.project / "sources.yml"
+    path.write_text(path.read_text().replace("max_age: 8 days", "max_agee: 8 days"))
+    ran = tailrace("check", "--json")
+    assert ran.code == 2
+    error = ran.json["error"]
+    assert (error["kind"], error["key"]) == ("config_error", "sources.crm.max_agee")
+    assert path.read_text().splitlines()[error["line"] - 1].strip() == "max_agee: 8 days"
+    assert not shop.warehouse.exists()
+
+
+@pytest.mark.parametrize("clock", ["now()", "current_date", "random()"])
+def test_check_refuses_clocks_and_chance_in_models(shop: Settings, tailrace: Tailrace, clock: str) -> None:
+    """A model reads the clock from as_of() only: the same events and clocks give the same rows."""
+    path = shop.dbt_project / "models" / "segments" / "seg_new.sql"
+    path.write_text(path.read_text().rstrip() + f"\n    and {clock} is not null\n")
+    ran = tailrace("check", "--json")
+    assert ran.code == 2
+    error = ran.json["error"]
+    assert error["file"].endswith("seg_new.sql")
+    assert error["line"] == len(path.read_text().splitlines())
+
+
+def test_numbers_are_numbers_and_moments_are_text(tailrace: Tailrace) -> None:
+    """`sql --json` is a list of objects: decimals and counts as numbers, moments in ISO and UTC, nulls as null."""
+    assert tailrace("refresh", "--as-of", "2026-01-04").code == 0
+    ran = tailrace("sql", "select revenue, orders, last_order_at, phone from profiles order by revenue", "--json")
+    assert ran.code == 0
+    assert ran.json == [
+        {"revenue": 0, "orders": 0, "last_order_at": None, "phone": None},
+        {"revenue": 600.0, "orders": 1, "last_order_at": "2026-01-04T10:00:00+00:00", "phone": None},
+    ]
+    assert tailrace("sql", "delete from profiles").code == 2
+
+
+def test_the_whole_way_by_hand(tailrace: Tailrace) -> None:
+    """refresh, plan, sync, status and pause agree with each other, and the fixed shapes of their JSON hold."""
+    assert tailrace("refresh", "--as-of", "2026-01-04").code == 0
+    plan = tailrace("plan", "crm/seg_high_value", "--as-of", "2026-01-04", "--json").json
+    assert {"plan_id", "sync", "as_of", "upsert", "remove", "send", "held", "guards"} <= set(plan)
+    assert (plan["upsert"], set(plan["held"])) == (1, {"rejected", "unknown", "suppressed"})
+    assert "ann@x.com" not in json.dumps(plan)
+    shown = tailrace("plan", "crm/seg_high_value", "--as-of", "2026-01-04", "--json", "--show-pii")
+    assert "ann@x.com" in shown.out
+    assert tailrace("pause", "crm/seg_high_value", "--json").json == {"paused": ["crm/seg_high_value"]}
+    status = tailrace("status", "--json").json
+    assert {"sources", "segments", "syncs", "runs", "needs_a_person"} <= set(status)
+    (sync,) = [one for one in status["syncs"] if one["name"] == "crm/seg_high_value"]
+    assert sync == {
+        "name": "crm/seg_high_value",
+        "in_audience": 1,
+        "accepted": 0,
+        "rejected": 0,
+        "unknown": 0,
+        "pending": 0,
+        "paused": True,
+    }
+    assert any("tailrace resume" in line for line in status["needs_a_person"])
+
+
+def test_without_a_recorder_nothing_is_claimed(tailrace: Tailrace) -> None:
+    """In dev a sync says that no recorder answers, needs a person, and has opened no delivery."""
+    tailrace("refresh", "--as-of", "2026-01-04")
+    ran = tailrace("sync", "crm/seg_high_value", "--as-of", "2026-01-04")
+    assert ran.code == 1
+    assert "recorder" in ran.out + ran.err
+    assert tailrace("sql", "from sync_runs", "--json").json == []
+
+
+def test_a_clock_that_goes_back_is_refused(tailrace: Tailrace) -> None:
+    """A refresh as of a time before the last one's is refused with exit code 3, and nothing is done."""
+    tailrace("refresh", "--as-of", "2026-01-05")
+    ran = tailrace("refresh", "--as-of", "2026-01-04", "--json")
+    assert ran.code == 3
+    assert ran.json["error"]["kind"] == "refused"
+
+
+def test_help_and_sql_do_not_wait_for_dbt_or_dagster(shop: Settings) -> None:
+    """`tailrace --help` and `tailrace sql` import neither dbt nor Dagster nor polars."""
+    for arguments in (["--help"], ["sql", "select 1"]):
+        code = f"import sys; from orchestration import cli; cli.run({arguments})\n"
+        code += "sys.exit(len({'dbt', 'dagster', 'polars'} & set(sys.modules)))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **child(shop)}, capture_output=True, check=False
+        )
+        assert done.returncode == 0
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    """Whatever `tailrace --help` lists explains itself, with an example that can be typed."""
+    for command in cli.app.registered_commands:
+        assert command.callback
+        assert "`tailrace " in (command.callback.__doc__ or ""), command.callback.__name__
