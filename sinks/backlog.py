@@ -161,7 +161,8 @@ class Backlog:
     def done(self) -> None:
         """What was taken is settled; what is to be tried again was put back before."""
         self._in_flight -= 1
-        self._wake()
+        if self._later or not self._in_flight:  # nobody waits for anything else
+            self._wake()
 
     def close(self) -> None:
         """Give out nothing more."""

@@ -155,15 +155,9 @@ class Run:
         if self.settlement.stopped is not None:  # while the claim was written
             return Outcomes.all(Outcome.RETRY, "not sent: the run stopped")
         now = self.delivery.as_of + timedelta(seconds=time.monotonic() - self._started)
+        chunk = work.chunk
         batch = Batch(
-            sync=self.delivery.sync,
-            op=work.chunk.op,
-            key=claim.key,
-            identity=self.identity,
-            at=now,
-            payloads=work.payloads,
-            frame=work.chunk.frame,
-            offsets=work.offsets,
+            self.delivery.sync, chunk.op, claim.key, self.identity, now, work.payloads, chunk.frame, work.offsets
         )
         request = self.sink.request(batch)
 

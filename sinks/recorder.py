@@ -6,6 +6,7 @@ sinks/recorder_server.py is the service; this is how it is spoken to and, for ev
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -64,12 +65,12 @@ class RecorderSink(HttpSink):
     def request(self, batch: Batch) -> httpx.Request:
         identity = orjson.dumps(batch.identity).decode()
         body = f'{{"identity":{identity},"rows":[{",".join(batch.payloads)}]}}'
-        audience = quote(self.options.audience, safe="")
-        return json_request(
-            f"https://{self.options.account}.recorder.invalid/audiences/{audience}/{batch.op}",
-            body.encode(),
-            {"Authorization": f"Bearer {self._secrets['token']}", "Idempotency-Key": batch.key},
-        )
+        told = {"Authorization": f"Bearer {self._secrets['token']}", "Idempotency-Key": batch.key}
+        return json_request(f"{self._audience}/{batch.op}", body.encode(), told)
+
+    @cached_property
+    def _audience(self) -> str:
+        return f"https://{self.options.account}.recorder.invalid/audiences/{quote(self.options.audience, safe='')}"
 
     def outcomes(self, batch: Batch, response: httpx.Response) -> Outcomes:
         answer = orjson.loads(response.content)

@@ -109,7 +109,7 @@ class HttpTransport:
         assert self._client, "used outside its block"
         url = str(request.url)
         headers = [
-            (name.decode("latin-1"), value.decode("latin-1"))
+            (str(name, "latin-1"), str(value, "latin-1"))
             for name, value in request.headers.raw
             if name.lower() not in _SET_BY_CLIENT
         ]
