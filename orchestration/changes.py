@@ -8,20 +8,22 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from models.settings import Target
 from orchestration import keys, run_clock
+from orchestration.jobs import REFRESH
 from orchestration.landing import busy
 
 FINGERPRINT = "fingerprint"  # metadata of a model: a digest of its rows, in any order
 
 
-def sensor(syncs: Mapping[dg.AssetKey, Iterable[str]], job: str) -> dg.SensorDefinition:
+def sensor(syncs: Mapping[dg.AssetKey, Iterable[str]], job: str, target: Target = "dev") -> dg.SensorDefinition:
     """A model's rows changed → the syncs of that model, in `job`. `syncs`: model → the names of its syncs."""
 
     @dg.sensor(
         name="segment_changed",
         job_name=job,
         minimum_interval_seconds=5,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=_status(target),
         description="The rows of a segment or a sync model changed: its syncs, and only its.",
     )
     def segment_changed(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -32,8 +34,9 @@ def sensor(syncs: Mapping[dg.AssetKey, Iterable[str]], job: str) -> dg.SensorDef
         ]
         if not changed:
             return dg.SkipReason("no segment changed")
-        if busy(context.instance, job):
-            return dg.SkipReason(f"{job} is running; what changed meanwhile comes next")
+        for running in (REFRESH, job):  # a refresh tells all its changes at once, when it is over
+            if busy(context.instance, running):
+                return dg.SkipReason(f"{running} is running; what changed meanwhile comes next")
         context.update_cursor(json.dumps({**before, **now}))
         return dg.RunRequest(
             asset_selection=[keys.sync(name) for model in changed for name in syncs[model]],
@@ -41,6 +44,11 @@ def sensor(syncs: Mapping[dg.AssetKey, Iterable[str]], job: str) -> dg.SensorDef
         )
 
     return segment_changed
+
+
+def _status(target: Target) -> dg.DefaultSensorStatus:
+    """In dev only the recorder hears it; in prod somebody turns it on."""
+    return dg.DefaultSensorStatus.RUNNING if target == "dev" else dg.DefaultSensorStatus.STOPPED
 
 
 def differs(model: str, before: Mapping[str, str], now: Mapping[str, str]) -> bool:

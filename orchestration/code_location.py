@@ -54,7 +54,7 @@ def build(settings: Settings) -> dg.Definitions:
         schedules=[*jobs.schedules(names, clocks.zone(settings)), days.nightly(settings)],
         sensors=[
             landing.sensor(settings, jobs.REFRESH),
-            *([changes.sensor(by_model, jobs.ACTIVATE)] if declared else []),
+            *([changes.sensor(by_model, jobs.ACTIVATE, settings.target)] if declared else []),
             alerts.sensor(settings, [*names, AD_HOC]),
         ],
         # a refresh is one process: the parsed project is loaded once, and a step costs no start

@@ -54,7 +54,6 @@ def nightly(settings: Settings) -> dg.ScheduleDefinition:
         target=dg.AssetSelection.assets(keys.SEGMENT_DAYS),
         cron_schedule="0 5 * * *",
         execution_timezone=str(clocks.zone(settings)),
-        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every night: yesterday joins segment_days.",
     )
     def record(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

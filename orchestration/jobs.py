@@ -36,7 +36,6 @@ def _schedule(job: str, cron: str, zone: ZoneInfo) -> dg.ScheduleDefinition:
         job_name=job,
         cron_schedule=cron,
         execution_timezone=str(zone),
-        default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Every night: {job}.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
