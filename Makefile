@@ -11,11 +11,11 @@ demo: $(STAMP)
 
 # Every test but the long fault suite.
 test: $(STAMP)
-	$(BIN)/pytest -m "not faults"
+	$(BIN)/pytest -m "not faults" -n 2
 
 # The tests that answer in seconds.
 quick: $(STAMP)
-	$(BIN)/pytest -m "not faults and not slow" -x
+	$(BIN)/pytest -m "not faults and not slow" -n 2 -x
 
 # 300 seeded faults against the real command line, counted at the receiver.
 faults: $(STAMP)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -26,7 +26,7 @@ from sinks.limiter import Limiter
 from sinks.settlement import Settlement
 from sinks.spool import OP, Spool
 from sinks.transport import Lost, NotSent, Transport
-from sinks.writer import Entry, Grant, Receipt, Request, Result, Writer
+from sinks.writer import Entry, Grant, Receipt, Request, Writer
 
 
 def phases(frames: Iterator[pl.DataFrame]) -> Iterator[tuple[Op, Iterator[pl.DataFrame]]]:
@@ -37,7 +37,7 @@ def phases(frames: Iterator[pl.DataFrame]) -> Iterator[tuple[Op, Iterator[pl.Dat
 
 @dataclass
 class Run:
-    """One delivery under way. Lives in one event loop; only the writer is another thread."""
+    """One delivery under way. Lives in one event loop and its thread."""
 
     sink: HttpSink
     delivery: Delivery
@@ -181,19 +181,11 @@ class Run:
 
     def _post(self) -> None:
         posted, self._posted = self._posted, []
-        futures = [future for _, future in posted]
-
-        def done(results: list[Result]) -> None:
-            self._loop.call_soon_threadsafe(_resolve, futures, results)
-
-        self.writer.post([entry for entry, _ in posted], done)
-
-
-def _resolve(futures: Sequence[asyncio.Future[Grant | None]], results: Sequence[Result]) -> None:
-    for future, result in zip(futures, results, strict=True):
-        if future.cancelled():
-            continue
-        if isinstance(result, Exception):
-            future.set_exception(result)
+        try:
+            grants = self.writer.write([entry for entry, _ in posted])
+        except Exception as error:  # noqa: BLE001 - raised in every connection that waits for this commit
+            for _, future in posted:
+                future.set_exception(error)
         else:
-            future.set_result(result)
+            for (_, future), grant in zip(posted, grants, strict=True):
+                future.set_result(grant)

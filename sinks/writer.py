@@ -1,15 +1,14 @@
-"""Group commit: one thread that writes the claims and receipts of all connections, many to a commit.
+"""Group commit: the claims and receipts of all connections that are waiting, in one.
 
 The claim is the last decision: its transaction reads pause, suppression, withdrawn messages and the sync's epoch.
+It runs in the event loop's own thread: a commit is 0.3 ms in which the wire goes on in its thread and answers gather
+for the next one, while a writer thread waited five times as long for the interpreter's lock.
 """
 
 from __future__ import annotations
 
-import queue
 import sqlite3
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -89,79 +88,36 @@ class Entry:
     request: Request | None = None
 
 
-Result = Grant | Exception | None
-Done = Callable[[list[Result]], None]
-
-
 class Writer:
-    """The journal's writer thread, with a connection of its own. Close it: what was posted is written first."""
+    """Writes to the journal over a connection of its own. For one thread."""
 
     def __init__(self, journal: Journal) -> None:
         self._connection = connect(journal.path)
         self._path = journal.path
-        self._queue: queue.SimpleQueue[tuple[Sequence[Entry], Done] | None] = queue.SimpleQueue()
         self._suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]] = {}
-        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
-        self._thread.start()
-
-    def post(self, entries: Sequence[Entry], done: Done) -> None:
-        """Write `entries` with whatever else is waiting; `done` gets one result each, after the commit, in the thread.
-
-        A result is an exception (StorageFull, NeedsPerson) where the commit failed: then nothing of it was written.
-        """
-        self._queue.put((entries, done))
 
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
-        """Post and wait, for callers outside the loop. Raises what the commit raised."""
-        future: Future[list[Result]] = Future()
-        self.post(entries, future.set_result)
-        results: list[Grant | None] = []
-        for result in future.result():
-            if isinstance(result, Exception):
-                raise result
-            results.append(result)
-        return results
+        """One commit, on the disk when this returns; a grant for every entry with a request.
+
+        Raises StorageFull or NeedsPerson: then nothing of it was written.
+        """
+        with transaction(self._connection, self._path) as connection:
+            grants = _Commit(connection, self._suppressed).write(entries)
+        _say(entries, grants)
+        return grants
 
     def claim(self, request: Request) -> Grant:
-        """A claim alone, and wait for it."""
+        """A claim alone."""
         grant = self.write([Entry(request=request)])[0]
         assert grant, "an entry with a request is answered by a grant"
         return grant
 
     def receive(self, claim: Claim, outcomes: Outcomes, at: datetime) -> None:
-        """A receipt alone, and wait for it."""
+        """A receipt alone."""
         self.write([Entry(receipt=Receipt(claim, outcomes, at))])
 
     def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
         self._connection.close()
-
-    def _run(self) -> None:
-        closing = False
-        while not closing:
-            waiting = [self._queue.get()]
-            while not self._queue.empty():
-                waiting.append(self._queue.get())
-            groups = [posted for posted in waiting if posted is not None]
-            closing = len(groups) < len(waiting)
-            if groups:
-                self._write(groups)
-
-    def _write(self, groups: Sequence[tuple[Sequence[Entry], Done]]) -> None:
-        entries = [entry for posted, _ in groups for entry in posted]
-        results: list[Result]
-        try:
-            with transaction(self._connection, self._path) as connection:
-                results = _Commit(connection, self._suppressed).write(entries)
-        except Exception as error:  # noqa: BLE001 - handed to everyone who waits for this commit
-            results = [error] * len(entries)
-        else:
-            _say(entries, results)
-        start = 0
-        for posted, done in groups:
-            done(results[start : start + len(posted)])
-            start += len(posted)
 
 
 @dataclass
@@ -174,12 +130,12 @@ class _Commit:
     receipts: list[tuple[int, str, str]] = field(default_factory=list)
     standing: dict[str, tuple[int, str | None]] = field(default_factory=dict)
 
-    def write(self, entries: Sequence[Entry]) -> list[Result]:
+    def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
         self.seq, self.listed = self.connection.execute(_POSITIONS).fetchone()
         for entry in entries:
             if entry.receipt:
                 self._receive(entry.receipt)
-        results: list[Result] = [self._claim(entry.request) if entry.request else None for entry in entries]
+        results: list[Grant | None] = [self._claim(entry.request) if entry.request else None for entry in entries]
         for statement, rows in ((_CLAIMS, self.claims), (_RECEIPTS, self.receipts)):
             if rows:
                 self.connection.execute(statement, [orjson.dumps(rows).decode()])
@@ -306,10 +262,10 @@ def _rows(ranges: Ranges) -> list[int]:
     return [row for first, count in ranges for row in range(first, first + count)]
 
 
-def _say(entries: Sequence[Entry], results: Sequence[Result]) -> None:
+def _say(entries: Sequence[Entry], results: Sequence[Grant | None]) -> None:
     for entry, result in zip(entries, results, strict=True):
         if entry.receipt:
             claim = entry.receipt.claim
             step("received", run=claim.run_id, claim=claim.seq)
-        if isinstance(result, Grant) and result.claim:
+        if result and result.claim:
             step("claimed", run=result.claim.run_id, claim=result.claim.seq)

@@ -56,7 +56,7 @@ def receipt_before_answer() -> None:
             offsets=work.offsets,
         )
         pending = run.transport.start(run.sink.request(batch), claim.key, run.sink.limits.timeout)
-        await asyncio.wait([asyncio.ensure_future(pending)])
+        await asyncio.gather(pending, return_exceptions=True)
         return Outcomes.all(Outcome.ACCEPTED)
 
     Run._sent = sent  # type: ignore[method-assign]

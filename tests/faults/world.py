@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import duckdb
+
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
 MIRROR, MESSAGE = "crm/seg_badge", "hook/seg_badge"
@@ -192,10 +194,14 @@ class World:
         """How often each step came in the last command run with the action `count`."""
         return json.loads((self.home / "steps.json").read_text())
 
-    def sql(self, query: str) -> list[dict[str, Any]]:
-        ran = self.tailrace("sql", query, "--json")
-        assert ran.code == 0, ran.err
-        return ran.json
+    def listed(self, table: str, sync: str) -> Counter[str]:
+        """How often each person is in a published table (`rejects`, `unknowns`) for this sync."""
+        with duckdb.connect(str(self.root / "published.duckdb"), read_only=True) as copy:
+            found = copy.execute(
+                f"select profiles.email from {table} as listed inner join profiles "
+                f"on listed.profile_id = profiles.profile_id where listed.sync = '{sync}'"
+            ).fetchall()
+        return Counter(address for (address,) in found)
 
     def audience(self) -> dict[str, dict[str, Any]]:
         """What the mirror's vendor holds: its operations applied in the order they were received."""
