@@ -51,7 +51,7 @@ class Kind:
 
 
 KINDS = (
-    Kind("1 row a request, 100 ms, 32 connections", 1, 32, 0.1, 300, "ours at least", (1_000, 10_000), (64, 128)),
+    Kind("1 row a request, 100 ms, 32 connections", 1, 32, 0.1, 300, "ours at least", (960, 9_600), (64, 128)),
     Kind("1 row a request, 0 ms, 32 connections", 1, 32, 0.0, 0.5, "ratio at least", (5_000, 50_000), (200, 400)),
     Kind(
         "500 rows a request, 0 ms, 8 connections",

@@ -185,7 +185,9 @@ class Run:
             grants = self.writer.write([entry for entry, _ in posted])
         except Exception as error:  # noqa: BLE001 - raised in every connection that waits for this commit
             for _, future in posted:
-                future.set_exception(error)
+                if not future.cancelled():
+                    future.set_exception(error)
         else:
             for (_, future), grant in zip(posted, grants, strict=True):
-                future.set_result(grant)
+                if not future.cancelled():
+                    future.set_result(grant)
