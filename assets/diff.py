@@ -17,6 +17,7 @@ from warehouse.query import render
 SQL = Path(__file__).parent / "sql"
 ROWS = "plan_rows"  # the temporary table with the result
 EXAMPLES = 5
+EPOCH_SIZE = 2**40  # more than the sequence numbers a journal will ever give
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def statement(
         op=Op.SEND if question.mode is Mode.SEND_ON_ENTRY else Op.UPSERT,
         whole=question.whole,
         careful=careful,
+        epoch_size=EPOCH_SIZE,
         waiting=", ".join(ops),
         config=question.config,
         day_start=question.day_start,

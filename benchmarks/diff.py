@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import report
 
 from assets import ledger as ledgers
 from assets.audience import Audience
+from assets.compaction import discard_replaced
 from assets.diff import Question, difference
 from models.sync import Mode
 from warehouse import batches
@@ -98,6 +99,8 @@ def append_tail(warehouse: Warehouse) -> None:
     old = f"case when {again} then orders - 1 else orders end as orders"
     append(warehouse, "compact/bench/1.2", f"select * replace ({old}) from state", 1, ["compact/bench/1.1"])
     append(warehouse, "fold/bench/2", f"select * from state where {again}", 2)
+    discard_replaced(warehouse, LEDGER, DAY + timedelta(days=2))
+    warehouse.execute("checkpoint")
 
 
 def append(warehouse: Warehouse, batch_id: str, rows: str, epoch: int, replaces: Sequence[str] = ()) -> None:

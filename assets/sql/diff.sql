@@ -125,10 +125,8 @@ past as (
         ledger._config,
         ledger._as_of,
         ledger._uncast,
-        row_number() over (
-            partition by {{ each(identity, "ledger.") }}
-            order by ledger._epoch, ledger._seq
-        ) as _position,
+        -- one number that orders an identity's rows: a window over (epoch, seq) would sort them all
+        ledger._epoch * {{ epoch_size }} + ledger._seq as _position,
         ledger._epoch < {{ released_all[0] }}
         or (ledger._epoch = {{ released_all[0] }} and ledger._seq <= {{ released_all[1] }})
         {% if released %}
@@ -169,12 +167,13 @@ accepted as (
 
 ),
 
+-- what came after the accepted row, where anything did
 latest as (
 
     select past.*
     from past
     inner join standing on {{ equal(identity, "past", "standing") }}
-    where past._position = standing.last_position
+    where past._position = standing.last_position and standing.last_position > standing.accepted_position
 
 ),
 
@@ -188,7 +187,11 @@ compared as (
             else latest.{{ quote(name) }}
         end as {{ quote(name) }},
         {% endfor %}
-        case when today._suppressed is not null then today._profile_id else latest._profile_id end as _profile_id,
+        case
+            when today._suppressed is not null then today._profile_id
+            when accepted._op is not null then accepted._profile_id
+            else latest._profile_id
+        end as _profile_id,
         today._contact,
         today._suppressed is not null as is_in_model,
         accepted._op is not null as is_in_state,
@@ -209,12 +212,15 @@ compared as (
         (today._suppressed is not null and today.{{ quote(name) }} is null){{ " or" if not loop.last }}
         {% endfor %}
         as is_null,
-        concat_ws(
-            ',',
-            {% for name in columns %}
-            case when today.{{ quote(name) }} is distinct from accepted.{{ quote(name) }} then {{ literal(name) }} end{{ "," if not loop.last }}
-            {% endfor %}
-        ) as differing
+        case
+            when not ({{ same("today", "accepted") }}) then concat_ws(
+                ',',
+                {% for name in columns %}
+                case when today.{{ quote(name) }} is distinct from accepted.{{ quote(name) }} then {{ literal(name) }} end{{ "," if not loop.last }}
+                {% endfor %}
+            )
+            else ''
+        end as differing
     from today
     full outer join standing on {{ equal(identity, "today", "standing") }}
     left join accepted on {{ equal(identity, "standing", "accepted") }}
