@@ -99,4 +99,4 @@ def _arguments(settings: Settings) -> list[str]:
     profile = {"tailrace": {"target": "compiled", "outputs": {"compiled": output}}}
     (folder / "profiles.yml").write_text(yaml.safe_dump(profile, sort_keys=False))
     place = ["--profiles-dir", str(folder), "--target", "compiled", "--target-path", str(folder)]
-    return [*dbt_project.arguments(settings), *place]
+    return [*dbt_project.arguments(settings), *place, "--no-write-json"]

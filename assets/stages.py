@@ -126,8 +126,8 @@ def build_segments(settings: Settings, clock: Clock, names: Sequence[str] | None
 
 def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> list[Recorded]:
     """Advance the history of these segments, whose models were just built at this clock."""
-    definitions = {name: _definition(settings, [name]) for name in names}
     with opened(settings) as warehouse:
+        definitions = _definitions(settings, names)
         return [segments.record(warehouse, clock, name, definition) for name, definition in definitions.items()]
 
 
@@ -151,7 +151,13 @@ def _definition(settings: Settings, names: Sequence[str]) -> str:
 
 
 def _remember_definitions(settings: Settings, warehouse: Warehouse, clock: Clock, names: Iterable[str]) -> None:
-    builds.remember_definitions(warehouse, clock, {name: _definition(settings, [name]) for name in names})
+    builds.remember_definitions(warehouse, clock, _definitions(settings, names))
+
+
+def _definitions(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """Each model's own."""
+    parsed, given = manifest(settings), variables(settings)
+    return {name: lineage.definition(parsed, [name], given) for name in names}
 
 
 def _number(warehouse: Warehouse, part: str) -> int:
