@@ -39,9 +39,8 @@ class Totals:
 
     model: int  # people in the audience today
     suppressed: int  # people in the model who are not in the audience for want of consent
-    ledger: int
     compared: int  # rows of the audience that were compared column by column
-    read: int  # rows of the ledger that were
+    quiet: int  # rows of the ledger that were not
     held_state: int  # identities among those that the vendor holds
 
     @property
@@ -52,10 +51,10 @@ class Totals:
     @property
     def pairs_up(self) -> bool:
         """Whether every row that was not compared has exactly one partner; if not, a key is there twice."""
-        return self.model - self.compared == self.ledger - self.read
+        return self.model - self.compared == self.quiet
 
 
-def difference(warehouse: Warehouse, audience: Audience, ledger_rows: str, question: Question) -> Totals:
+def difference(warehouse: Warehouse, audience: Audience, ledger_rows: ledgers.Rows, question: Question) -> Totals:
     """Fill `plan_rows` with one row an operation (`_op` set) or a held row, and say how much there was.
 
     Raises Refused with a count and masked examples where a key is null or stands for several rows.
@@ -77,7 +76,7 @@ def _fill(warehouse: Warehouse, query: str) -> Totals:
 
 
 def statement(
-    warehouse: Warehouse, audience: Audience, ledger_rows: str, question: Question, *, careful: bool = False
+    warehouse: Warehouse, audience: Audience, ledger_rows: ledgers.Rows, question: Question, *, careful: bool = False
 ) -> str:
     """The diff as SQL. `careful` reads the model twice and trusts no pair of hashes."""
     dialect = warehouse.dialect
@@ -90,7 +89,9 @@ def statement(
         "diff",
         dialect,
         audience=audience.sql,
-        ledger=ledger_rows,
+        ledger=ledger_rows.all,
+        base=ledger_rows.base,
+        tail=ledger_rows.tail if question.mode is Mode.MIRROR and not careful else None,
         columns=columns,
         key=audience.key,
         identity=audience.identity,

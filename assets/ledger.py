@@ -109,6 +109,7 @@ LOGS: Mapping[str, Mapping[str, str]] = {
 }
 VIEWS = ("sync_runs", "rejects", "unknowns")
 FEW_BATCHES = 20
+TAIL_SHARE = 0.3
 Position = tuple[int, int]
 
 
@@ -159,6 +160,32 @@ def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mappin
     )
     batch.commit(at)
     return Ledger(destination, (relation, *(found.relations if found else ())), sync.identity)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Queries of a ledger's visible rows: all, and where there was a compaction what it wrote and what came since."""
+
+    all: str
+    base: str | None = None
+    tail: str | None = None
+
+
+def rows_of(warehouse: Warehouse, ledger: Ledger, columns: Mapping[str, str]) -> Rows:
+    """The queries. A tail of more than TAIL_SHARE is not set apart: to find its last rows would cost more than it saves."""
+    everything = rows_sql(warehouse, ledger, columns)
+    known = batches.visible_in(warehouse, ledger.newest)
+    bases = [batch_id for batch_id in known if batch_id.startswith("compact/")]
+    others = [batch_id for batch_id in known if batch_id not in bases]
+    tail_rows = sum(known[batch_id] for batch_id in others)
+    if len(bases) != 1 or len(ledger.relations) > 1 or not 0 < tail_rows <= TAIL_SHARE * sum(known.values()):
+        return Rows(everything)
+    log = ledger.newest + batches.LOG_SUFFIX
+    base = f"{log}\nwhere batch_id = {warehouse.dialect.literal(bases[0])}"
+    listed = ", ".join(warehouse.dialect.literal(batch_id) for batch_id in others)
+    tail = f"{log}\nwhere batch_id in ({listed})"
+    shape = [_generation_sql(warehouse, ledger.newest, columns, source) for source in (base, tail)]
+    return Rows(everything, *shape)
 
 
 def rows_sql(warehouse: Warehouse, ledger: Ledger, columns: Mapping[str, str]) -> str:
@@ -233,7 +260,7 @@ def _moved(warehouse: Warehouse, relation: str, columns: Mapping[str, str]) -> b
     return any(have.get(name, kind) != kind for name, kind in columns.items())
 
 
-def _generation_sql(warehouse: Warehouse, relation: str, columns: Mapping[str, str]) -> str:
+def _generation_sql(warehouse: Warehouse, relation: str, columns: Mapping[str, str], source: str | None = None) -> str:
     dialect, have = warehouse.dialect, warehouse.columns(relation)
     selected, lost = [], []
     for name, kind in columns.items():
@@ -246,7 +273,7 @@ def _generation_sql(warehouse: Warehouse, relation: str, columns: Mapping[str, s
             selected.append(f"{dialect.try_cast(column, kind)} as {column}")
             lost.append(f"({column} is not null and {dialect.try_cast(column, kind)} is null)")
     listed = ",\n    ".join([*LEDGER_COLUMNS, *selected, f"{' or '.join(lost) or 'false'} as _uncast"])
-    return f"select\n    {listed}\nfrom {_visible(warehouse, relation)}"
+    return f"select\n    {listed}\nfrom {source or _visible(warehouse, relation)}"
 
 
 def _visible(warehouse: Warehouse, relation: str) -> str:

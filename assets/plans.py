@@ -137,7 +137,8 @@ class _Maker:
         self.ledger = ledgers.open_for(self.warehouse, self.sync, self.destination, audience.columns, self.at)
         self.rows = ledgers.rows_sql(self.warehouse, self.ledger, audience.columns)
         position = ledgers.position(self.warehouse, self.ledger)
-        totals = difference(self.warehouse, audience, self.rows, self._question())
+        rows = ledgers.rows_of(self.warehouse, self.ledger, audience.columns)
+        totals = difference(self.warehouse, audience, rows, self._question())
         kinds, digest = self._counts(audience)
         plan = self._plan(
             audience,

@@ -127,7 +127,7 @@ def audience() -> Audience:
 def ours_once(warehouse: Warehouse, size: int) -> None:
     """The statement a plan runs, its result kept as a plan keeps it."""
     ledger = ledgers.Ledger("bench", (LEDGER,), ("email",))
-    rows = ledgers.rows_sql(warehouse, ledger, COLUMNS)
+    rows = ledgers.rows_of(warehouse, ledger, COLUMNS)
     difference(warehouse, audience(), rows, Question(Mode.MIRROR, "config", DAY))
     check(warehouse, "select count(*) as n from plan_rows where _op is not null", size)
 

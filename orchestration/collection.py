@@ -72,7 +72,11 @@ def _results(
             passed=result.stopped is None,
             asset_key=key,
             check_name=QUARANTINE,
-            metadata={"bad": result.bad, "share": result.bad / lines if lines else 0.0},
+            metadata={
+                "bad": result.bad,
+                "share": result.bad / lines if lines else 0.0,
+                **({"stopped": result.stopped} if result.stopped else {}),
+            },
         )
 
 

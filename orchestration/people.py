@@ -94,7 +94,7 @@ def published(settings: Settings) -> dg.AssetsDefinition:
         with store.locked(settings), stages.opened(settings) as warehouse:
             names = publish.publish(settings, warehouse)
         context.log.info("published %s", ", ".join(names) or "nothing: nothing changed")
-        return dg.MaterializeResult(metadata={"changed": list(names), "file": str(settings.published)})
+        return dg.MaterializeResult(metadata={"changed": list(names)})
 
     return copy
 

@@ -11,10 +11,8 @@ import contextlib
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import orjson
 from aiohttp import web
 from pydantic import ValidationError
@@ -22,13 +20,11 @@ from pydantic import ValidationError
 from models.errors import UserError
 from sinks import recorder_outcomes
 from sinks.base import Fault, HttpSink, Simulated, discover
-from sinks.recorder_behaviour import Behaviour, Reject, Reporting, Rule, wait_headers
+from sinks.recorder_answers import TAKEN_FIRST, after, answer, instead, original_request
+from sinks.recorder_behaviour import Behaviour, Reject, Reporting, Rule
 from sinks.recorder_store import Row, Store
 
 LARGEST_BODY = 256 * 1024 * 1024
-_OURS = frozenset({"x-tailrace-sync", "x-tailrace-as-of", "x-tailrace-request", "host", "content-length"})
-_STATUS = {"unauthorised": 401, "forbidden": 403, "too_large": 413, "error": 500, "throttle": 429, "refuse": 400}
-_AFTER = frozenset({"lose", "duplicate", "garbage", "empty", "late_error", "slow"})  # the rows are taken first
 
 
 class Recorder:
@@ -62,19 +58,19 @@ class Recorder:
         sync = request.headers.get("X-Tailrace-Sync", "")
         self._ordinals[sync] += 1
         ordinal = self._ordinals[sync]
-        original = await _original(request)
+        original = await original_request(request)
         heard = kind.simulate(original, Fault())
         rule = self._rule(sync, str(heard.rows[0].op) if heard.rows else "", ordinal)
         if self._behaviour.latency:
             await asyncio.sleep(self._behaviour.latency)
-        if rule and rule.do not in _AFTER:
-            return _instead(rule, request, kind, original)
+        if rule and rule.do not in TAKEN_FIRST:
+            return instead(rule, request, kind, original)
         if fault := self._fault(sync, heard):
             heard = kind.simulate(original, fault)
         await self._keep(request, sync, ordinal, heard)
         if rule:
-            return await _after(rule, request, heard.response)
-        return _answer(heard.response)
+            return await after(rule, request, heard.response)
+        return answer(heard.response)
 
     def _rule(self, sync: str, op: str, ordinal: int) -> Rule | None:
         for position, rule in enumerate(self._behaviour.rules):
@@ -184,61 +180,6 @@ class Recorder:
             if self._behaviour.outcomes and last == before:
                 await asyncio.to_thread(recorder_outcomes.write, self._store, self._behaviour.outcomes)
             before = last
-
-
-async def _original(request: web.Request) -> httpx.Request:
-    """The request as the sink made it, before transport sent it here."""
-    url = f"https://{request.match_info['host']}{request.raw_path.split('/', 3)[-1].join(('/', ''))}"
-    headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OURS]
-    original = httpx.Request(request.method, url, headers=headers, stream=httpx.ByteStream(await request.read()))
-    original.read()
-    return original
-
-
-def _answer(response: httpx.Response, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        status=response.status_code, body=response.content, headers={**response.headers, **(headers or {})}
-    )
-
-
-def _instead(rule: Rule, request: web.Request, kind: type[HttpSink], original: httpx.Request) -> web.Response:
-    """What happens to a request of which no row is taken."""
-    if rule.do == "cut":
-        return _cut(request)
-    if rule.do == "html":
-        return web.Response(text="<html><body>Under maintenance</body></html>", content_type="text/html")
-    if rule.do == "refuse":
-        return _answer(kind.simulate(original, Fault(refuse=rule.reason)).response)
-    headers = wait_headers(rule, datetime.now(UTC)) if rule.do == "throttle" else {}
-    return web.json_response({"error": rule.reason}, status=_STATUS[rule.do], headers=headers)
-
-
-async def _after(rule: Rule, request: web.Request, response: httpx.Response) -> web.Response:
-    """What happens to the answer of a request whose rows were taken."""
-    match rule.do:
-        case "lose":
-            return _cut(request)
-        case "garbage":
-            return web.Response(body=b"\x00\xff{]", content_type="application/json")
-        case "empty":
-            return web.Response(body=b"", content_type="application/json")
-        case "late_error":
-            return web.json_response({"error": rule.reason}, status=500)
-        case "slow":
-            await asyncio.sleep(rule.seconds)
-        case "duplicate" if request.transport:
-            body = response.content
-            head = (
-                f"HTTP/1.1 {response.status_code} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-            )
-            request.transport.write(f"{head}\r\n\r\n".encode() + body)
-    return _answer(response)
-
-
-def _cut(request: web.Request) -> web.Response:
-    if request.transport:
-        request.transport.abort()
-    return web.Response()
 
 
 def _problem(status: int, message: str) -> web.Response:

@@ -6,6 +6,14 @@
 -- The last row, of kind `summary`, carries counts in `_note` (see assets/diff.py).
 {% set audience = "(" ~ audience ~ ")" %}
 {% set ledger = "(" ~ ledger ~ ")" %}
+{% set base = "(" ~ base ~ ")" %}
+{% set tail = "(" ~ tail ~ ")" if tail else none %}
+{% macro position(relation) %}
+{{ relation }}._epoch * {{ epoch_size }} + {{ relation }}._seq
+{% endmacro %}
+{% macro accepted_hash() %}
+case when _outcome = 'accepted' and _op <> 'remove' and not _uncast then {{ row_hash }} end
+{% endmacro %}
 {% macro each(names, before="", between=", ") %}
 {% for name in names %}{{ before }}{{ quote(name) }}{{ between if not loop.last }}{% endfor %}
 {% endmacro %}
@@ -28,17 +36,62 @@ model_side as (
 
 ),
 
+{% if tail %}
+tail_side as (
+
+    select
+        {{ each(identity) }},
+        {{ identity_hash }} as _identity_hash,
+        {{ position("ledger") }} as _position,
+        {{ accepted_hash() }} as _row_hash
+    from {{ tail }} as ledger
+
+),
+
+-- of an identity that has rows since the compaction, only the last counts
+tail_last as (
+
+    select
+        {{ each(identity) }},
+        max(_position) as _position
+    from tail_side
+    group by {{ each(identity) }}
+
+),
+
 ledger_side as (
 
     select
         {{ identity_hash }} as _identity_hash,
-        case
-            when _outcome = 'accepted' and _op <> 'remove' and not _uncast then {{ row_hash }}
-        end as _row_hash
+        {{ accepted_hash() }} as _row_hash
+    from {{ base }} as ledger
+    where not exists (
+        select 1
+        from tail_last
+        where {{ equal(identity, "tail_last", "ledger") }}
+    )
+
+    union all
+
+    select
+        tail_side._identity_hash,
+        tail_side._row_hash
+    from tail_side
+    inner join tail_last on {{ equal(identity, "tail_side", "tail_last") }} and tail_side._position = tail_last._position
+
+),
+
+{% else %}
+ledger_side as (
+
+    select
+        {{ identity_hash }} as _identity_hash,
+        {{ accepted_hash() }} as _row_hash
     from {{ ledger }} as ledger
 
 ),
 
+{% endif %}
 -- one side is missing, the hashes differ, or the ledger's row is not an accepted one
 doubts as (
 
@@ -126,7 +179,7 @@ past as (
         ledger._as_of,
         ledger._uncast,
         -- one number that orders an identity's rows: a window over (epoch, seq) would sort them all
-        ledger._epoch * {{ epoch_size }} + ledger._seq as _position,
+        {{ position("ledger") }} as _position,
         ledger._epoch < {{ released_all[0] }}
         or (ledger._epoch = {{ released_all[0] }} and ledger._seq <= {{ released_all[1] }})
         {% if released %}
@@ -308,9 +361,16 @@ select
         ',',
         (select count(*) from {{ audience }} as audience where not _suppressed),
         (select count(*) from {{ audience }} as audience where _suppressed),
-        (select count(*) from {{ ledger }} as ledger),
         (select count(*) from today),
-        (select count(*) from past),
+        {% if tail %}
+        (
+            select count(*)
+            from ledger_side
+            where _identity_hash not in (select doubtful.identity_hash from doubtful)
+        ),
+        {% else %}
+        (select count(*) from {{ ledger }} as ledger) - (select count(*) from past),
+        {% endif %}
         (select count(*) from compared where is_in_state)
     ) as _note,
     null as _profile_id,
