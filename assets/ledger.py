@@ -172,7 +172,7 @@ class Rows:
 
 
 def rows_of(warehouse: Warehouse, ledger: Ledger, columns: Mapping[str, str]) -> Rows:
-    """The queries. A tail of more than TAIL_SHARE is not set apart: to find its last rows would cost more than it saves."""
+    """The queries. A tail above TAIL_SHARE is not set apart: to find its last rows would cost more than it saves."""
     everything = rows_sql(warehouse, ledger, columns)
     known = batches.visible_in(warehouse, ledger.newest)
     bases = [batch_id for batch_id in known if batch_id.startswith("compact/")]
