@@ -23,6 +23,7 @@ def run(settings: Settings, port: int) -> None:
         message = f"port {port} is not free; name another with --port"
         raise UserError(message)
     home = dagster_home.prepare(settings)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a process manager's word for Ctrl-C
     recorder = local_recorder.running(settings) if settings.target == "dev" else nullcontext(settings)
     with recorder as here:
         process = subprocess.Popen(  # noqa: S603 - Dagster's own command, from this environment
