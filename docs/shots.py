@@ -33,13 +33,13 @@ CHROMIUM = Path("/usr/bin/chromium")
 PEOPLE, DAYS, FIRST = 300, 30, date(2026, 9, 1)
 FILLED = ("2026-09-24", "2026-09-30")
 SIZE = {"width": 1400, "height": 800}
-FLAT = {"width": 1500, "height": 460}  # the graph is wide and low
+TALL = {"width": 1120, "height": 1060}  # the graph, from above to below
 MOST_BYTES = 250_000
-NARROW = """localStorage.setItem("large-screen-nav-open", "false");
-    localStorage.setItem("dagster-nav-collapsed", "true");"""
+SEEN = """localStorage.setItem("large-screen-nav-open", "false");
+    localStorage.setItem("dagster-nav-collapsed", "true");
+    localStorage.setItem("asset-graph-direction", '"vertical"');"""
 START_SECONDS, RUN_SECONDS, TEXT_SECONDS = 180, 400, 60
 Found = TypeVar("Found")
-T = TypeVar("T")
 OVER = {"SUCCESS", "FAILURE", "CANCELED"}
 LOCATION = {"repositoryLocationName": "orchestration.definitions", "repositoryName": "__repository__"}
 
@@ -112,7 +112,7 @@ def main(folder: Path) -> int:
                 executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
             )
             context = browser.new_context(viewport=SIZE, device_scale_factor=1)  # type: ignore[arg-type]
-            context.add_init_script(NARROW)
+            context.add_init_script(SEEN)
             take(Ui(url, context.new_page(), folder), settings)
             browser.close()
     return 0
@@ -123,15 +123,15 @@ def take(ui: Ui, settings: Settings) -> None:
     run = ui.over(1, pipelineName="refresh")
     assert run["status"] == "SUCCESS", run
     assert {"key": "dagster/sensor_name", "value": "file_landed"} in run["tags"], run
-    ui.shoot("sensor-run", f"/runs/{run['runId']}", "file_landed", "segment_history__seg_new", before=_widen)
+    ui.shoot("sensor-run", f"/runs/{run['runId']}", "file_landed", "staging", "profiles", before=_widen)
     ui.over(1, pipelineName="activate")
     ui.shoot("segment", "/assets/segments/seg_lapsed?view=lineage&lineageDepth=1", "seg_lapsed", "seg_churn_risk")
-    ui.page.set_viewport_size(FLAT)  # type: ignore[arg-type]
-    ui.shoot("graph", "/asset-groups/", "segments", "deliveries", before=_spread)
-    ui.page.set_viewport_size(SIZE)  # type: ignore[arg-type]
     ui.ask(SCHEDULE, selector={**LOCATION, "scheduleName": "nightly_refresh"})
     ui.shoot("schedule", "/automation", "nightly_refresh", "file_landed", "At 02:00 AM")
     _backfill(ui)
+    ui.page.set_viewport_size(TALL)  # type: ignore[arg-type]
+    ui.shoot("graph", "/asset-groups/", "segments", "deliveries", before=_spread)
+    ui.page.set_viewport_size(SIZE)  # type: ignore[arg-type]
     _bad_file(settings)
     run = ui.over(2, pipelineName="refresh")
     assert run["status"] == "FAILURE", run
@@ -139,8 +139,17 @@ def take(ui: Ui, settings: Settings) -> None:
 
 
 def _spread(page: Page) -> None:
-    """The whole graph in the picture, without the list of its groups."""
+    """The whole graph in the picture, near enough to say how each group stands, without the list beside it."""
     page.get_by_label("panel_show_right").click()
+    page.wait_for_timeout(800)
+    for _ in range(2):
+        page.get_by_label("zoom_in").click()
+        page.wait_for_timeout(400)
+    page.mouse.move(900, 700)
+    page.mouse.down()
+    page.mouse.move(1000, 700, steps=5)
+    page.mouse.up()
+    page.get_by_text("fetching statuses").first.wait_for(state="detached", timeout=TEXT_SECONDS * 1000)
 
 
 def _widen(page: Page) -> None:
