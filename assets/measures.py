@@ -25,3 +25,9 @@ def measure(warehouse: Warehouse, relation: str) -> Measure:
     sql = render(SQL, "measure_relation", warehouse.dialect, relation=relation, columns=columns)
     found = warehouse.rows(sql)[0]
     return Measure(int(found["row_count"]), f"{found['row_count']}:{found['digest'] or 0}")
+
+
+def count_late(warehouse: Warehouse, events: str) -> dict[str, tuple[int, int]]:
+    """Source → its events, and how many of them came more than a day after they happened. `events`: a relation."""
+    found = warehouse.rows(render(SQL, "count_late", warehouse.dialect, relation=events))
+    return {str(row["source"]): (int(row["events"]), int(row["late"])) for row in found}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assets import configuration, freshness, ingest_report, store
+from assets.measures import count_late
 from assets.sync_states import SyncState, sync_state
 from assets.syncs import load_syncs
 from models.clock import Clock
@@ -69,6 +70,7 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
 
 def _sources(settings: Settings, copy: Warehouse, moment: datetime) -> Iterator[Row]:
     loaded = {row["source"]: row for row in _rows(copy, "status_sources")}
+    late = count_late(copy, "events")
     for name, source in configuration.sources(settings).items():
         row = loaded.get(name, {})
         last = row.get("last_load")
@@ -77,6 +79,7 @@ def _sources(settings: Settings, copy: Warehouse, moment: datetime) -> Iterator[
             "files": row.get("files", 0),
             "rows": row.get("row_count", 0),
             "bad_lines": row.get("bad_lines", 0),
+            "late": late.get(name, (0, 0))[1],
             "last_load": last,
             "max_age": source.max_age,
             "stale": freshness.is_stale(source, last, moment),

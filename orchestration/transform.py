@@ -12,7 +12,7 @@ import dagster as dg
 from dagster_dbt import dbt_assets
 
 from assets import builds, configuration, stages, store
-from assets.measures import measure
+from assets.measures import count_late, measure
 from assets.warehouse import BuildResult
 from models.clock import Clock
 from models.settings import Settings
@@ -108,8 +108,11 @@ class _Steps:
             raise dg.Failure("\n".join(node.message for node in done.failed))
 
     def _measured(self, opened: DuckDB, uid: str) -> dict[str, Any]:
-        """Counts of a table; the fingerprint too where a sensor looks for changes. A view is not read for this."""
+        """Counts of a table; the fingerprint too where a sensor looks for changes. Of views only events are read."""
         node = self.manifest["nodes"][uid]
+        if node["name"] == stages.EVENTS:
+            counted = count_late(opened, f'"{node["schema"]}"."{node["name"]}"')
+            return {f"late/{source}": late for source, (_, late) in counted.items()}
         if node["config"]["materialized"] in {"view", "ephemeral"}:
             return {}
         found = measure(opened, f'"{node["schema"]}"."{node.get("alias") or node["name"]}"')

@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from assets import store
+from assets.dbt_project import read_manifest
 from assets.demo_shop import generate
 from assets.refresh import RefreshResult, refresh
+from assets.status import status
 from models.clock import Clock, end_of_day
 from models.settings import Settings
 from orchestration import demonstration, local_recorder
@@ -142,6 +144,16 @@ def test_copies_are_recorded_with_both_names(month: Loop) -> None:
     assert [(copy.file, copy.copy_of) for copy in copies] == [
         ("shop/2026-09-07-again.ndjson.gz", "shop/2026-09-06.ndjson.gz")
     ]
+
+
+def test_late_events_are_counted(month: Loop) -> None:
+    """What came more than a day after it happened is counted by source and day, as many as the plain count finds."""
+    counted = month.counted()["late"]
+    assert counted > 0
+    assert month.value("select sum(late) from event_arrivals where source = 'shop'") == counted
+    assert month.value("select sum(events) from event_arrivals") == month.counted()["events"]
+    shown = {row["name"]: row["late"] for row in status(month.settings, None, read_manifest(month.settings)).sources}
+    assert shown["shop"] == counted
 
 
 def test_every_segment_of_a_shop_has_members(month: Loop) -> None:

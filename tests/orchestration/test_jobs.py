@@ -40,6 +40,7 @@ def test_a_refresh_builds_everything_and_says_what_it_did(shop: Settings, dagste
     result = run(shop, dagster)
     assert result.success
     assert metadata(result, keys.raw("shop"))["rows"] == 3
+    assert metadata(result, dg.AssetKey(["staging", "stg_events"])) == {"late/shop": 0, "rebuilt": True}
     assert metadata(result, keys.PROFILE_MAP)["minted"] == 2
     assert metadata(result, keys.history("seg_new")) == {"entered": 2, "left": 0, "cause": "first", "advanced": True}
     assert metadata(result, dg.AssetKey(["profiles", "profiles"]))["dagster/row_count"] == 2

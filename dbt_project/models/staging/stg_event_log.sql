@@ -29,14 +29,15 @@ repeated as (
     having count(*) > 1
 ),
 
--- the one known first; the rest of the order only makes it the same one every time
+-- the one known first, of those that were loaded together the one received first: a repeat makes no event late;
+-- the rest of the order only makes it the same one every time
 ranked as (
     select
         arrived.*,
         row_number() over (
             partition by arrived.source, arrived.event_id
             order by
-                arrived.known_at, arrived.batch_id, arrived.occurred_at, arrived.received_at nulls last, arrived.name,
+                arrived.known_at, arrived.received_at nulls last, arrived.batch_id, arrived.occurred_at, arrived.name,
                 arrived.properties nulls last
         ) as known_order
     from arrived
