@@ -19,11 +19,14 @@ from sinks.writer import Receipt, Request, _Commit
 def claim_after_send() -> None:
     """A claim reaches the journal together with its receipt: a crash between the two forgets that anything was sent."""
     late: dict[int, Any] = {}
+    highest = 0
     granted, receive = _Commit._granted, _Commit._receive
 
     def keep_back(commit: _Commit, *given: Any) -> Claim:
-        commit.seq = max(commit.seq, max(late, default=0))
+        nonlocal highest
+        commit.seq = max(commit.seq, highest)
         claim = granted(commit, *given)
+        highest = claim.seq
         late[claim.seq] = commit.claims.pop()
         return claim
 

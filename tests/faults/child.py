@@ -53,14 +53,15 @@ def sleep() -> None:
 
 def fill() -> None:
     """Leave no free block on the (small, own) file system of TAILRACE_HOME."""
-    with (Path(os.environ["TAILRACE_HOME"]) / "ballast").open("wb") as ballast:
-        block = bytes(1 << 20)
-        while block:
-            try:
-                ballast.write(block)
-                ballast.flush()
-            except OSError:
-                block = block[: len(block) // 2]
+    block = bytes(1 << 20)
+    while block:
+        try:
+            with (Path(os.environ["TAILRACE_HOME"]) / "ballast").open("ab", buffering=0) as ballast:
+                while ballast.write(block) == len(block):
+                    pass
+        except OSError:
+            pass
+        block = block[: len(block) // 2]
 
 
 ACTIONS = {"kill": kill, "sleep": sleep, "fill": fill, "count": lambda: None}

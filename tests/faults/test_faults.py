@@ -67,6 +67,8 @@ def working_copy(template: Template, fault: Case, folder: Path) -> Iterator[Worl
         yield world
     finally:
         world.stop_recorder()
+        if world.home.is_mount():
+            subprocess.run(["umount", world.home], check=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -141,6 +143,7 @@ def recover(world: World, fault: Case, bug: str | None = None) -> None:
         ran = world.tailrace("sync", "--as-of", moment(TODAY), "--json", bug=bug)
         assert ran.code in (0, 1), f"{ran.code}\n{ran.out}\n{ran.err}"
         assert bug or "Traceback" not in ran.err, ran.err
+        assert isinstance(ran.json, list), ran.out
         if not any(run["upsert"] + run["remove"] + run["send"] for run in ran.json):
             return
     pytest.fail(f"it does not converge: {ran.out}")
@@ -184,7 +187,7 @@ def confine(world: World) -> None:
     aside = world.folder / "aside"
     world.home.rename(aside)
     world.home.mkdir()
-    size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file()) + (12 << 20)
+    size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file()) + (40 << 20)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", world.home], check=False)
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount a tmpfs")
