@@ -9,17 +9,15 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from assets import dbt_project, lineage, warehouse
 from assets.dbt_errors import refusal
+from assets.parsed import Node, Project
 from models.clock import Clock
 from models.settings import Settings
-
-if TYPE_CHECKING:
-    from dbt.contracts.graph.manifest import Manifest
 
 CATALOG = "warehouse"  # what the project's relations are called by, in whatever file they are
 
@@ -43,13 +41,15 @@ def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) 
     """
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
-    parsed = dbt_project.manifest(settings)
+    parsed = dbt_project.project(settings)
     if not node_ids:
         return ()
     chosen = [f"fqn:{'.'.join(parsed.nodes[node_id].fqn)}" for node_id in node_ids]
     variables = {**warehouse.clock_variables(settings, clock), "sources": dbt_project.source_variables(settings)}
     passed = json.dumps({**variables, "aside": True})
-    outcome = dbt_calls.invoke(["compile", *_arguments(settings), "--vars", passed, "--select", *chosen], parsed)
+    outcome = dbt_calls.invoke(
+        ["compile", *_arguments(settings), "--vars", passed, "--select", *chosen], dbt_project.manifest(settings)
+    )
     if outcome.exception is not None:
         raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
     results: list[Any] = getattr(outcome.result, "results", [])
@@ -57,29 +57,29 @@ def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) 
     return tuple(_model(settings, parsed, node_id, texts[node_id]) for node_id in in_order(parsed, node_ids))
 
 
-def above(parsed: Manifest, names: Collection[str]) -> set[str]:
+def above(parsed: Project, names: Collection[str]) -> set[str]:
     """These models and all above them that are relations of their own: no seeds, nothing that is only inlined."""
     own = {lineage.unique_id(parsed, name) for name in names}
     found = own.union(*(lineage.ancestors(parsed, node_id) for node_id in own))
     return {node_id for node_id in found & parsed.nodes.keys() if _is_relation(parsed.nodes[node_id])}
 
 
-def _is_relation(node: Any) -> bool:
-    return bool(node.resource_type == "model" and node.config.materialized != "ephemeral")
+def _is_relation(node: Node) -> bool:
+    return node.resource_type == "model" and node.materialized != "ephemeral"
 
 
-def in_order(parsed: Manifest, node_ids: Collection[str]) -> list[str]:
+def in_order(parsed: Project, node_ids: Collection[str]) -> list[str]:
     """The same nodes, each after all that are above it."""
     wanted = frozenset(node_ids)
     depth = {node_id: len(lineage.ancestors(parsed, node_id)) for node_id in wanted}
     return sorted(wanted, key=lambda node_id: (depth[node_id], node_id))
 
 
-def _model(settings: Settings, parsed: Manifest, node_id: str, sql: str) -> Model:
-    node: Any = parsed.nodes[node_id]
-    file = settings.dbt_project / node.original_file_path
+def _model(settings: Settings, parsed: Project, node_id: str, sql: str) -> Model:
+    node = parsed.nodes[node_id]
+    file = settings.dbt_project / node.file
     shown = str(file.relative_to(settings.project))
-    return Model(node_id, node.name, file, shown, node.config.materialized == "view", sql)
+    return Model(node_id, node.name, file, shown, node.materialized == "view", sql)
 
 
 def _arguments(settings: Settings) -> list[str]:

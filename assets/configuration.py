@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,6 +85,12 @@ def parse(path: Path) -> Document:
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 text (byte {error.start})"
         raise ConfigError(message, file=shown) from error
+    return _parsed(path, shown, text)
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, shown: str, text: str) -> Document:
+    """A run asks for the same few files many times, and reading YAML is slow. Nobody changes a document."""
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import yaml
 
-from assets import configuration, in_place, raw
+from assets import configuration, in_place, parsed, raw
 from assets.dbt_errors import refusal
+from assets.parsed import Project
 from models.errors import ConfigError
 from models.settings import Settings
 from models.source import FileSource, Source
@@ -28,6 +29,7 @@ LIVE = "main"  # the schema of the models
 THREADS = 4
 
 _kept: dict[Path, tuple[str, Manifest]] = {}  # by where it is: loading one costs 0.1 s
+_read: dict[Path, tuple[str, Mapping[str, Any], Project]] = {}
 
 
 def manifest(settings: Settings) -> Manifest:
@@ -46,9 +48,20 @@ def manifest(settings: Settings) -> Manifest:
 
 def read_manifest(settings: Settings) -> Mapping[str, Any]:
     """The same as plain JSON, without importing dbt unless something changed. Raises ConfigError."""
-    _parsed(settings)
-    read: Mapping[str, Any] = orjson.loads((target_path(settings) / "manifest.json").read_bytes())
-    return read
+    return _current(settings)[1]
+
+
+def project(settings: Settings) -> Project:
+    """The same as plain values: what the models say. Raises ConfigError."""
+    return _current(settings)[2]
+
+
+def _current(settings: Settings) -> tuple[str, Mapping[str, Any], Project]:
+    folder, wanted = target_path(settings), _parsed(settings)
+    if folder not in _read or _read[folder][0] != wanted:
+        read: Mapping[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
+        _read[folder] = (wanted, read, parsed.project(read))
+    return _read[folder]
 
 
 def _parsed(settings: Settings) -> str:
@@ -129,10 +142,10 @@ def _parse(settings: Settings) -> None:
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
     variables = json.dumps({"sources": source_variables(settings)})
-    parsed = dbt_calls.invoke(["parse", *arguments(settings), "--vars", variables])
-    if parsed.exception is not None:
-        raise refusal(parsed.exception, settings.dbt_project)
-    if not parsed.success:
+    done = dbt_calls.invoke(["parse", *arguments(settings), "--vars", variables])
+    if done.exception is not None:
+        raise refusal(done.exception, settings.dbt_project)
+    if not done.success:
         message = f"dbt could not parse it; see {settings.dbt_target / 'logs' / 'dbt.log'}"
         raise ConfigError(message, file=settings.dbt_project)
 

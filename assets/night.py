@@ -12,7 +12,7 @@ import polars as pl
 
 from assets import configuration, identity, in_place, lineage, stages
 from assets.compiled import Model, above, compile_models
-from assets.dbt_project import manifest
+from assets.dbt_project import project
 from assets.scratch import Scratch
 from models.clock import Clock
 from models.errors import UserError
@@ -32,7 +32,7 @@ class Models:
 
 def compiled(settings: Settings, clock: Clock) -> Models:
     """The models above and in segments/, at this clock. Needs no lock."""
-    parsed = manifest(settings)
+    parsed = project(settings)
     segments = stages.segment_names(settings)
     wanted = above(parsed, segments) - above(parsed, [stages.LOG])
     wanted |= {lineage.unique_id(parsed, f"stg_{name}") for name in _in_place(settings)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from assets import builds, configuration, lineage, night, publish, raw, segment_days, stages, store
-from assets.dbt_project import manifest, variables
+from assets.dbt_project import project, variables
 from assets.segment_days import Evaluation, KnownBy
 from models.clock import Clock, end_of_day
 from models.errors import Refused, UserError
@@ -66,7 +66,7 @@ def backfill(
     tell = on_progress or (lambda what, done=None, total=None: None)  # noqa: ARG005 - the same shape, silent
     days = _days(settings, clock, start, end)
     with hold(settings.locks / "past.lock", what="the past"):
-        definition = lineage.definition(manifest(settings), stages.segment_names(settings), variables(settings))
+        definition = lineage.definition(project(settings), stages.segment_names(settings), variables(settings))
         with _opened(settings) as warehouse:
             _require_current_log(settings, warehouse, clock)
             done = {} if again else segment_days.evaluations(warehouse)
@@ -121,7 +121,7 @@ def _require_current_log(settings: Settings, warehouse: Warehouse, clock: Clock)
     last = builds.latest(warehouse, stages.STAGING)
     if last is None:
         raise Refused("nothing is refreshed yet; run `tailrace refresh`, then this again")
-    definition = lineage.definition(manifest(settings), [stages.LOG, stages.IDENTIFIERS], variables(settings))
+    definition = lineage.definition(project(settings), [stages.LOG, stages.IDENTIFIERS], variables(settings))
     if last.definition != definition:
         raise Refused("staging changed since the last refresh; run `tailrace refresh`, then this again")
     files = [name for name, source in configuration.sources(settings).items() if isinstance(source, FileSource)]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from assets import dbt_project, lineage, syncs
 from assets.dbt_project import LIVE
 from assets.diff import mask
@@ -70,7 +68,7 @@ def preview(settings: Settings, clock: Clock | None, segment: str, *, show_pii: 
     if segment not in known:
         message = f"there is no segment '{segment}'{suggestion(segment, known, 'segments')}"
         raise UserError(message)
-    parsed = _manifest(settings)
+    parsed = dbt_project.read_manifest(settings)
     declared = syncs.load_syncs(settings, parsed)
     hidden = frozenset() if show_pii else _personal(parsed)
     changed = copy.changed([segment])
@@ -165,12 +163,6 @@ def _below(copy: WorkingCopy, segment: str) -> set[str]:
 
 def _before(copy: WorkingCopy, segment: str) -> str | None:
     return f"{PUBLISHED}.{segment}" if segment in copy.have.tables else None
-
-
-def _manifest(settings: Settings) -> Row:
-    """The working copy's manifest as plain JSON; the parse has just written it."""
-    found: Row = orjson.loads((dbt_project.target_path(settings) / "manifest.json").read_bytes())
-    return found
 
 
 def _personal(parsed: Row) -> frozenset[str]:

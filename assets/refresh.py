@@ -63,7 +63,7 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
         with watch("segments"):
             segments = stages.build_segments(settings, clock)
         with watch("history"):
-            built = [name for name in stages.segment_names(settings) if name in segments.built]
+            built = [name for name in stages.segment_names(settings) if name in segments.whole]
             recorded = tuple(stages.record_segments(settings, clock, built))
         with watch("marts"):
             marts = stages.build_marts(settings, clock)

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 # strongest first: on a merge the profile with the strongest identifier survives
 TYPES = ("user_id", "crm_id", "email", "phone", "anonymous_id", "profile_id")
@@ -105,6 +103,10 @@ def _known_edges(nodes: pl.DataFrame, *, rebuild: bool) -> pl.DataFrame:
 
 def _parts(size: int, edges: pl.DataFrame) -> Any:
     """The number of the connected part of each node."""
+    # imported here: it takes a fifth of a second, and most runs find nothing new
+    from scipy.sparse import coo_array  # noqa: PLC0415
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
     ends = (edges["from"].to_numpy(), edges["to"].to_numpy())
     graph = coo_array((np.ones(len(edges), dtype=np.int8), ends), shape=(size, size))
     return connected_components(graph, directed=False)[1] if size else []

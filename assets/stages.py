@@ -13,11 +13,12 @@ from typing import Any
 
 from assets import builds, configuration, identity, in_place, ledger, lineage, raw, segment_days, segments
 from assets.builds import Build
-from assets.dbt_project import LIVE, manifest, variables
+from assets.dbt_project import LIVE, project, variables
 from assets.identity import IdentityResult
+from assets.measures import measure
 from assets.segments import Recorded
 from assets.suppressions import copy_suppressions
-from assets.warehouse import BuildResult, run_dbt
+from assets.warehouse import BuildResult, clock_variables, run_dbt
 from models.clock import Clock
 from models.errors import ConfigError
 from models.settings import Settings
@@ -29,7 +30,7 @@ from warehouse.duckdb import DuckDB
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
-STAGING, PROFILES = "staging", "profiles"
+STAGING, PROFILES, SEGMENTS, MARTS = "staging", "profiles", "segments", "marts"
 IN_PLACE = "in place"  # inputs that never count as unchanged
 LOG, EVENTS, IDENTIFIERS, BLOCKED = "stg_event_log", "stg_events", "int_event_identifiers", "blocked_identifiers"
 
@@ -92,12 +93,13 @@ def identify(settings: Settings, clock: Clock) -> IdentityResult:
 
 def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
     """Build consent and profiles where anything above them changed. Raises BuildFailed."""
-    parsed = manifest(settings)
+    parsed = project(settings)
     names = [*lineage.models(parsed, "identity"), *lineage.models(parsed, "profiles")]
     names.remove(IDENTIFIERS)
     definition = _definition(settings, names)
     with opened(settings) as warehouse:
         inputs = f"{_number(warehouse, STAGING)}/{identity.last_number(warehouse)}"
+        inputs += _moments(settings, clock, names)
         last = builds.latest(warehouse, PROFILES)
     if last is not None and (last.definition, last.inputs) == (definition, inputs):
         return BuildResult(())
@@ -110,18 +112,51 @@ def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
 
 def segment_names(settings: Settings) -> tuple[str, ...]:
     """Every segment, those that others read first."""
-    return lineage.models(manifest(settings), "segments", prefix="seg_")
+    return lineage.models(project(settings), "segments", prefix="seg_")
 
 
 def build_segments(settings: Settings, clock: Clock, names: Sequence[str] | None = None) -> BuildResult:
-    """Build these segments and payload models (all, when None); what is broken is in the result and remembered."""
-    parsed = manifest(settings)
-    names = names or [*lineage.models(parsed, "segments"), *lineage.models(parsed, "syncs")]
+    """Build these segments and payload models, or all (None) where anything above them or their day changed.
+
+    What is broken is in the result and remembered.
+    """
+    parsed = project(settings)
+    everything = [*lineage.models(parsed, "segments"), *lineage.models(parsed, "syncs")]
+    if names:
+        return _build(settings, clock, names)
+    with opened(settings) as warehouse:
+        people = f"{_number(warehouse, STAGING)}/{_number(warehouse, PROFILES)}"
+    return _build_changed(settings, clock, SEGMENTS, everything, people)
+
+
+def _build_changed(settings: Settings, clock: Clock, part: str, names: Sequence[str], above: str) -> BuildResult:
+    """Build the models of a part unless they are whole and `above`, their definitions and their day are the same."""
+    inputs = above + _moments(settings, clock, names)
+    definition, own = _definition(settings, names), _definitions(settings, names)
+    with opened(settings) as warehouse:
+        last = builds.latest(warehouse, part)
+        built, broken = builds.built_by(warehouse, builds.DEFINITIONS), builds.broken(warehouse)
+    same = last is not None and (last.definition, last.inputs) == (definition, inputs)
+    if same and not broken.keys() & own.keys() and own.items() <= built.items():
+        return BuildResult((), frozenset(names))
+    result = _build(settings, clock, names)
+    with opened(settings) as warehouse:
+        builds.remember(warehouse, clock, part, definition, inputs)
+    return result
+
+
+def _build(settings: Settings, clock: Clock, names: Sequence[str]) -> BuildResult:
     result = run_dbt(settings, clock, names)
     with opened(settings) as warehouse:
         builds.remember_models(warehouse, clock, result.built, result.reasons)
         _remember_definitions(settings, warehouse, clock, result.built)
     return result
+
+
+def _moments(settings: Settings, clock: Clock, names: Iterable[str]) -> str:
+    """The clocks that these models read themselves: `/2026-11-23T00:00:00+00:00`, or nothing."""
+    given = clock_variables(settings, clock)
+    return "".join(f"/{given[name]}" for name in sorted(lineage.clocks(project(settings), names)))
 
 
 def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> list[Recorded]:
@@ -139,15 +174,19 @@ def hand_over_suppressions(settings: Settings, clock: Clock) -> int:
 
 
 def build_marts(settings: Settings, clock: Clock) -> BuildResult:
-    """Build the marts; a broken one is in the result."""
-    result = run_dbt(settings, clock, lineage.models(manifest(settings), "marts"))
+    """Build the marts where anything they read changed; a broken one is in the result."""
+    parsed = project(settings)
+    names = lineage.models(parsed, "marts")
+    above = {source for name in names for source in lineage.ancestors(parsed, lineage.unique_id(parsed, name))}
     with opened(settings) as warehouse:
-        builds.remember_models(warehouse, clock, result.built, result.reasons)
-    return result
+        parts = [str(_number(warehouse, part)) for part in (STAGING, PROFILES, SEGMENTS)]
+        kept = [parsed.sources[source] for source in sorted(above & parsed.sources.keys())]
+        parts += [measure(warehouse, relation).fingerprint for relation in kept]
+    return _build_changed(settings, clock, MARTS, names, "/".join(parts))
 
 
 def _definition(settings: Settings, names: Sequence[str]) -> str:
-    return lineage.definition(manifest(settings), names, variables(settings))
+    return lineage.definition(project(settings), names, variables(settings))
 
 
 def _remember_definitions(settings: Settings, warehouse: Warehouse, clock: Clock, names: Iterable[str]) -> None:
@@ -156,7 +195,7 @@ def _remember_definitions(settings: Settings, warehouse: Warehouse, clock: Clock
 
 def _definitions(settings: Settings, names: Iterable[str]) -> dict[str, str]:
     """Each model's own."""
-    parsed, given = manifest(settings), variables(settings)
+    parsed, given = project(settings), variables(settings)
     return {name: lineage.definition(parsed, [name], given) for name in names}
 
 
@@ -188,10 +227,10 @@ def reachable(settings: Settings) -> tuple[list[dict[str, Any]], dict[str, str]]
     for name, source in configuration.sources(settings).items():
         if not isinstance(source, TableSource):
             continue
-        node = manifest(settings).nodes[f"model.tailrace.stg_{name}"]
-        if node.config.materialized != "table":
+        node = project(settings).nodes[f"model.tailrace.stg_{name}"]
+        if node.materialized != "table":
             message = f"source {name} is read in place: begin with {{{{ config(materialized='table') }}}}"
-            raise ConfigError(message, file=settings.dbt_project / node.original_file_path, line=1)
+            raise ConfigError(message, file=settings.dbt_project / node.file, line=1)
         with DuckDB(Path(":memory:")) as probe:
             reason = in_place.attach(probe, settings.project, name, source)
         if reason is None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from assets import builds, lineage, stages, store
 from assets.compiled import above
-from assets.dbt_project import manifest, variables
+from assets.dbt_project import project, variables
 from models.clock import Clock
 from models.settings import Settings
 
@@ -19,7 +19,7 @@ def build_unbuilt(settings: Settings, models: Collection[str]) -> tuple[str, ...
     They are built as of the last refresh, from the people it knew. Nothing is built when anything else above them
     changed, or before the first refresh: that is a refresh's to do. Raises BuildFailed.
     """
-    parsed, given = manifest(settings), variables(settings)
+    parsed, given = project(settings), variables(settings)
     own = [name for folder in FOLDERS for name in lineage.models(parsed, folder)]
     known = set(own)
     with store.locked(settings):

@@ -50,9 +50,10 @@ class NodeResult:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What one dbt command did, in the order it did it."""
+    """What one dbt command did, in the order it did it. `kept`: models left as they were, as nothing changed them."""
 
     nodes: tuple[NodeResult, ...]
+    kept: frozenset[str] = frozenset()
 
     @property
     def failed(self) -> tuple[NodeResult, ...]:
@@ -63,6 +64,11 @@ class BuildResult:
         """The models that were built and whose own tests passed."""
         done = {node.name for node in self.nodes if node.is_model and node.status == "success"}
         return frozenset(done - {node.model for node in self.failed})
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """The models that are as of the clock now: built, or left because building gives the same."""
+        return self.built | self.kept
 
     @property
     def reasons(self) -> dict[str, str]:

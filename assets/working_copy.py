@@ -9,20 +9,17 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from assets import builds, lineage, stages, store
 from assets.compiled import CATALOG, above, compile_models, in_order
-from assets.dbt_project import LIVE, manifest, variables
+from assets.dbt_project import LIVE, project, variables
+from assets.parsed import Node
 from assets.scratch import Scratch
 from models.clock import Clock
 from models.errors import ConfigError, UserError
 from models.settings import Settings
 from warehouse.base import Warehouse
 from warehouse.duckdb import DuckDB
-
-if TYPE_CHECKING:
-    from dbt.contracts.graph.manifest import Manifest
 
 PUBLISHED = f"{CATALOG}.main"
 IN_MEMORY = "memory.main"
@@ -59,7 +56,7 @@ class WorkingCopy:
 
     def __init__(self, settings: Settings, clock: Clock, have: Published) -> None:
         self.settings, self.clock, self.have = settings, clock, have
-        self.parsed: Manifest = manifest(settings)
+        self.parsed = project(settings)
         self.variables = variables(settings)
 
     def changed(self, names: Collection[str]) -> list[str]:
@@ -74,7 +71,7 @@ class WorkingCopy:
             if node_id in wanted or self._is_read(node_id):
                 continue
             wanted.add(node_id)
-            waiting |= set(self.parsed.parent_map[node_id]) & everything
+            waiting |= set(self.parsed.parents[node_id]) & everything
         return [self.parsed.nodes[node_id].name for node_id in in_order(self.parsed, wanted)]
 
     @contextmanager
@@ -89,14 +86,14 @@ class WorkingCopy:
                 scratch.moved[LIVE, name] = scratch.moved["tailrace", name] = self._published(warehouse, name)
             scratch.moved[LIVE, stages.EVENTS] = self._events(warehouse)
             for node in self.parsed.nodes.values():
-                if str(node.resource_type) == "seed":
+                if node.resource_type == "seed":
                     self._plant(scratch, node)
             yield scratch
 
     def file(self, name: str) -> str:
         """The file of a model, as people call it."""
-        node: Any = self.parsed.nodes[lineage.unique_id(self.parsed, name)]
-        file = self.settings.dbt_project / str(node.original_file_path)
+        node = self.parsed.nodes[lineage.unique_id(self.parsed, name)]
+        file = self.settings.dbt_project / node.file
         return str(file.relative_to(self.settings.project))
 
     def create(self, scratch: Scratch, names: Collection[str]) -> None:
@@ -106,7 +103,7 @@ class WorkingCopy:
 
     def _is_read(self, node_id: str) -> bool:
         """Whether the published copy holds what this model would be. Raises ConfigError where it cannot be made."""
-        node: Any = self.parsed.nodes[node_id]
+        node = self.parsed.nodes[node_id]
         same = self.have.definitions.get(node.name) == self._definition(node.name)
         if node.name == stages.EVENTS or node_id in above(self.parsed, [stages.EVENTS]):
             if not same:
@@ -137,11 +134,11 @@ class WorkingCopy:
         )
         return f"{IN_MEMORY}.{stages.EVENTS}"
 
-    def _plant(self, scratch: Scratch, node: Any) -> None:
+    def _plant(self, scratch: Scratch, node: Node) -> None:
         """A seed, as its file says now."""
         literal = scratch.warehouse.dialect.literal
-        types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in node.config.column_types.items())
-        path = self.settings.dbt_project / node.original_file_path
+        types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in node.column_types.items())
+        path = self.settings.dbt_project / node.file
         relation = scratch.relation(node.name)
         scratch.warehouse.execute(
             f"create table {relation} as "

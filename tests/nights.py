@@ -10,8 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from assets import lineage
-from assets.dbt_project import manifest
+from assets import dbt_project, lineage
 from assets.refresh import RefreshResult, refresh
 from models.clock import Clock, end_of_day
 from models.settings import Settings
@@ -101,7 +100,7 @@ def run(settings: Settings, number: int) -> RefreshResult:
 
 
 def segment_names(settings: Settings) -> tuple[str, ...]:
-    return lineage.models(manifest(settings), "segments")
+    return lineage.models(dbt_project.project(settings), "segments")
 
 
 def published_members(settings: Settings, number: int) -> Members:

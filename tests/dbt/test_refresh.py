@@ -217,7 +217,7 @@ def test_what_a_segment_means_is_its_sql_and_what_it_reads(settings) -> None:
     """Its definition moves with its SQL, a threshold it uses and a model above it, not with another's or with prose."""
 
     def definitions() -> dict[str, str]:
-        parsed, known = dbt_project.manifest(settings), dbt_project.variables(settings)
+        parsed, known = dbt_project.project(settings), dbt_project.variables(settings)
         names = ("seg_lapsed", "seg_high_value", "seg_high_value_lapsed")
         return {name: lineage.definition(parsed, [name], known) for name in names}
 

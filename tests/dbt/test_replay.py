@@ -10,7 +10,7 @@ import pytest
 
 from assets import lineage, stages, store
 from assets import night as nightly
-from assets.dbt_project import manifest
+from assets.dbt_project import project
 from assets.ingest import ingest
 from assets.refresh import refresh
 from assets.resolution import KNOWN_SCHEMA
@@ -78,7 +78,7 @@ def test_days_built_again_equal_the_nights(settings, land, night) -> None:
     """With what the night could know, events, people, consent and segments are those of the night, merges included."""
     nights, merged = {}, 0
     landed = files(seed=1)
-    parsed = manifest(settings)
+    parsed = project(settings)
     models = ["stg_events", "int_events", "consent", "profiles", *lineage.models(parsed, "segments")]
     for number in NIGHTS:
         land(f"shop/{number}.ndjson", landed[number])
