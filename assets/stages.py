@@ -31,6 +31,7 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 STAGING, PROFILES, SEGMENTS, MARTS = "staging", "profiles", "segments", "marts"
+BUILDING = "building"  # inputs of a part whose build has not ended
 IN_PLACE = "in place"  # inputs that never count as unchanged
 LOG, EVENTS, IDENTIFIERS, BLOCKED = "stg_event_log", "stg_events", "int_event_identifiers", "blocked_identifiers"
 
@@ -139,6 +140,8 @@ def _build_changed(settings: Settings, clock: Clock, part: str, names: Sequence[
     same = last is not None and (last.definition, last.inputs) == (definition, inputs)
     if same and not broken.keys() & own.keys() and own.items() <= built.items():
         return BuildResult((), frozenset(names))
+    with opened(settings) as warehouse:  # whoever is killed from here on leaves what is not the same as before
+        builds.remember(warehouse, clock, part, definition, BUILDING)
     result = _build(settings, clock, names)
     with opened(settings) as warehouse:
         builds.remember(warehouse, clock, part, definition, inputs)

@@ -1,6 +1,8 @@
 """What a refresh does again, what it leaves alone, and what one broken model stops."""
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -8,11 +10,12 @@ import duckdb
 import pytest
 import yaml
 
-from assets import dbt_project, lineage
+from assets import dbt_project, lineage, stages, store
 from assets.refresh import refresh
 from models.clock import Clock
 from models.errors import BuildFailed, ConfigError, Refused
 from models.settings import Settings
+from orchestration.environment import child
 from warehouse.duckdb import DuckDB
 
 
@@ -52,6 +55,58 @@ def test_a_refresh_with_nothing_new_builds_no_profile(settings, land, night, ask
     assert not any(each.entered or each.left for each in again.segments)
     assert again.published == ("segment_evaluation",)
     assert ask("select count(*) as n from profiles") == [{"n": 1}]
+
+
+def rebuilt(settings: Settings, clock: Clock) -> set[str]:
+    """The segments and payloads that a look at this clock builds."""
+    with store.locked(settings):
+        return set(stages.build_segments(settings, clock).built)
+
+
+def test_segments_are_built_when_something_can_have_changed(settings, land, night) -> None:
+    """A minute later none is built; all are on another day, after an event, or when one was edited, also back again."""
+    land("shop/1.ndjson", [order("1", "ann", night(1))])
+    refresh(settings, night(1))
+    later = Clock.at(night(1).as_of + timedelta(minutes=1))
+    assert rebuilt(settings, later) == set()
+    assert "seg_new" in rebuilt(settings, night(2))
+    assert rebuilt(settings, night(2)) == set()
+    for old, new in (("from", "-- of all\nfrom"), ("-- of all\nfrom", "from")):
+        edit(settings, "models/segments/seg_new.sql", old, new)
+        with store.locked(settings):
+            assert stages.build_segments(settings, night(2), ["seg_new"]).built == {"seg_new"}
+        assert "seg_new" in rebuilt(settings, night(2))
+    land("shop/2.ndjson", [order("2", "bea", night(2))])
+    refresh(settings, Clock.at(night(2).as_of + timedelta(minutes=1)))
+    assert live(settings, "select count(*) as n from seg_new") == [{"n": 2}]
+
+
+def test_a_model_that_reads_the_moment_is_built_at_every_look(settings, land, night) -> None:
+    """A segment whose SQL asks for as_of itself is not left as it was a minute ago."""
+    edit(
+        settings,
+        "models/segments/seg_new.sql",
+        "first_seen_at >=",
+        "first_seen_at <= {{ as_of() }} and first_seen_at >=",
+    )
+    land("shop/1.ndjson", [order("1", "ann", night(1))])
+    refresh(settings, night(1))
+    assert "seg_new" in rebuilt(settings, Clock.at(night(1).as_of + timedelta(minutes=1)))
+
+
+def test_nothing_new_is_seen_without_dbt(settings, land, night) -> None:
+    """A refresh that builds nothing does not wait for dbt's import."""
+    land("shop/1.ndjson", [order("1", "ann", night(1))])
+    refresh(settings, night(1))
+    moment = (night(1).as_of + timedelta(minutes=1)).isoformat()
+    code = (
+        "import sys; from orchestration import cli; "
+        f"code = cli.run(['refresh', '--as-of', '{moment}']); sys.exit(code or ('dbt.cli.main' in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=child(settings), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 def test_only_new_batches_are_read_and_the_future_becomes_due(settings, land, night, ask) -> None:
