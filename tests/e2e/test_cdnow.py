@@ -1,9 +1,18 @@
 """Real purchases, loaded as a user would: an entry in sources.yml and a staging model."""
 
+import json
+import os
 import shutil
-from datetime import UTC, datetime
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -12,6 +21,7 @@ from assets import store
 from assets.refresh import RefreshResult, refresh
 from models.clock import Clock, end_of_day
 from models.settings import Settings
+from orchestration import cli
 
 ROOT = Path(__file__).parents[2]
 PURCHASES = ROOT.parent / "shared" / "data" / "cdnow" / "CDNOW_master.txt"
@@ -112,3 +122,104 @@ def test_segments_are_those_of_the_paper(loaded) -> None:
     settings, _ = loaded
     assert value(settings, "select count(*) from seg_one_time_buyers") == 11_908
     assert value(settings, "select count(*) from seg_lapsed") == 15_220
+
+
+SILENT = """\
+select profile_id
+from {{ ref('profiles') }}
+where last_order_at < {{ days_ago(365) }}
+"""
+SILENT_ENTRY = """\
+version: 2
+models:
+  - name: seg_silent
+    description: Silent for more than a year. One row a profile.
+    config:
+      meta:
+        syncs:
+          - {sink: crm, audience: Silent, fields: [orders, items, revenue, last_order_at]}
+"""
+DAYS = 12 if os.environ.get("TAILRACE_SAMPLE") else 60
+SYNC = "crm/seg_silent"
+
+
+@dataclass(frozen=True)
+class Purchase:
+    customer: str
+    day: date
+    line: str
+
+
+def purchases() -> list[Purchase]:
+    """The file, line by line, in the order of days."""
+    lines = PURCHASES.read_text().splitlines(keepends=True)
+    read = [Purchase(line[1:6], date.fromisoformat(line[7:15]), line) for line in lines]
+    return sorted(read, key=lambda purchase: purchase.day)
+
+
+@pytest.mark.slow
+def test_sixty_days_end_with_the_vendor_holding_the_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file a day: after each `ingest`, `refresh` and `sync` the recorder holds the segment, as the file has it."""
+    project = project_with_purchases(tmp_path)
+    segments = project / "dbt_project" / "models" / "segments"
+    (segments / "seg_silent.sql").write_text(SILENT)
+    (segments / "seg_silent.yml").write_text(SILENT_ENTRY)
+    settings = Settings(project=project, home=tmp_path / "home")
+    landing = settings.landing / "cdnow"
+    landing.mkdir(parents=True)
+    everything = purchases()
+    with running(settings.recorder_db) as url:
+        for name, text in {"PROJECT": str(project), "HOME": str(settings.home), "RECORDER": url}.items():
+            monkeypatch.setenv(f"TAILRACE_{name}", text)
+        monkeypatch.delenv("TAILRACE_TARGET", raising=False)
+        for back in range(DAYS, -1, -1):
+            day = LAST_DAY - timedelta(days=back)
+            landed = [one.line for one in everything if (one.day <= day if back == DAYS else one.day == day)]
+            (landing / f"{day}.txt").write_text("".join(landed))
+            for command in (["ingest"], ["refresh"], ["sync", SYNC]):
+                assert cli.run([*command, "--as-of", str(day)]) == 0, (day, command)
+            held = {row["payload"]["profile_id"] for row in vendor(url).values()}
+            with store.reading(settings) as copy:
+                segment = copy.rows(
+                    "select seg_silent.profile_id, identifier from seg_silent inner join profile_map "
+                    "on seg_silent.profile_id = profile_map.profile_id and identifier_type = 'user_id'"
+                )
+            assert held == {row["profile_id"] for row in segment}, day
+            assert {row["identifier"] for row in segment} == {f"customer {who}" for who in silent(everything, day)}
+
+
+def silent(everything: list[Purchase], day: date) -> set[str]:
+    """Who bought by `day`, but not within the 365 days before it; counted in plain Python."""
+    last: dict[str, date] = {}
+    for one in everything:
+        if one.day <= day:
+            last[one.customer] = one.day
+    return {customer for customer, bought in last.items() if (day - bought).days > 365}
+
+
+def vendor(url: str) -> dict[str, dict[str, Any]]:
+    """Identity → row of everyone the recorder holds, its operations applied in the order they came."""
+    with urlopen(f"{url}/_received?sync={SYNC}") as answer:
+        rows = [json.loads(line) for line in answer.read().splitlines()]
+    held: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["op"] == "remove":
+            held.pop(row["identity"], None)
+        else:
+            held[row["identity"]] = row
+    return held
+
+
+@contextmanager
+def running(db: Path) -> Iterator[str]:
+    """The shipped recorder on a free port."""
+    db.parent.mkdir(parents=True, exist_ok=True)
+    serve = "import pathlib, sys; from sinks.recorder_server import serve; "
+    serve += "serve(0, pathlib.Path(sys.argv[1]), ready=lambda port: print(port, flush=True))"
+    process = subprocess.Popen([sys.executable, "-c", serve, str(db)], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.terminate()
+        process.wait(10)
