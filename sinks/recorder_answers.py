@@ -49,9 +49,9 @@ async def after(rule: Rule, request: web.Request, response: httpx.Response) -> w
         case "lose":
             return _cut(request)
         case "garbage":
-            return web.Response(body=b"\x00\xff{]", content_type="application/json")
+            return web.Response(status=response.status_code, body=b"\x00\xff{]", content_type="application/json")
         case "empty":
-            return web.Response(body=b"", content_type="application/json")
+            return web.Response(status=response.status_code, body=b"", content_type="application/json")
         case "late_error":
             return web.json_response({"error": rule.reason}, status=500)
         case "slow":

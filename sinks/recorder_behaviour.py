@@ -21,9 +21,9 @@ Do = Literal[
     "lose",  # processed, then the connection is cut
     "cut",  # the connection is cut before anything is processed
     "duplicate",  # processed once, answered twice on one connection
-    "garbage",  # processed, answered with bytes that are not JSON
+    "garbage",  # processed, answered with bytes that are not JSON; the status is what it would have been
     "html",  # not processed, a proxy's page with status 200
-    "empty",  # processed, answered 200 with nothing
+    "empty",  # processed, answered with nothing; the status is what it would have been
     "unauthorised",  # 401
     "forbidden",  # 403
     "too_large",  # 413

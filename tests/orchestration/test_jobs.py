@@ -1,5 +1,7 @@
 """The jobs, executed in process by a real instance on a small project of its own."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
 
@@ -8,6 +10,7 @@ from models.settings import Settings
 from orchestration import clocks, keys, run_clock
 from orchestration.code_location import build
 from orchestration.jobs import ACTIVATE, REFRESH
+from tests.orchestration.conftest import event, land
 
 SEGMENTS = ("seg_new", "seg_high_value", "seg_lapsed")
 
@@ -103,3 +106,58 @@ def test_a_sync_that_cannot_send_fails_by_itself(shop: Settings, dagster: dg.Dag
     assert "sync/files/seg_one_time_buyers" in built(result)
     failed = {event.step_key for event in result.get_step_failure_events()}
     assert "sync__crm__seg_high_value" in failed
+
+
+def test_a_file_of_bad_lines_stops_its_source(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """More bad lines than max_bad fail the source's blocking check, with the reason; nothing is built from it."""
+    path = shop.landing / "shop" / "2.ndjson"
+    path.write_text("no record\n" * 50)
+    result = run(shop, dagster)
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed and check.blocking]
+    assert [(check.asset_key, check.check_name) for check in failed] == [(keys.raw("shop"), "quarantine_share")]
+    assert "50 of 50 lines are bad" in str(failed[0].metadata["stopped"].value)
+    assert not built(result) & {"staging/stg_events", "profiles/profiles", "segments/seg_new"}
+
+
+def test_a_guard_is_a_check_that_blocks(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """A plan past a guard sends nothing and fails the check `guards` of its own sync."""
+    name = "files/seg_one_time_buyers"
+    declared = shop.dbt_project / "models/segments/_segments.yml"
+    declared.write_text(declared.read_text().replace("country], purpose: marketing}", "country]}"))
+    run(shop, dagster)
+    run(shop, dagster, job=ACTIVATE)
+    bought = {"revenue": 5, "quantity": 1}
+    many = [
+        event(number, f"p{number}", "Order Completed", 5, properties={"order_id": str(number), **bought})
+        for number in range(10, 20)
+    ]
+    land(shop, "shop/2.ndjson", many)
+    run(shop, dagster, day="2026-01-05")
+    result = run(shop, dagster, job=ACTIVATE, day="2026-01-05")
+    verdict = next(check for check in result.get_asset_check_evaluations() if check.asset_key == keys.sync(name))
+    assert (verdict.check_name, verdict.passed, verdict.blocking) == ("guards", False, True)
+    assert keys.sync(name).to_user_string() not in built(result)
+
+
+def test_days_are_filled_in_one_run(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """A range of daily partitions is one run, whose days the published segment_days has."""
+    run(shop, dagster, day="2026-01-06")
+    job = build(shop).resolve_implicit_global_asset_job_def()
+    ends = {"dagster/asset_partition_range_start": "2026-01-04", "dagster/asset_partition_range_end": "2026-01-05"}
+    tags = {**run_clock.tags(clocks.clock(shop, "2026-01-06").as_of), **ends}
+    result = job.execute_in_process(instance=dagster, tags=tags, asset_selection=[keys.SEGMENT_DAYS])
+    assert metadata(result, keys.SEGMENT_DAYS)["days"] == 2
+    with store.reading(shop) as copy:
+        rows = copy.rows(
+            "select day, count(*) as n from segment_days where segment = 'seg_new' group by day order by day"
+        )
+    assert [(str(row["day"]), row["n"]) for row in rows] == [("2026-01-04", 2), ("2026-01-05", 2)]
+
+
+def test_a_schedule_gives_its_run_the_time_of_its_tick(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """A late tick runs as of the time it was due, and is off until somebody turns it on."""
+    due = datetime(2026, 1, 5, 2, tzinfo=UTC)
+    schedule = build(shop).resolve_schedule_def("nightly_refresh")
+    request = schedule.evaluate_tick(dg.build_schedule_context(dagster, due)).run_requests[0]
+    assert request.tags[run_clock.TAG] == due.isoformat()
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED

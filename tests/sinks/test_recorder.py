@@ -14,6 +14,7 @@ from models.sync import Op
 from sinks.recorder import RecorderOptions, RecorderSink
 from sinks.recorder_behaviour import Rates, Reporting
 from sinks.recorder_outcomes import outcomes
+from sinks.webhook import WebhookOptions, WebhookSink
 from tests.sinks.conftest import SERVE
 from tests.sinks.desk import CHECKOUT, Desk, Recorder, people
 
@@ -49,6 +50,15 @@ def test_the_audience_is_who_was_upserted_and_not_removed_since(desk: Desk, reco
     audience = httpx.get(f"{recorder.url}/_audience", params={"sync": "crm/seg_test"}).json()
     assert sorted(audience) == ["person2@shop.example", "person3@shop.example"]
     assert httpx.get(f"{recorder.url}/_audience").status_code == 400
+
+
+@pytest.mark.parametrize("fault", ["empty", "garbage"])
+def test_an_unreadable_answer_keeps_its_status(desk: Desk, recorder: Recorder, fault: str) -> None:
+    """A refused row is not answered 200, whatever else is wrong with the answer."""
+    hook = WebhookSink(WebhookOptions(url="https://hook.example/x"), {"signing": "dev-signing"})
+    recorder.behave(rules=[{"do": fault}], reject=[{}])
+    assert desk.deliver(hook, people(1)).counts == {"rejected": 1}
+    assert recorder.received() == []
 
 
 @pytest.mark.parametrize(
