@@ -156,7 +156,7 @@ def _profile(settings: Settings) -> dict[str, Any]:
         "path": str(settings.warehouse),
         "schema": LIVE,
         "threads": THREADS,
-        "settings": {"TimeZone": "UTC"},
+        "settings": {"TimeZone": "UTC"} | ({"memory_limit": settings.memory_limit} if settings.memory_limit else {}),
         "retries": {"connect_attempts": 6, "retryable_exceptions": ["IOException"]},
     }
     return {"tailrace": {"target": LIVE, "outputs": {LIVE: output}}}

@@ -49,7 +49,7 @@ class Staged:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Warehouse]:
     """The live file, for a caller that holds the lock, with everything Python keeps in place."""
-    with DuckDB(settings.warehouse) as warehouse:
+    with DuckDB(settings.warehouse, memory_limit=settings.memory_limit) as warehouse:
         batches.prepare(warehouse)
         raw.ensure_raw(warehouse, configuration.sources(settings))
         for part in (builds, identity, segments, segment_days, ledger):

@@ -22,7 +22,9 @@ def writing(settings: Settings, wait_seconds: float = 60) -> Iterator[Warehouse]
     Waits for another writer up to `wait_seconds` of real time, then raises WarehouseHeld. dbt opens the file by
     itself: hold the lock with `locked` around it instead.
     """
-    with locked(settings, wait_seconds), DuckDB(settings.warehouse) as warehouse:
+    with locked(settings, wait_seconds), DuckDB(
+        settings.warehouse, memory_limit=settings.memory_limit
+    ) as warehouse:
         batches.prepare(warehouse)
         yield warehouse
 
@@ -39,4 +41,4 @@ def reading(settings: Settings) -> Warehouse:
     if not settings.published.exists():
         message = f"nothing is published yet for target {settings.target}; run `tailrace refresh`"
         raise UserError(message)
-    return DuckDB(settings.published, read_only=True)
+    return DuckDB(settings.published, read_only=True, memory_limit=settings.memory_limit)

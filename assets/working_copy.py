@@ -77,7 +77,7 @@ class WorkingCopy:
     @contextmanager
     def opened(self) -> Iterator[Scratch]:
         """In memory, with the published copy attached and every name of the project pointing at what it holds."""
-        with DuckDB(Path(":memory:")) as warehouse:
+        with DuckDB(Path(":memory:"), memory_limit=self.settings.memory_limit) as warehouse:
             spill = warehouse.dialect.literal(str(self.settings.root / "preview.tmp"))
             warehouse.execute(f"set temp_directory = {spill}")  # else it is a folder wherever one happens to stand
             warehouse.attach(CATALOG, self.settings.published)

@@ -5,12 +5,16 @@ Text keys in random order, 8 columns, 1.6 % changed; the state compacted, and wi
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import report
+from deliver import receiver
+from plan_and_deliver import prepare as prepare_sync
 
 from assets import ledger as ledgers
 from assets.audience import Audience
@@ -23,6 +27,7 @@ from warehouse.duckdb import DuckDB
 
 SIZES, QUICK = (1_000_000, 10_000_000), (2_000, 20_000)
 COMPACTED_GOAL, TAIL_GOAL = 1.2, 2.0
+ENGINE_MB, OURS_MB = 2_000, 300  # what DuckDB may keep in memory, and what the rest of a run may add
 LEDGER = "tailrace.ledger_bench"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 COLUMNS = {
@@ -53,7 +58,8 @@ order by hash(n, {seed})
 def cases(options: report.Options) -> Iterator[report.Case]:
     """Both states at each size, then how each grows."""
     done: dict[str, list[report.Case]] = {}
-    for size in options.pick(SIZES, QUICK):
+    sizes = options.pick(SIZES, QUICK)
+    for size in sizes:
         with tempfile.TemporaryDirectory(prefix="bench-diff-") as folder:
             for case in at_size(Path(folder), size, options.rounds):
                 done.setdefault(case.case, []).append(case)
@@ -61,6 +67,19 @@ def cases(options: report.Options) -> Iterator[report.Case]:
     for found in done.values():
         if len(found) > 1:
             yield report.growth(found[0], found[-1])
+    for size in sizes:
+        yield memory(size)
+
+
+def memory(size: int) -> report.Case:
+    """The peak of a process that plans and delivers `size` new rows, against what its engine may keep."""
+    with tempfile.TemporaryDirectory(prefix="bench-memory-") as folder, receiver(latency=0) as url:
+        prepare_sync(Path(folder), ROWS.format(first=0, last=size, seed=1), list(COLUMNS))
+        script = Path(__file__).with_name("plan_and_deliver.py")
+        command = [sys.executable, str(script), folder, url, f"{ENGINE_MB}MB"]
+        peak = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    name = "memory of plan and delivery"
+    return report.Case(name, size, peak, ENGINE_MB, "MB", ENGINE_MB + OURS_MB, "ours at most")
 
 
 def at_size(folder: Path, size: int, rounds: int) -> Iterator[report.Case]:

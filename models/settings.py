@@ -19,6 +19,7 @@ class Settings:
     target: Target = "dev"
     recorder: str = "http://127.0.0.1:8790"  # TAILRACE_RECORDER: where every request goes in dev
     alert_url: str | None = None  # TAILRACE_ALERT_URL
+    memory_limit: str | None = None  # TAILRACE_MEMORY_LIMIT: of the warehouse engine; None leaves it to the engine
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

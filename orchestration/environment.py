@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from models.errors import UserError
 from models.settings import Settings, Target
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 TARGETS: dict[str, Target] = {"dev": "dev", "prod": "prod"}
 
 
@@ -28,8 +30,18 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         target=TARGETS[name],
         recorder=(values.get("TAILRACE_RECORDER") or Settings.recorder).rstrip("/"),
         alert_url=values.get("TAILRACE_ALERT_URL") or None,
+        memory_limit=_memory_limit(values.get("TAILRACE_MEMORY_LIMIT")),
         environ=values,
     )
+
+
+def _memory_limit(given: str | None) -> str | None:
+    if not given:
+        return None
+    if not MEMORY.fullmatch(given):
+        message = f"TAILRACE_MEMORY_LIMIT is '{given}'; write a number and KB, MB, GB or TB, like 4GB"
+        raise UserError(message)
+    return given
 
 
 def child(settings: Settings, **extra: str) -> dict[str, str]:
@@ -40,5 +52,6 @@ def child(settings: Settings, **extra: str) -> dict[str, str]:
         "TAILRACE_HOME": str(settings.home),
         "TAILRACE_TARGET": settings.target,
         "TAILRACE_RECORDER": settings.recorder,
+        "TAILRACE_MEMORY_LIMIT": settings.memory_limit or "",
         **extra,
     }

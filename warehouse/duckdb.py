@@ -28,12 +28,13 @@ class DuckDB:
         self.path = path
         if not read_only:
             _forget_unborn(path)
-        config: dict[str, Any] = {"memory_limit": memory_limit} if memory_limit else {}
         try:
-            self._connection = duckdb.connect(str(path), read_only=read_only, config=config)
+            self._connection = duckdb.connect(str(path), read_only=read_only)
         except duckdb.Error as error:
             raise translated(error, path) from error
         self._connection.execute("set timezone = 'UTC'")
+        if memory_limit:  # not in the connection's configuration: all who open one file must name the same
+            self._connection.execute(f"set memory_limit = {self.dialect.literal(memory_limit)}")
 
     @property
     def version(self) -> str:

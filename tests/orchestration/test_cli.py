@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from assets import store
 from models.settings import Settings
-from orchestration import cli
+from orchestration import cli, environment
 from orchestration.environment import child
 
 
@@ -77,6 +78,17 @@ def test_a_wrong_target_is_refused(tailrace: Tailrace, monkeypatch: pytest.Monke
     ran = tailrace("status")
     assert ran.code == 2
     assert "it may be dev or prod" in ran.err
+
+
+def test_a_memory_limit_is_a_size(tailrace: Tailrace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TAILRACE_MEMORY_LIMIT reaches the engine; what is no size is refused with what is allowed."""
+    monkeypatch.setenv("TAILRACE_MEMORY_LIMIT", "300MB")
+    assert environment.settings().memory_limit == "300MB"
+    with store.writing(environment.settings()) as warehouse:
+        assert warehouse.rows("select current_setting('memory_limit') as held") == [{"held": "286.1 MiB"}]
+    monkeypatch.setenv("TAILRACE_MEMORY_LIMIT", "plenty")
+    ran = tailrace("status")
+    assert (ran.code, "like 4GB" in ran.err) == (2, True)
 
 
 def test_a_mistake_in_a_file_says_where(shop: Settings, tailrace: Tailrace) -> None:
