@@ -22,9 +22,7 @@ def writing(settings: Settings, wait_seconds: float = 60) -> Iterator[Warehouse]
     Waits for another writer up to `wait_seconds` of real time, then raises WarehouseHeld. dbt opens the file by
     itself: hold the lock with `locked` around it instead.
     """
-    with locked(settings, wait_seconds), DuckDB(
-        settings.warehouse, memory_limit=settings.memory_limit
-    ) as warehouse:
+    with locked(settings, wait_seconds), DuckDB(settings.warehouse, memory_limit=settings.memory_limit) as warehouse:
         batches.prepare(warehouse)
         yield warehouse
 

@@ -67,12 +67,15 @@ KINDS = (
 
 
 def cases(options: report.Options) -> Iterator[report.Case]:
-    """Each kind at each size."""
+    """Each kind at each size, then how each grows."""
+    done: list[report.Case] = []
     for kind in KINDS:
         with receiver(kind.latency) as url:
             for size in options.pick(kind.sizes, kind.quick):
                 with tempfile.TemporaryDirectory(prefix="bench-deliver-") as folder:
-                    yield at_size(Path(folder), url, kind, size, options.rounds)
+                    done.append(at_size(Path(folder), url, kind, size, options.rounds))
+                    yield done[-1]
+    yield from report.growths(done)
 
 
 def at_size(folder: Path, url: str, kind: Kind, size: int, rounds: int) -> report.Case:

@@ -57,16 +57,14 @@ order by hash(n, {seed})
 
 def cases(options: report.Options) -> Iterator[report.Case]:
     """Both states at each size, then how each grows."""
-    done: dict[str, list[report.Case]] = {}
+    done: list[report.Case] = []
     sizes = options.pick(SIZES, QUICK)
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="bench-diff-") as folder:
             for case in at_size(Path(folder), size, options.rounds):
-                done.setdefault(case.case, []).append(case)
+                done.append(case)
                 yield case
-    for found in done.values():
-        if len(found) > 1:
-            yield report.growth(found[0], found[-1])
+    yield from report.growths(done)
     for size in sizes:
         yield memory(size)
 

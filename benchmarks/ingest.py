@@ -29,15 +29,13 @@ NAMES = ("Page Viewed", "Product Viewed", "Cart Updated", "Order Completed")
 
 def cases(options: report.Options) -> Iterator[report.Case]:
     """Raw and events at each size, then how each grows."""
-    done: dict[str, list[report.Case]] = {}
+    done: list[report.Case] = []
     for size in options.pick(SIZES, QUICK):
         with tempfile.TemporaryDirectory(prefix="bench-ingest-") as folder:
             for case in at_size(Path(folder), size, options.rounds):
-                done.setdefault(case.case, []).append(case)
+                done.append(case)
                 yield case
-    for found in done.values():
-        if len(found) > 1:
-            yield report.growth(found[0], found[-1])
+    yield from report.growths(done)
 
 
 def at_size(folder: Path, size: int, rounds: int) -> Iterator[report.Case]:

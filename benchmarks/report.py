@@ -10,13 +10,14 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
+GROWTH = 1.1  # ours may grow by so much more than the limit from one size to ten times that
 Figure = Callable[[], float]  # does the work once and gives its figure: seconds, rows a second, megabytes
 
 
@@ -77,10 +78,21 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def growth(small: Case, large: Case, goal: float = 1.1) -> Case:
-    """How much more ours grows from one size to the next than the limit does."""
-    name = f"{large.case}: growth from {small.size:,}"
-    return Case(name, large.size, large.ours / small.ours, large.limit / small.limit, "x", goal)
+def growths(cases: Iterable[Case]) -> Iterator[Case]:
+    """How much more ours grows from the smallest size of each case to its largest than the limit does."""
+    done: dict[str, list[Case]] = {}
+    for case in cases:
+        done.setdefault(case.case, []).append(case)
+    for name, (small, *larger) in done.items():
+        for large in larger[-1:]:
+            ours, limit = (_taken(large, side) / _taken(small, side) for side in ("ours", "limit"))
+            yield Case(f"{name}: growth from {small.size:,}", large.size, ours, limit, "x", GROWTH)
+
+
+def _taken(case: Case, side: str) -> float:
+    """What grows: the figure itself, or the time that a rate means."""
+    figure = float(getattr(case, side))
+    return case.size / figure if case.unit.endswith("/s") else figure
 
 
 def main(name: str, cases: Callable[[Options], Iterable[Case]], about: str = "") -> None:
