@@ -108,6 +108,7 @@ def prepare(warehouse: Warehouse, size: int) -> None:
     )
     batches.create_log(warehouse, LEDGER, {**ledgers.LEDGER_COLUMNS, **COLUMNS})
     append(warehouse, "compact/bench/1.1", "select * from state", 1)
+    warehouse.execute("checkpoint")
 
 
 def append_tail(warehouse: Warehouse) -> None:
