@@ -40,7 +40,6 @@ model_side as (
 tail_side as (
 
     select
-        {{ each(identity) }},
         {{ identity_hash }} as _identity_hash,
         {{ position("ledger") }} as _position,
         {{ accepted_hash() }} as _row_hash
@@ -52,10 +51,10 @@ tail_side as (
 tail_last as (
 
     select
-        {{ each(identity) }},
+        _identity_hash,
         max(_position) as _position
     from tail_side
-    group by {{ each(identity) }}
+    group by _identity_hash
 
 ),
 
@@ -65,11 +64,7 @@ ledger_side as (
         {{ identity_hash }} as _identity_hash,
         {{ accepted_hash() }} as _row_hash
     from {{ base }} as ledger
-    where not exists (
-        select 1
-        from tail_last
-        where {{ equal(identity, "tail_last", "ledger") }}
-    )
+    where {{ identity_hash }} not in (select tail_last._identity_hash from tail_last)
 
     union all
 
@@ -77,7 +72,8 @@ ledger_side as (
         tail_side._identity_hash,
         tail_side._row_hash
     from tail_side
-    inner join tail_last on {{ equal(identity, "tail_side", "tail_last") }} and tail_side._position = tail_last._position
+    inner join tail_last
+        on tail_side._identity_hash = tail_last._identity_hash and tail_side._position = tail_last._position
 
 ),
 
