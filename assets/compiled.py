@@ -45,7 +45,7 @@ def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) 
     if not node_ids:
         return ()
     chosen = [f"fqn:{'.'.join(parsed.nodes[node_id].fqn)}" for node_id in node_ids]
-    variables = {**warehouse.clock_variables(settings, clock), "sources": dbt_project.source_variables(settings)}
+    variables = {**warehouse.clock_variables(settings, clock), **dbt_project.run_variables(settings)}
     passed = json.dumps({**variables, "aside": True})
     outcome = dbt_calls.invoke(
         ["compile", *_arguments(settings), "--vars", passed, "--select", *chosen], dbt_project.manifest(settings)

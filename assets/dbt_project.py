@@ -106,10 +106,15 @@ def source_variables(settings: Settings) -> dict[str, dict[str, Any]]:
     return {name: _variables(name, source) for name, source in declared.items()}
 
 
+def run_variables(settings: Settings) -> dict[str, Any]:
+    """What every run passes besides its clocks: `sources`, and `zone`, in which days begin and end."""
+    return {"sources": source_variables(settings), "zone": configuration.policy(settings).zone}
+
+
 def variables(settings: Settings) -> dict[str, Any]:
-    """Every variable that may change what a model means: the project's own, and `sources`."""
+    """Every variable that may change what a model means: the project's own, and those of every run."""
     project = configuration.parse(settings.dbt_project / "dbt_project.yml").at("vars") or {}
-    return {**project, "sources": source_variables(settings)}
+    return {**project, **run_variables(settings)}
 
 
 def _variables(name: str, source: Source) -> dict[str, Any]:

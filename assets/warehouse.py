@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from assets import configuration
 from assets.dbt_errors import candidates, engine_words, readable, refusal
-from assets.dbt_project import arguments, manifest, source_variables
+from assets.dbt_project import arguments, manifest, run_variables
 from assets.sql_mistakes import mistake
 from models.clock import Clock
 from models.errors import BuildFailed
@@ -100,7 +100,7 @@ def run_dbt(
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
     parsed = manifest(settings)
-    passed = {**clock_variables(settings, clock), "sources": source_variables(settings), **(variables or {})}
+    passed = {**clock_variables(settings, clock), **run_variables(settings), **(variables or {})}
     # the parse wrote the manifest; writing it again would take as long as building a small model
     options = [*arguments(settings), "--no-write-json", "--vars", json.dumps(passed)]
     call = [command, *options, "--select", *select]

@@ -1,4 +1,4 @@
-{# The two clocks of a run, read here and nowhere else. Staging filters on both; segments read as_of for their windows. #}
+{# The two clocks of a run and the zone of its days, read here and nowhere else. Staging filters on both; segments read as_of for their windows. #}
 
 {% macro as_of() -%}
     {{ _moment('as_of') }}
@@ -11,6 +11,15 @@
 {# The start of the day that many days before the run's own day, in the project's time zone. #}
 {% macro days_ago(days) -%}
     ({{ _moment('today') }} - interval '{{ days }}' day)
+{%- endmacro %}
+
+{# The day of a moment, in the project's time zone. #}
+{% macro local_day(moment) -%}
+    {{ adapter.dispatch('local_day', 'tailrace')(moment, var('zone', 'UTC')) }}
+{%- endmacro %}
+
+{% macro default__local_day(moment, zone) -%}
+    cast({{ moment }} at time zone '{{ zone }}' as date)
 {%- endmacro %}
 
 {% macro _moment(name) -%}

@@ -11,8 +11,8 @@ events as (
 
 select
     source,
-    cast(came_at as date) as day,
+    {{ local_day('came_at') }} as day,
     count(*) as events,
     count(case when came_at > occurred_at + interval '1' day then 1 end) as late
 from events
-group by source, cast(came_at as date)
+group by source, {{ local_day('came_at') }}

@@ -9,25 +9,40 @@ events as (
     where name like 'Message %'
 ),
 
+-- a row tried several times in one run ended as it did the last time
+attempts as (
+    select
+        sync,
+        as_of,
+        outcome,
+        row_number() over (
+            partition by run_id, spool_row
+            order by seq desc
+        ) as place
+    from deliveries
+    where outcome <> 'retry'
+),
+
 sent as (
     select
         sync,
-        cast(as_of as date) as result_date,
+        {{ local_day('as_of') }} as result_date,
         outcome,
         count(*) as counted
-    from deliveries
-    group by sync, cast(as_of as date), outcome
+    from attempts
+    where place = 1
+    group by sync, {{ local_day('as_of') }}, outcome
 ),
 
 reported as (
     select
         {{ json_text('properties', '$.sync') }} as sync,
-        cast(occurred_at as date) as result_date,
+        {{ local_day('occurred_at') }} as result_date,
         name as outcome,
         count(*) as counted
     from events
     where {{ json_text('properties', '$.sync') }} is not null
-    group by {{ json_text('properties', '$.sync') }}, cast(occurred_at as date), name
+    group by {{ json_text('properties', '$.sync') }}, {{ local_day('occurred_at') }}, name
 ),
 
 counts as (

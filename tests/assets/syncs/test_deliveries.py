@@ -121,6 +121,18 @@ def test_a_key_is_one_row(world, rows) -> None:
         world.plan(X)
 
 
+def test_a_run_counts_rows_and_not_attempts(world) -> None:
+    """A batch whose answer was lost and that is taken when it is sent again was accepted, and nothing else."""
+    declared(world)
+    people(world, *(f"'p{i}', 'a{i}@x', 1" for i in range(20)))
+    world.recorder.behave(rules=[{"do": "lose", "at": [1]}])
+    (result,) = world.sync()
+    assert result.counts == {"accepted": 20}
+    assert {row["outcome"] for row in world.sql("select outcome from tailrace.deliveries")} == {"unknown", "accepted"}
+    (run,) = world.sql("select row_count, accepted, unknown, stopped from tailrace.sync_runs")
+    assert run == {"row_count": 20, "accepted": 20, "unknown": 0, "stopped": None}
+
+
 def test_rejected_rows_wait_for_a_change(world) -> None:
     """A permanent no is not asked again until the row or its mapping changes, and freezes nobody else."""
     declared(world)
