@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -227,9 +227,12 @@ def test_a_record_that_repeats_itself_decides_nothing(published: Warehouse) -> N
 
 
 def test_outcomes_are_counted_by_sync_and_day(published: Warehouse) -> None:
-    """What the channels report is in `results`, by the sync it is about."""
-    rows = published.rows("select sync, sum(bounced) as bounced, sum(opened) as opened from results group by sync")
-    assert rows == [{"sync": "crm/seg_x", "bounced": 2, "opened": 1}]
+    """What the channels report is in `results`, by the sync it is about and the day it happened."""
+    rows = published.rows("select sync, result_date, bounced, opened, unsubscribed from results order by result_date")
+    assert [tuple(row.values()) for row in rows] == [
+        ("crm/seg_x", date(2026, 1, 19), 1, 0, 0),
+        ("crm/seg_x", date(2026, 1, 20), 1, 1, 1),
+    ]
 
 
 def test_engagement_is_the_last_open(published: Warehouse) -> None:

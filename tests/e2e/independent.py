@@ -397,6 +397,13 @@ def count(folder: Path, last_day: date, known: Mapping[str, Node] | None = None)
     }
 
 
+def reported(folder: Path, last_day: date) -> Counter[tuple[str, date, str]]:
+    """How often (sync, day in UTC, outcome) is told in the outcome files, to the end of `last_day`."""
+    as_of = datetime.combine(last_day, time.max, UTC)
+    told = [event for event in land(folder).events if event.source == "outcomes" and event.at <= as_of]
+    return Counter((event.data["sync"], event.at.date(), event.data["event"]) for event in told)
+
+
 def aliases(rows: list[dict[str, str]]) -> dict[str, Node]:
     """From the rows of profile_map: profile id → an identifier of that person that is none of our ids."""
     rows = sorted(rows, key=lambda row: (row["identifier_type"], row["identifier"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +26,7 @@ from tests.e2e import independent
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = 2_000
+OUTCOMES = ("delivered", "opened", "clicked", "bounced", "unsubscribed", "converted")
 TYPES = ("user_id", "crm_id", "email", "phone", "anonymous_id")
 
 
@@ -36,6 +37,7 @@ class Loop:
     settings: Settings
     day: date
     results: list[RefreshResult]
+    days: list[demonstration.Day] = field(default_factory=list)
 
     @classmethod
     def at(cls, folder: Path, day: date) -> Loop:
@@ -190,7 +192,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """What `tailrace demo` does, on 500 people: two days of ingest, refresh, delivery and outcomes back."""
     loop = Loop.at(tmp_path_factory.mktemp("whole"), date(2026, 9, 30))
     loop.settings = replace(loop.settings, recorder=f"http://127.0.0.1:{local_recorder.free_port()}")
-    demonstration.run(loop.settings, people=500, days=30, seed=7, tell=lambda *_: None)
+    _, loop.days = demonstration.run(loop.settings, people=500, days=30, seed=7, tell=lambda *_: None)
     return loop
 
 
@@ -199,7 +201,24 @@ def test_the_loop_closes(demo: Loop) -> None:
     """After deliveries and what came of them, everything is what the files with the outcomes hold."""
     check_everything(demo)
     assert demo.value("select count(*) from seg_engaged") > 0
-    assert demo.value("select sum(unsubscribed) from results") > 0
+
+
+@pytest.mark.slow
+def test_results_are_what_was_sent_and_what_came_back(demo: Loop) -> None:
+    """`results` has what the vendor of each sync took each day, and what the plain count finds in the outcome files."""
+    taken: Counter[tuple[str, date]] = Counter()
+    told: Counter[tuple[str, date, str]] = Counter()
+    for row in demo.rows("select * from results"):
+        taken[row["sync"], row["result_date"]] += row["accepted"]
+        for outcome in OUTCOMES:
+            told[row["sync"], row["result_date"], outcome] += row[outcome]
+    expected = Counter(
+        {(result.sync, day.day): result.counts.get("accepted", 0) for day in demo.days for result in day.synced}
+    )
+    assert +taken == +expected
+    found = independent.reported(demo.settings.landing, demo.day)
+    assert +told == Counter({key: n for key, n in found.items() if key[2] in OUTCOMES})
+    assert sum(n for (_, _, outcome), n in told.items() if outcome == "unsubscribed") > 0
 
 
 @pytest.mark.slow
