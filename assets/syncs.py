@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,12 @@ def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Syn
         sync = _Declaration(settings, models, model, index, given).read(destinations)
         if sync.slug in syncs:
             message = f"the sync {sync.name} is already declared in {syncs[sync.slug].file}; give one a `name`"
+            raise ConfigError(message, file=sync.file, line=sync.line, key=f"{sync.model}.syncs[{index}]")
+        if other := _shares_its_audience(sync, syncs.values()):
+            place = ":".join(str(part) for part in (other.file, other.line) if part)
+            options = " or ".join(f"`{name}`" for name in _destination(sync)[1]) or "account"
+            message = f"this is the audience of {other.name} ({place}), and a mirror shares its audience with no other"
+            message += f" sync; give one of them another {options}"
             raise ConfigError(message, file=sync.file, line=sync.line, key=f"{sync.model}.syncs[{index}]")
         syncs[sync.slug] = sync
     return sorted(syncs.values(), key=lambda sync: sync.name)
@@ -80,16 +86,32 @@ def destination_digest(settings: Settings, sync: Sync) -> str:
 
     Change one and it is another sync with a state of its own.
     """
-    kind = base.load(sync.destination.sink)
-    options = kind.Options(**sync.options)
-    where = {name: getattr(options, name) for name in kind.Options.destination_fields()}
-    account = _without_secrets(kind, options).account
+    account, where = _destination(sync)
     return _digest([settings.target, account, sync.model, sync.entry.name, sync.entry.mode, where])
 
 
 def config_digest(sync: Sync) -> str:
     """The mapping and the sink's options: a row the vendor rejected is tried again when they change."""
     return _digest([sync.entry.key, sync.entry.fields, sync.options])
+
+
+def _destination(sync: Sync) -> tuple[str, dict[str, Any]]:
+    """The account, and the options that say where in it."""
+    kind = base.load(sync.destination.sink)
+    options = kind.Options(**sync.options)
+    where = {name: getattr(options, name) for name in kind.Options.destination_fields()}
+    return _without_secrets(kind, options).account, where
+
+
+def _shares_its_audience(sync: Sync, others: Iterable[Sync]) -> Sync | None:
+    """The first of the others whose rows a mirror would remove, or that would remove this mirror's."""
+    if sync.entry.mode is Mode.SEND_ON_ENTRY or base.load(sync.destination.sink).names_sync:
+        return None
+    for other in others:
+        mirrored = Mode.MIRROR in {sync.entry.mode, other.entry.mode} and other.entry.mode is not Mode.SEND_ON_ENTRY
+        if mirrored and sync.destination.sink == other.destination.sink and _destination(sync) == _destination(other):
+            return other
+    return None
 
 
 def _digest(value: Any) -> str:

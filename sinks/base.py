@@ -111,6 +111,7 @@ class Sink(ABC):
     Options: ClassVar[type[Options]]
     secrets: ClassVar[tuple[str, ...]] = ()
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
+    names_sync: ClassVar[bool] = False  # what arrives says whose it is: two syncs at one destination share no audience
 
     def __init__(self, options: Any, secrets: Mapping[str, str]) -> None:
         self.options = options

@@ -30,6 +30,7 @@ class FileOptions(Options):
 
 class FileSink(BulkSink):
     Options = FileOptions
+    names_sync = True
     options: FileOptions
 
     @property

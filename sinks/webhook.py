@@ -57,6 +57,7 @@ class WebhookSink(HttpSink):
 
     Options = WebhookOptions
     secrets = ("signing",)
+    names_sync = True
     options: WebhookOptions
 
     @property
