@@ -33,4 +33,5 @@ _log = logging.getLogger("tailrace.step")
 
 def step(name: Step, **fields: object) -> None:
     """Say that `name` has just become durable; `fields` identify what (sync, run, batch, …)."""
-    _log.info(name, extra={"step": name, "fields": fields})
+    if _log.isEnabledFor(logging.INFO):
+        _log.info(name, extra={"step": name, "fields": fields})
