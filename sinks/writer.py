@@ -40,6 +40,11 @@ insert into receipt (claim, outcomes, recorded_at)
 select value ->> 0, value ->> 1, value ->> 2 from json_each(?) order by key
 """
 _FREED = "delete from send_key where claim = ?"
+_MOVED = "update send_key set claim = ?, offset_in_claim = ? where send_key = ?"
+_HELD = """
+select send_key.claim, send_key.reason, claim.delivery, claim.row_ranges, send_key.offset_in_claim
+from send_key left join claim on claim.seq = send_key.claim where send_key.send_key = ?
+"""
 
 
 # One of each is made for every request; frozen ones cost three times as much to make.
@@ -160,7 +165,7 @@ class _Commit:
             return Grant(None, stopped=stopped)
         refused = {**self._listed(request), **request.settled}
         if request.op is Op.SEND and request.send_keys:
-            refused |= self._taken(request, self.seq + 1, refused)
+            refused |= self._taken(request, number, refused)
         if not refused:
             return Grant(self._granted(request, number, request.ranges))
         rows = _rows(request.ranges)
@@ -203,8 +208,8 @@ class _Commit:
         withdrawn = RowOutcome(Outcome.WITHDRAWN, SUPPRESSED)
         return {offset: withdrawn for offset, contact in enumerate(request.contacts) if contact in contacts}
 
-    def _taken(self, request: Request, seq: int, refused: Mapping[int, RowOutcome]) -> dict[int, RowOutcome]:
-        """Claim the messages' keys under `seq`; offsets of those that were claimed or withdrawn before."""
+    def _taken(self, request: Request, number: int, refused: Mapping[int, RowOutcome]) -> dict[int, RowOutcome]:
+        """Claim the messages' keys for the next claim; offsets of those that were claimed or withdrawn before."""
         taken: dict[int, RowOutcome] = {}
         offset_in_claim = 0
         for offset, key in enumerate(request.send_keys or ()):
@@ -214,16 +219,24 @@ class _Commit:
                 added = self.connection.execute(
                     "insert or ignore into send_key (send_key, claim, offset_in_claim, reason, at) "
                     "values (?, ?, ?, '', ?)",
-                    [key, seq, offset_in_claim, utc_text(request.at)],
+                    [key, self.seq + 1, offset_in_claim, utc_text(request.at)],
                 ).rowcount
                 if not added:
-                    claim, reason = self.connection.execute(
-                        "select claim, reason from send_key where send_key = ?", [key]
-                    ).fetchone()
-                    taken[offset] = RowOutcome(Outcome.WITHDRAWN, reason if claim is None else TAKEN)
-                    continue
+                    reason = self._holder(key, number, _rows(request.ranges)[offset])
+                    if reason is not None:
+                        taken[offset] = RowOutcome(Outcome.WITHDRAWN, reason)
+                        continue
+                    self.connection.execute(_MOVED, [self.seq + 1, offset_in_claim, key])
             offset_in_claim += 1
         return taken
+
+    def _holder(self, key: str, number: int, row: int) -> str | None:
+        """Why a key is taken; None where an earlier attempt of this very row has it: its answer was lost."""
+        claim, reason, delivery, ranges, offset = self.connection.execute(_HELD, [key]).fetchone()
+        if claim is None:
+            return str(reason)
+        is_own = delivery == number and _rows(orjson.loads(ranges))[offset] == row
+        return None if is_own else TAKEN
 
     def _granted(self, request: Request, number: int, ranges: Ranges) -> Claim:
         self.seq += 1
