@@ -67,7 +67,7 @@ class Batch(NamedTuple):
     op: Op
     key: str  # idempotency key: the same bytes carry the same key
     identity: tuple[str, ...]  # the columns by which the vendor knows a row
-    at: datetime  # the run's clock when the request leaves
+    at: datetime  # when the request leaves: in dev by the run's clock
     payloads: Sequence[str]
     frame: pl.DataFrame  # the chunk these rows are part of …
     offsets: Sequence[int]  # … and which of its rows they are

@@ -43,7 +43,8 @@ def deliver(
     """Send every row of the spool; the delivery is open in the journal and the caller holds the sync's lease.
 
     `key` are the sync's key columns, `writer` (closed here) commits claims and receipts, `seed` makes the jitter
-    repeatable, `clock` dates receipts (default: the run's `as_of`), `progress` hears how many rows are settled.
+    repeatable, `clock` dates receipts and in prod requests (default: the run's `as_of`), `progress` hears how many
+    rows are settled.
     Raises NeedsPerson where nobody listens (before any claim) and StorageFull where the journal cannot be written;
     everything else ends in the summary.
     """
@@ -73,6 +74,7 @@ def deliver(
             transport=wire,
             clock=at,
             progress=progress or (lambda _: None),
+            is_live=settings.target == "prod",
         )
         return asyncio.run(run.all(spool))
     finally:

@@ -2,6 +2,8 @@
 
 import base64
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -9,6 +11,8 @@ from pydantic import ValidationError
 from standardwebhooks import Webhook
 
 from models.sync import Op
+from sinks.http import deliver
+from sinks.limiter import Limiters
 from sinks.webhook import WebhookOptions, WebhookSink
 from tests.sinks.desk import AT, Desk, Scripted, people
 from tests.sinks.test_contract import batch
@@ -30,6 +34,29 @@ def test_the_standard_library_of_webhooks_verifies_our_signature(monkeypatch: py
     assert body["type"] == "audience.upsert"
     assert body["data"] == {"email": "person0@shop.example", "orders": 0}
     assert request.headers["webhook-timestamp"] == str(int(AT.timestamp()))
+
+
+@pytest.mark.parametrize("target", ["prod", "dev"])
+def test_a_request_is_signed_when_it_leaves(offline: Desk, target: str) -> None:
+    """In prod a receiver that allows five minutes takes a plan of this morning; in dev the run's clock is told."""
+    opened = offline.open(people(3))
+    scripted = Scripted(lambda _request, _ordinal: httpx.Response(200))
+    deliver(
+        hook(SECRET, connections=1),
+        opened,
+        offline.delivery,
+        offline.journal,
+        settings=replace(offline.settings, target=target),
+        key=("email",),
+        limiters=Limiters(),
+        transport=scripted,
+        clock=lambda: datetime.now(UTC),
+    )
+    for request in scripted.requests:
+        if target == "prod":
+            Webhook(SECRET).verify(request.content, dict(request.headers))
+        else:
+            assert 0 <= int(request.headers["webhook-timestamp"]) - AT.timestamp() < 60
 
 
 def test_one_row_is_an_object_and_more_are_a_list() -> None:
