@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 
 class Mode(StrEnum):
@@ -29,7 +29,8 @@ def _share(value: object) -> object:
 
 
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Share = Annotated[float, BeforeValidator(_share), Field(ge=0)]
+_SHARES = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}]
+Share = Annotated[float, BeforeValidator(_share), Field(ge=0), WithJsonSchema({"anyOf": _SHARES})]
 
 
 class Guards(BaseModel):

@@ -59,21 +59,16 @@ def sinks(*, as_json: AsJson = False) -> None:
     console.out().print(console.table(rows))
 
 
-def schema(file: Annotated[File, typer.Argument(help="The YAML file, or `syncs` for a model's meta.syncs.")]) -> None:
-    """The JSON Schema of one of our YAML files, for an editor.
+def schema(
+    file: Annotated[File, typer.Argument(help="The YAML file, or `syncs` for an entry of a model's meta.syncs.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """The JSON Schema of one of our YAML files, for an editor. With --json, on one line.
 
     Example: `tailrace schema sources > sources.schema.json`
     """
-    from pydantic import BaseModel
+    from orchestration import schemas
 
-    from models.policy import Policy
-    from models.source import Sources
-    from models.sync import Destinations, SyncEntry
-
-    contracts: dict[File, type[BaseModel]] = {
-        File.sources: Sources,
-        File.sinks: Destinations,
-        File.policy: Policy,
-        File.syncs: SyncEntry,
-    }
-    print(json.dumps(contracts[file].model_json_schema(), indent=2))  # noqa: T201 - to be redirected, as it is
+    found = schemas.schema(file)
+    print(json.dumps(found, indent=None if as_json else 2))  # noqa: T201 - to be redirected, as it is
