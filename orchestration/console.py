@@ -30,8 +30,8 @@ def err() -> Console:
 
 
 def print_json(value: object) -> None:
-    """One JSON text on stdout: numbers as numbers, moments as ISO text in UTC."""
-    print(json.dumps(plain(value), ensure_ascii=False))  # noqa: T201 - rich would wrap it
+    """One JSON text on stdout, at once: numbers as numbers, moments as ISO text in UTC."""
+    print(json.dumps(plain(value), ensure_ascii=False), flush=True)  # noqa: T201 - rich would wrap it
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911 - one answer a type

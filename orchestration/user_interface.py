@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,23 +18,30 @@ from orchestration.environment import child
 STOP_SECONDS = 20.0
 
 
-def run(settings: Settings, port: int) -> None:
-    """Until it is interrupted. Raises UserError where the port is taken, NeedsPerson where Dagster ends by itself."""
+def run(settings: Settings, port: int, starting: Callable[[Mapping[str, str | None]], None] | None = None) -> None:
+    """Until it is interrupted. Raises UserError where the port is taken, NeedsPerson where Dagster ends by itself.
+
+    `starting` hears the addresses and owns stdout: what Dagster prints goes to stderr then.
+    """
     if not local_recorder.is_free(port):
         message = f"port {port} is not free; name another with --port"
         raise UserError(message)
     home = dagster_home.prepare(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a process manager's word for Ctrl-C
-    recorder = local_recorder.running(settings) if settings.target == "dev" else nullcontext(settings)
+    recording = settings.target == "dev"
+    recorder = local_recorder.running(settings) if recording else nullcontext(settings)
     with recorder as here:
         process = subprocess.Popen(  # noqa: S603 - Dagster's own command, from this environment
             [*command(), "-h", "127.0.0.1", "-p", str(port)],
             cwd=Path(__file__).parent.parent,
             env=child(here, DAGSTER_HOME=str(home)),
+            stdout=sys.stderr if starting else None,
             preexec_fn=_listen_to_signals,  # noqa: PLW1509 - no thread runs yet
             start_new_session=True,
         )
         try:
+            if starting:
+                starting({"url": f"http://127.0.0.1:{port}", "recorder": here.recorder if recording else None})
             code = process.wait()
         except KeyboardInterrupt:
             code = 0

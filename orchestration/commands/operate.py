@@ -50,28 +50,42 @@ def doctor(*, as_json: AsJson = False) -> None:
     console.out().print(console.table(rows) if rows else "nothing to put right")
 
 
-def ui(*, port: Annotated[int, typer.Option(help="On the loopback interface.")] = 3000) -> None:
+def ui(
+    *,
+    port: Annotated[int, typer.Option(help="On the loopback interface.")] = 3000,
+    as_json: AsJson = False,
+) -> None:
     """Dagster with its daemon: the graph, runs, schedules and sensors; in dev a recorder too. Ctrl-C ends all.
 
+    With --json, one line with the addresses as it starts; what Dagster says goes to stderr.
     Example: `tailrace ui --port 3001`
     """
     from orchestration import user_interface
 
-    user_interface.run(settings(), port)
+    user_interface.run(settings(), port, starting=console.print_json if as_json else None)
 
 
 def recorder(
     *,
     port: Annotated[int, typer.Option(help="On the loopback interface; 0 picks a free one.")] = 8790,
     db: Annotated[Path | None, typer.Option(help="Where it keeps what it receives; default: the target's.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """The shipped local vendor: takes what syncs send in dev, answers as the real one would, shows what it received.
 
+    With --json, one line with the address once it listens.
     Example: `tailrace recorder --port 8790`, then `curl 127.0.0.1:8790/_received`
     """
     from sinks import recorder_server
 
     file = db or settings().recorder_db
     file.parent.mkdir(parents=True, exist_ok=True)
-    said = console.err()
-    recorder_server.serve(port, file, ready=lambda taken: said.print(f"recorder on http://127.0.0.1:{taken}, {file}"))
+
+    def ready(taken: int) -> None:
+        url = f"http://127.0.0.1:{taken}"
+        if as_json:
+            console.print_json({"url": url, "db": file})
+        else:
+            console.err().print(f"recorder on {url}, {file}")
+
+    recorder_server.serve(port, file, ready=ready)

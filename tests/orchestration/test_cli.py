@@ -2,13 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
+import typer
 
 from assets import store
 from models.settings import Settings
@@ -179,6 +182,24 @@ def test_help_and_sql_do_not_wait_for_dbt_or_dagster(shop: Settings) -> None:
             [sys.executable, "-c", code], env={**os.environ, **child(shop)}, capture_output=True, check=False
         )
         assert done.returncode == 0
+
+
+def test_every_command_takes_json() -> None:
+    """Whatever a person is told, a program can be told."""
+    commands = typer.main.get_command(cli.app).commands
+    assert [name for name, command in commands.items() if not any("--json" in one.opts for one in command.params)] == []
+
+
+def test_a_recorder_says_where_it_listens(shop: Settings) -> None:
+    """With --json the first line is the address, and somebody answers there; Ctrl-C ends it with 0."""
+    command = [sys.executable, "-m", "orchestration", "recorder", "--port", "0", "--json"]
+    with subprocess.Popen(command, env={**os.environ, **child(shop)}, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        said = json.loads(process.stdout.readline())
+        assert httpx.get(f"{said['url']}/_received").status_code == 200
+        assert said["db"] == str(shop.recorder_db)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
 
 
 def test_every_command_has_help_with_an_example() -> None:
