@@ -6,8 +6,9 @@ create or replace table aside.main.{{ quote(name) }} as select * from {{ relatio
 drop table if exists aside.main.{{ quote(name) }};
 {% endfor %}
 create or replace table aside.main.{{ state }} (name varchar, digest varchar);
+insert into aside.main.{{ state }} values
 {% for name, digest in digests.items() %}
-insert into aside.main.{{ state }} values ({{ literal(name) }}, {{ literal(digest) }});
+({{ literal(name) }}, {{ literal(digest) }}){{ ";" if loop.last else "," }}
 {% endfor %}
 checkpoint aside;
 detach aside;
