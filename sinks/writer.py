@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from itertools import chain
+from typing import Any
 
 import orjson
 
@@ -30,15 +32,8 @@ _NEVER_LEFT = 0  # the attempt of such a claim
 _POSITIONS = """
 select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position), 0) from suppression)
 """
-# All rows of a commit in one step: a statement a row would hand the interpreter's lock back and forth each time.
-_CLAIMS = """
-insert into claim (seq, delivery, op, row_ranges, attempt)
-select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?) order by key
-"""
-_RECEIPTS = """
-insert into receipt (claim, outcomes, recorded_at)
-select value ->> 0, value ->> 1, value ->> 2 from json_each(?) order by key
-"""
+_CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt) values "
+_RECEIPTS = "insert into receipt (claim, outcomes, recorded_at) values "
 _FREED = "delete from send_key where claim = ?"
 _MOVED = "update send_key set claim = ?, offset_in_claim = ? where send_key = ?"
 _HELD = """
@@ -141,10 +136,15 @@ class _Commit:
             if entry.receipt:
                 self._receive(entry.receipt)
         results: list[Grant | None] = [self._claim(entry.request) if entry.request else None for entry in entries]
-        for statement, rows in ((_CLAIMS, self.claims), (_RECEIPTS, self.receipts)):
-            if rows:
-                self.connection.execute(statement, [orjson.dumps(rows).decode()])
+        self._insert(_CLAIMS, self.claims)
+        self._insert(_RECEIPTS, self.receipts)
         return results
+
+    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """In one step: a statement a row would hand the interpreter's lock back and forth each time."""
+        if rows:
+            marks = f"({', '.join('?' * len(rows[0]))})"
+            self.connection.execute(statement + ", ".join([marks] * len(rows)), list(chain.from_iterable(rows)))
 
     def _receive(self, receipt: Receipt) -> None:
         self.receipts.append((receipt.claim.seq, encode(receipt.outcomes), utc_text(receipt.at)))
@@ -268,7 +268,7 @@ def ranges_of(rows: Sequence[int]) -> Ranges:
 
 
 def _text(ranges: Ranges) -> str:
-    return orjson.dumps(ranges).decode()
+    return f"[{','.join([f'[{first},{count}]' for first, count in ranges])}]"
 
 
 def _rows(ranges: Ranges) -> list[int]:
