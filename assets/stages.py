@@ -16,9 +16,11 @@ from assets.builds import Build
 from assets.dbt_project import LIVE, project, variables
 from assets.identity import IdentityResult
 from assets.measures import measure
+from assets.opening import Opener
 from assets.segments import Recorded
 from assets.suppressions import copy_suppressions
 from assets.warehouse import BuildResult, clock_variables, run_dbt
+from assets.withdrawals import withdraw_departed
 from models.clock import Clock
 from models.errors import ConfigError
 from models.settings import Settings
@@ -163,10 +165,15 @@ def _moments(settings: Settings, clock: Clock, names: Iterable[str]) -> str:
 
 
 def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> list[Recorded]:
-    """Advance the history of these segments, whose models were just built at this clock."""
-    with opened(settings) as warehouse:
+    """Advance the history of these segments, whose models were just built at this clock.
+
+    Whoever left one gets no message of it any more that a run under way has not claimed yet.
+    """
+    with opened(settings) as warehouse, Journal(settings.journal) as journal:
         definitions = _definitions(settings, names)
-        return [segments.record(warehouse, clock, name, definition) for name, definition in definitions.items()]
+        done = [segments.record(warehouse, clock, name, definition) for name, definition in definitions.items()]
+        withdraw_departed(Opener(settings, warehouse, journal), names, clock.known_by)
+        return done
 
 
 def hand_over_suppressions(settings: Settings, clock: Clock) -> int:

@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     RETRY = "retry"  # certainly not processed: again, with back-off, then in the next run
     UNKNOWN = "unknown"  # the request may have been processed
     PENDING = "pending"  # an asynchronous job of the vendor's, polled
-    WITHDRAWN = "withdrawn"  # never claimed: paused, suppressed or expired at the last moment
+    WITHDRAWN = "withdrawn"  # never left: suppressed, or left the segment, since the plan was made
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,14 +186,15 @@ class Journal:
         found = self._all("select contact from suppression where position > ? and purpose = ?", [position, purpose])
         return frozenset(row[0] for row in found)
 
-    def withdraw(self, send_key: str, reason: str, at: datetime) -> bool:
-        """Take a message back. False when it was claimed first: it has left, or is about to."""
+    def withdraw(self, send_keys: Iterable[str], reason: str, at: datetime) -> int:
+        """Take messages back; the number taken. Those claimed before have left or are about to, and stay claimed."""
         with self._commit() as connection:
-            connection.execute(
+            before = connection.total_changes
+            connection.executemany(
                 "insert or ignore into send_key (send_key, reason, at) values (?, ?, ?)",
-                [send_key, reason, utc_text(at)],
+                ((key, reason, utc_text(at)) for key in send_keys),
             )
-            return self._value("select claim from send_key where send_key = ?", [send_key]) is None
+            return connection.total_changes - before
 
     def release(self, send_keys: Iterable[str]) -> int:
         """Let claimed messages be claimed again (`on_unknown: resend`); the number released. Withdrawn ones stay."""

@@ -224,7 +224,7 @@ def test_a_contact_suppressed_after_the_plan_is_withdrawn(desk: Desk, recorder: 
 
 def test_a_message_withdrawn_before_its_claim_is_not_sent(desk: Desk, recorder: Recorder) -> None:
     """The withdrawal came first, so it wins."""
-    desk.journal.withdraw("key4", "left the segment", AT)
+    desk.journal.withdraw(["key4"], "left the segment", AT)
     keys = [f"key{number}" for number in range(6)]
     summary = desk.deliver(hook(), people(6, Op.SEND, _send_key=keys), sync="hook/seg_test")
     assert summary.counts == {"accepted": 5, "withdrawn": 1}

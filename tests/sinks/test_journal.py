@@ -161,10 +161,10 @@ def test_who_was_suppressed_since_the_plan_is_withdrawn(journal: Journal, writer
 
 def test_a_message_is_claimed_or_withdrawn_whichever_is_first(journal: Journal, writer: Writer) -> None:
     """Claim and withdrawal insert the same key: the first wins and the other is told."""
-    assert journal.withdraw("left", "left the segment", AT)
+    assert journal.withdraw(["left"], "left the segment", AT) == 1
     grant = writer.claim(request(0, 2, Op.SEND, send_keys=["left", "stays"]))
     assert grant.settled == {0: RowOutcome(Outcome.WITHDRAWN, "left the segment")}
-    assert not journal.withdraw("stays", "too late", AT)
+    assert journal.withdraw(["left", "stays"], "too late", AT) == 0
     again = writer.claim(request(5, 1, Op.SEND, send_keys=["stays"]))
     assert (again.claim, again.settled) == (None, {0: RowOutcome(Outcome.WITHDRAWN, TAKEN)})
 
@@ -177,11 +177,10 @@ def test_a_message_that_certainly_did_not_leave_is_free_again(
     keys = ["a", "b", "c"]
     claim = claimed(writer, 0, 3, Op.SEND, send_keys=keys)
     writer.receive(claim, Outcomes(RowOutcome(outcome), {1: RowOutcome(Outcome.UNKNOWN)}), AT)
-    assert journal.withdraw("a", "", AT)
-    assert not journal.withdraw("b", "", AT)
+    assert journal.withdraw(["a", "b"], "", AT) == 1
     claim = claimed(writer, 2, 1, Op.SEND, send_keys=["c"])
     writer.receive(claim, Outcomes(RowOutcome(Outcome.ACCEPTED)), AT)
-    assert not journal.withdraw("c", "", AT)
+    assert journal.withdraw(["c"], "", AT) == 0
     assert journal.release(["a", "b"]) == 1
     assert claimed(writer, 1, 1, Op.SEND, send_keys=["b"])
 

@@ -1,9 +1,11 @@
 """A project with syncs and no dbt: models are tables made here, the manifest is written by hand, the vendor is real."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +34,7 @@ class Recorder:
     """The shipped vendor, running."""
 
     url: str
+    process: subprocess.Popen[str]
 
     def received(self, sync: str) -> list[dict[str, Any]]:
         lines = httpx.get(f"{self.url}/_received").text.splitlines()
@@ -46,6 +49,15 @@ class Recorder:
             elif row["op"] == "remove":
                 held.pop(row["identity"], None)
         return held
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It takes connections and answers nothing before the end of the block."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def behave(self, **programme: Any) -> None:
         httpx.put(f"{self.url}/_behaviour", json=programme).raise_for_status()
@@ -121,7 +133,7 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
     process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:
-        yield Recorder(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        yield Recorder(f"http://127.0.0.1:{int(process.stdout.readline())}", process)
     finally:
         process.terminate()
         process.wait(timeout=10)
