@@ -9,6 +9,7 @@ from assets import past
 from models.settings import Settings
 from orchestration import clocks, keys, run_clock
 from orchestration.console import silent
+from orchestration.jobs import RECORD_DAYS
 
 
 def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -51,7 +52,7 @@ def nightly(settings: Settings) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name="nightly_segment_days",
-        target=dg.AssetSelection.assets(keys.SEGMENT_DAYS),
+        job_name=RECORD_DAYS,
         cron_schedule="0 5 * * *",
         execution_timezone=str(clocks.zone(settings)),
         description="Every night: yesterday joins segment_days.",

@@ -1,5 +1,6 @@
 """The jobs, executed in process by a real instance on a small project of its own."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -10,7 +11,7 @@ from models.settings import Settings
 from orchestration import clocks, keys, run_clock
 from orchestration.code_location import build
 from orchestration.jobs import ACTIVATE, REFRESH
-from tests.orchestration.conftest import event, land
+from tests.orchestration.conftest import Told, event, land
 
 SEGMENTS = ("seg_new", "seg_high_value", "seg_lapsed")
 
@@ -161,3 +162,23 @@ def test_a_schedule_gives_its_run_the_time_of_its_tick(shop: Settings, dagster: 
     request = schedule.evaluate_tick(dg.build_schedule_context(dagster, due)).run_requests[0]
     assert request.tags[run_clock.TAG] == due.isoformat()
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+
+
+def test_every_night_that_fails_is_told(shop: Settings, dagster: dg.DagsterInstance, told: Told) -> None:
+    """Whatever a schedule runs, the alerts watch: also the night that adds a day to segment_days."""
+    due = datetime(2026, 1, 5, 5, tzinfo=UTC)
+    definitions = build(replace(shop, alert_url=told.url))
+    repository = definitions.get_repository_def()
+    for schedule in repository.schedule_defs:
+        context = dg.build_schedule_context(dagster, due, repository_def=repository)
+        request = schedule.evaluate_tick(context).run_requests[0]
+        broken = definitions.resolve_job_def(schedule.job_name)
+        tags = {**request.tags, run_clock.TAG: "no time"}
+        broken.execute_in_process(
+            instance=dagster, raise_on_error=False, tags=tags, partition_key=request.partition_key
+        )
+    watching = repository.get_sensor_def("alerts")
+    watching(dg.build_sensor_context(dagster, repository_def=repository, sensor_name="alerts"))
+    jobs = [f"job {schedule.job_name}" for schedule in repository.schedule_defs]
+    assert {(job, "failed") for job in jobs} <= set(told.words)
+    assert "job record_days" in jobs
