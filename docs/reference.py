@@ -54,28 +54,42 @@ def _default(field: Any) -> str:
     return str(value) if value not in (None, "") else "none"
 
 
-def tables() -> str:
+def models() -> str:
     """Every model an analyst may read, with its grain and its columns, as the dbt project describes it."""
     lines = ["# Models", "", "What dbt builds; `segments`, `syncs`, `marts` and `profiles` are published.", ""]
-    for folder, model in _models():
-        lines += [f"## `{model['name']}`", "", f"*{folder}.* {model.get('description', '').strip()}", ""]
-        if model.get("columns"):
-            lines += ["| column | what it is |", "|---|---|"]
-            lines += [f"| `{column['name']}` | {column.get('description', '')} |" for column in model["columns"]]
-            lines.append("")
+    for folder, model in _described("models"):
+        lines += _table(model, f"*{folder}.* ")
     return "\n".join(lines)
 
 
-def _models() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    models = ROOT / "dbt_project" / "models"
-    for path in sorted(models.rglob("*.yml")):
-        for model in (yaml.safe_load(path.read_text()) or {}).get("models", ()):
-            yield path.parent.name, model
+def tables() -> str:
+    """Every table that Python keeps and publishes, as the dbt project describes its sources."""
+    lines = ["# Tables", "", "What Python keeps beside the models. All of it is published; marts may read it.", ""]
+    for _, source in _described("sources"):
+        for table in source["tables"]:
+            lines += _table(table)
+    return "\n".join(lines)
+
+
+def _table(described: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """A section: what it is, with its grain, and its columns."""
+    yield from (f"## `{described['name']}`", "", f"{place}{described.get('description', '').strip()}", "")
+    if described.get("columns"):
+        yield from ("| column | what it is |", "|---|---|")
+        yield from (f"| `{column['name']}` | {column.get('description', '')} |" for column in described["columns"])
+        yield ""
+
+
+def _described(kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The entries under `models` or `sources` of every YAML file of the project, with their folder."""
+    for path in sorted((ROOT / "dbt_project" / "models").rglob("*.yml")):
+        for entry in (yaml.safe_load(path.read_text()) or {}).get(kind, ()):
+            yield path.parent.name, entry
 
 
 def main() -> int:
     """Write the pages, or say which are not what the code says."""
-    pages = {"commands.md": commands(), "sinks.md": sinks(), "models.md": tables()}
+    pages = {"commands.md": commands(), "sinks.md": sinks(), "models.md": models(), "tables.md": tables()}
     stale = []
     for name, text in pages.items():
         page = PAGES / name

@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from assets import stages, store
+from assets.publish import KEPT
+from models.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -39,11 +44,30 @@ def test_commands_that_are_named_exist(page: Path) -> None:
 
 
 def test_reference_is_what_the_code_says() -> None:
-    """`make docs` would change nothing: every command, sink and model is documented as it is."""
+    """`make docs` would change nothing: every command, sink, model and table is documented as it is."""
     checked = subprocess.run(
         [sys.executable, "docs/reference.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_published_table_of_ours_is_described_column_by_column(tmp_path: Path) -> None:
+    """What Python keeps and publishes has exactly the columns that the dbt sources describe, in that order."""
+    sources = [
+        source
+        for path in (ROOT / "dbt_project" / "models").rglob("_sources.yml")
+        for source in yaml.safe_load(path.read_text())["sources"]
+    ]
+    described = {
+        table["name"]: {column["name"]: column["description"] for column in table["columns"]}
+        for source in sources
+        for table in source["tables"]
+    }
+    settings = Settings(project=ROOT, home=tmp_path)
+    with store.locked(settings), stages.opened(settings) as warehouse:
+        kept = {name: list(warehouse.columns(f"tailrace.{name}")) for name in KEPT}
+    assert {name: list(columns) for name, columns in described.items()} == kept
+    assert all(text for columns in described.values() for text in columns.values())
 
 
 def test_every_setting_is_documented() -> None:
