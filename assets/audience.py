@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 HISTORY, PROFILE_MAP = "tailrace.segment_history", "tailrace.profile_map"
+# types without a form in JSON or Parquet, alone or inside others; a field of such a name is followed by its own type
+UNSENDABLE = re.compile(r"\b(blob|bit|interval|bignum|geometry|variant)(?=[\[\],)]|$)|\bunion\(")
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,21 @@ class _Shape:
             )
             raise UserError(message)
         if name in self.own:
-            return Column(name, f"model.{self.quote(name)}", self.kinds.get(name) or sendable(self.own[name]))
+            return Column(name, f"model.{self.quote(name)}", self._kind(name, self.own[name]))
         if name in self.theirs and self._has_profile():
-            return Column(name, f"profiles.{self.quote(name)}", self.kinds.get(name) or sendable(self.theirs[name]))
+            return Column(name, f"profiles.{self.quote(name)}", self._kind(name, self.theirs[name]))
         allowed = suggestion(name, [*self.own, *self.theirs])
         message = f"{self.sync.file}: {self.sync.model}: '{name}' is no column of the model or of profiles{allowed}"
         raise UserError(message)
+
+    def _kind(self, name: str, kind: str) -> str:
+        if UNSENDABLE.search(kind):
+            message = (
+                f"{self.sync.file}: {self.sync.model}: '{name}' is of type {kind}, which no destination can be sent; "
+                "cast it to text in the model, or leave it out with `fields`"
+            )
+            raise UserError(message)
+        return self.kinds.get(name) or sendable(kind)
 
     def _contact(self, names: tuple[str, ...]) -> tuple[str, str | None]:
         """The contact point as SQL text, and its column."""

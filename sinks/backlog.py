@@ -17,7 +17,7 @@ import polars as pl
 from models.delivery import Outcome, Ranges, RowOutcome
 from models.sync import Op
 from sinks.base import HttpSink, Limits
-from sinks.spool import CONTACT, RESERVED, ROW, SEND_KEY
+from sinks.spool import CONTACT, RESERVED, ROW, SEND_KEY, written
 from sinks.writer import ranges_of
 
 CHUNK_ROWS = 8_192
@@ -38,7 +38,8 @@ class Chunk:
     @classmethod
     def of(cls, sink: HttpSink, op: Op, rows: pl.DataFrame) -> Chunk:
         own = rows.drop(RESERVED, strict=False)
-        payloads = pl.Series(sink.payloads(op, own), dtype=pl.String)
+        with written():
+            payloads = pl.Series(sink.payloads(op, own), dtype=pl.String)
 
         def column(name: str) -> list[str | None] | None:
             return rows[name].to_list() if name in rows.columns else None

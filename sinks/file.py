@@ -16,6 +16,7 @@ from pydantic import Field
 from models.sync import Op
 from sinks.aside import written_aside
 from sinks.base import BulkSink, Limits, Operation, Options, destination
+from sinks.spool import written
 
 OP = "op"  # upsert, remove or send
 
@@ -51,7 +52,7 @@ class FileSink(BulkSink):
 
     def send(self, out: Path, sync: str, plan_id: str, frames: Iterable[tuple[Op, pl.DataFrame]]) -> None:
         name = f"{sync.replace('/', '__')}-{plan_id}.{self.options.format}"
-        with written_aside(out / self.options.folder / name) as file:
+        with written_aside(out / self.options.folder / name) as file, written():
             self._write(file, frames)
 
     def _write(self, file: BinaryIO, frames: Iterable[tuple[Op, pl.DataFrame]]) -> None:

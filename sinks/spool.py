@@ -7,6 +7,7 @@ own, typed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -31,6 +32,16 @@ def write(path: Path, reader: pa.RecordBatchReader) -> int:
             rows += len(batch)
     step("spooled", spool=path.name, rows=rows)
     return rows
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """Raise NeedsPerson where a value of the block cannot be written: polars panics, and its panic is no Exception."""
+    try:
+        yield
+    except pl.exceptions.PanicException as error:
+        message = f"a value cannot be written ({error}): a date without an end, perhaps; mend it in the model"
+        raise NeedsPerson(message) from error
 
 
 class Spool:

@@ -298,6 +298,33 @@ def test_one_failure_stops_no_other(world) -> None:
     assert "not built" in str(results["crm/seg_y"].error)
 
 
+@pytest.mark.parametrize("value", ["'a'::blob", "['a'::blob]", "{'x': 'a'::blob}", "interval 1 day"])
+def test_a_type_that_cannot_leave_is_refused(world, value) -> None:
+    """Bytes have no form in JSON: the column is named before anything is opened, and the next sync runs."""
+    declared(world)
+    people(world, "'p1', 'a@x', 1")
+    world.declare("seg_b", {"sink": "crm", "audience": "other"}, columns=["profile_id", "picture"])
+    world.sql(f"create table seg_b as select 'p1' as profile_id, {value} as picture, {{'blob': 1}} as fine")
+    results = {result.sync: result for result in world.sync()}
+    assert results[X].counts == {"accepted": 1}
+    assert isinstance(results["crm/seg_b"].error, UserError)
+    assert "'picture' is of type" in str(results["crm/seg_b"].error)
+
+
+@pytest.mark.parametrize(("sink", "options"), [("crm", {"audience": "other"}), ("drop", {})])
+def test_a_value_that_cannot_leave_stops_its_own_sync(world, sink, options) -> None:
+    """A date without an end is told as an error of this sync; the others go on, and it goes once it is mended."""
+    world.declare("seg_a", {"sink": sink, "fields": ["until"], **options}, columns=["profile_id", "until"])
+    world.sql("create table seg_a as select 'p1' as profile_id, 'infinity'::date as until")
+    declared(world)
+    people(world, "'p1', 'a@x', 1")
+    results = {result.sync: result for result in world.sync()}
+    assert results[X].counts == {"accepted": 1}
+    assert "cannot be written" in str(results[f"{sink}/seg_a"].error)
+    world.sql("create or replace table seg_a as select 'p1' as profile_id, date '2026-01-01' as until")
+    assert world.sync(f"{sink}/seg_a")[0].counts == {"accepted": 1}
+
+
 def test_a_refused_batch_is_split(world) -> None:
     """One bad row in a batch refused as a whole costs nobody else."""
     declared(world)
