@@ -19,7 +19,7 @@ class Size:
     removes: int
     excused: int  # removes for want of consent, part of `removes`: no guard holds them
     sends: int
-    is_first: bool  # nothing was ever sent
+    is_first: bool  # no run went through to its end yet
 
 
 def verdicts(limits: Guards, size: Size) -> Iterator[Guard]:

@@ -222,7 +222,7 @@ class _Maker:
             removes=by_op[Op.REMOVE],
             excused=sum(count for (_, op, excused), count in kinds.items() if op == Op.REMOVE and excused),
             sends=by_op[Op.SEND],
-            is_first=position == (0, 0),
+            is_first=self._is_first(),
         )
         guards: tuple[Guard, ...] = tuple(verdicts(self.sync.entry.guards, size))
         sealed = [self.sync.name, self.destination, self.config, position, digest]
@@ -253,6 +253,15 @@ class _Maker:
             for name in _names(row):
                 counts[name] += int(row["n"])
         return dict(counts)
+
+    def _is_first(self) -> bool:
+        """Until a run went through: one that was killed or stopped half-way is gone on with."""
+        destination = self.warehouse.dialect.literal(self.destination)
+        through = "closed_at is not null and stopped is null"
+        found = self.warehouse.rows(
+            f"select count(*) as n from tailrace.sync_runs where destination = {destination} and {through}"
+        )
+        return int(found[0]["n"]) == 0
 
     def _sample(self, audience: Audience) -> list[dict[str, Any]]:
         order = ", ".join(self.warehouse.dialect.quote(name) for name in audience.identity)
