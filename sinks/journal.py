@@ -187,14 +187,19 @@ class Journal:
         return frozenset(row[0] for row in found)
 
     def withdraw(self, send_keys: Iterable[str], reason: str, at: datetime) -> int:
-        """Take messages back; the number taken. Those claimed before have left or are about to, and stay claimed."""
+        """Take messages back; the number taken.
+
+        Those claimed before have left, or are about to: they are taken only if it turns out that they did not leave.
+        """
+        rows = [(reason, utc_text(at), key) for key in send_keys]
         with self._commit() as connection:
             before = connection.total_changes
+            connection.executemany("insert or ignore into send_key (reason, at, send_key) values (?, ?, ?)", rows)
+            taken = connection.total_changes - before
             connection.executemany(
-                "insert or ignore into send_key (send_key, reason, at) values (?, ?, ?)",
-                ((key, reason, utc_text(at)) for key in send_keys),
+                "update send_key set reason = ?, at = ? where send_key = ? and claim is not null and reason = ''", rows
             )
-            return connection.total_changes - before
+            return taken
 
     def release(self, send_keys: Iterable[str]) -> int:
         """Let claimed messages be claimed again (`on_unknown: resend`); the number released. Withdrawn ones stay."""

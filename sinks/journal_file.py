@@ -80,7 +80,8 @@ create table suppression (
     unique (contact, purpose, suppressed_at)
 ) strict;
 
--- a message is claimed or withdrawn, whichever is first: `claim` is null where it was withdrawn
+-- a message is claimed or withdrawn, whichever is first: `claim` is null where it was withdrawn. A claimed one with a
+-- `reason` is to be withdrawn if it did not leave
 create table send_key (
     send_key text primary key,
     claim integer,

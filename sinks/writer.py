@@ -34,7 +34,11 @@ select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position)
 """
 _CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt) values "
 _RECEIPTS = "insert into receipt (claim, outcomes, recorded_at) values "
-_FREED = "delete from send_key where claim = ?"
+# of the messages that did not leave after all, those that were to be taken back meanwhile are, and the others are free
+_FREED = (
+    "update send_key set claim = null where claim = ? and reason <> ''",
+    "delete from send_key where claim = ? and reason = ''",
+)
 _MOVED = "update send_key set claim = ?, offset_in_claim = ? where send_key = ?"
 _HELD = """
 select send_key.claim, send_key.reason, claim.delivery, claim.row_ranges, send_key.offset_in_claim
@@ -154,10 +158,12 @@ class _Commit:
         if receipt.outcomes.default.outcome in SENDS_AGAIN:
             kept = [offset for offset, row in rows.items() if row.outcome not in SENDS_AGAIN]
             marks = ", ".join("?" * len(kept))
-            self.connection.execute(f"{_FREED} and offset_in_claim not in ({marks})", [receipt.claim.seq, *kept])
+            for statement in _FREED:
+                self.connection.execute(f"{statement} and offset_in_claim not in ({marks})", [receipt.claim.seq, *kept])
         else:
             freed = [(receipt.claim.seq, offset) for offset, row in rows.items() if row.outcome in SENDS_AGAIN]
-            self.connection.executemany(f"{_FREED} and offset_in_claim = ?", freed)
+            for statement in _FREED:
+                self.connection.executemany(f"{statement} and offset_in_claim = ?", freed)
 
     def _claim(self, request: Request) -> Grant:
         number, stopped = self._standing(request.delivery)
@@ -236,7 +242,7 @@ class _Commit:
         if claim is None:
             return str(reason)
         is_own = delivery == number and _rows(orjson.loads(ranges))[offset] == row
-        return None if is_own else TAKEN
+        return reason or None if is_own else TAKEN
 
     def _granted(self, request: Request, number: int, ranges: Ranges) -> Claim:
         self.seq += 1

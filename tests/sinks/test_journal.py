@@ -185,6 +185,17 @@ def test_a_message_that_certainly_did_not_leave_is_free_again(
     assert claimed(writer, 1, 1, Op.SEND, send_keys=["b"])
 
 
+def test_a_message_on_its_way_that_did_not_leave_is_withdrawn_after_all(journal: Journal, writer: Writer) -> None:
+    """What was to be taken back while in flight does not go again when the vendor turned it away or did not answer."""
+    claim = claimed(writer, 0, 3, Op.SEND, send_keys=["a", "b", "c"])
+    assert journal.withdraw(["a", "c"], "left the segment", AT) == 0
+    writer.receive(claim, Outcomes(RowOutcome(Outcome.RETRY), {2: RowOutcome(Outcome.UNKNOWN)}), AT)
+    grant = writer.claim(request(0, 3, Op.SEND, send_keys=["a", "b", "c"]))
+    assert grant.claim
+    assert grant.claim.ranges == ((1, 1),)
+    assert grant.settled == dict.fromkeys((0, 2), RowOutcome(Outcome.WITHDRAWN, "left the segment"))
+
+
 CHILD = """
 import sys, pathlib, datetime
 from models.delivery import Delivery, Outcome, Outcomes
