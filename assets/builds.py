@@ -17,6 +17,7 @@ from warehouse.base import Warehouse
 from warehouse.batches import Batch, create_log
 
 BUILDS, MODELS, DEFINITIONS = "tailrace.build", "tailrace.model_status", "tailrace.model_definition"
+BROKEN = "tailrace.broken_models"
 CLOCK = "refresh"  # the part that only says at which clock a refresh began
 
 
@@ -44,7 +45,7 @@ def prepare(warehouse: Warehouse) -> None:
     )
     create_log(warehouse, DEFINITIONS, {"number": "bigint", "model": "varchar", "definition": "varchar", **moments})
     warehouse.execute(
-        "create or replace view tailrace.broken_models as select model, reason, as_of, known_by from ("
+        f"create or replace view {BROKEN} as select model, reason, as_of, known_by from ("
         f"select *, row_number() over (partition by model order by number desc) as latest from {MODELS}) as ranked "
         "where latest = 1 and is_broken"
     )
@@ -82,7 +83,7 @@ def remember(warehouse: Warehouse, clock: Clock, part: str, definition: str, inp
 
 def broken(warehouse: Warehouse) -> dict[str, str]:
     """Models whose last build failed or was stopped by another's failure → why."""
-    found = warehouse.rows("select model, reason from tailrace.broken_models order by model")
+    found = warehouse.rows(f"select model, reason from {BROKEN} order by model")
     return {str(row["model"]): str(row["reason"]) for row in found}
 
 

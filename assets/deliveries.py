@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
-from assets import configuration, plans
+from assets import configuration, plans, troubles
 from assets import ledger as ledgers
 from assets.compaction import compact, discard_replaced
 from assets.fold import Folder
@@ -35,7 +36,6 @@ from warehouse.lock import hold
 
 _log = logging.getLogger("tailrace.sync")
 
-NOW = timedelta(hours=1)  # a run's clock is fixed when it is launched; what it waits for takes minutes
 PLAN_AGE = timedelta(days=1)  # a plan older than this was not made for today
 CLOSING_SECONDS = 600.0  # the run is over: its receipts are worth waiting for the warehouse
 
@@ -45,7 +45,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class SyncResult:
-    """How one sync ended. `error` is set when it could not run or stopped; the others are not stopped by it."""
+    """How one sync ended. `error` is set when it could not run or stopped; the others are not stopped by it.
+
+    What a guard refused has its plan.
+    """
 
     sync: str
     plan: Plan | None = None
@@ -151,6 +154,11 @@ class _Run:
     on_progress: Progress | None
     dagster_run_id: str
     apply: Mapping[str, object] | None
+    planned: Plan | None = None  # known as soon as there is one, also where it is refused
+
+    @cached_property
+    def sink(self) -> Sink:
+        return sink_of(self.settings, self.sync)
 
     def run(self) -> SyncResult:
         name = self.sync.name
@@ -158,32 +166,41 @@ class _Run:
             hold(_lock(self.settings, self.sync), what=f"the sync {name}"),
             Journal(_prepared(self.settings)) as journal,
         ):
-            sink = sink_of(self.settings, self.sync)
-            planned, delivery = self._opened(sink, journal)
+            planned, delivery = self._opened(journal)
             if delivery is None:
                 return SyncResult(name, planned, stopped=self._paused(journal) if planned.operations else None)
-            summary = self._delivered(sink, journal, delivery)
+            summary = self._delivered(journal, delivery)
             return SyncResult(name, planned, delivery.run_id, dict(summary.counts), summary.unsent, summary.stopped)
 
-    def _opened(self, sink: Sink, journal: Journal) -> tuple[Plan, Delivery | None]:
+    def _opened(self, journal: Journal) -> tuple[Plan, Delivery | None]:
         """The plan, and the delivery it opened; none when there is nothing to send or the sync is paused."""
-        policy = configuration.policy(self.settings)
         with writing(self.settings) as warehouse:
             ledgers.prepare(warehouse)
             opener = Opener(self.settings, warehouse, journal)
-            Folder(warehouse, journal, opener).recover(self.sync.name, _now())
+            with troubles.noted(warehouse, self.sync, _now()):
+                Folder(warehouse, journal, opener).recover(self.sync.name, _now())
             _refuse_backwards(self.settings, warehouse, self.clock)
-            known = position_known(warehouse, journal)
-            planned = plans.make(warehouse, self.settings, policy, self.sync, sink, self.clock, at=_now())
-            step("planned", plan=planned.plan.plan_id, sync=self.sync.name)
-            self._check(planned.plan)
-            if not planned.plan.operations or self._paused(journal):
-                return planned.plan, None
-            if isinstance(sink, HttpSink):
-                transport_for(sink, self.settings, sync=self.sync.name, as_of=self.clock.as_of).ready()
-            delivery = opener.open(planned, policy.salt, known, _now(), self.dagster_run_id)
-            journal.release(opener.doubtful_send_keys(planned, delivery.run_id))
-            return planned.plan, delivery
+            # a plan that moved is said to whoever applies it: the sync itself is as well as it was
+            with nullcontext() if self.apply else troubles.noted(warehouse, self.sync, _now()):
+                return self._open(warehouse, journal, opener)
+
+    def _open(self, warehouse: Warehouse, journal: Journal, opener: Opener) -> tuple[Plan, Delivery | None]:
+        policy = configuration.policy(self.settings)
+        known = position_known(warehouse, journal)
+        planned = plans.make(warehouse, self.settings, policy, self.sync, self.sink, self.clock, at=_now())
+        self.planned = planned.plan
+        step("planned", plan=planned.plan.plan_id, sync=self.sync.name)
+        self._check(planned.plan)
+        if not planned.plan.operations:
+            troubles.settle(warehouse, self.sync, _now())
+            return planned.plan, None
+        if self._paused(journal):
+            return planned.plan, None
+        if isinstance(self.sink, HttpSink):
+            transport_for(self.sink, self.settings, sync=self.sync.name, as_of=self.clock.as_of).ready()
+        delivery = opener.open(planned, policy.salt, known, _now(), self.dagster_run_id)
+        journal.release(opener.doubtful_send_keys(planned, delivery.run_id))
+        return planned.plan, delivery
 
     def _check(self, plan: Plan) -> None:
         if self.apply is not None:
@@ -200,7 +217,7 @@ class _Run:
             message = f"{self.sync.name}: {told}. To do it anyway: tailrace apply {plan.plan_id}"
             raise Refused(message)
 
-    def _delivered(self, sink: Sink, journal: Journal, delivery: Delivery) -> Summary:
+    def _delivered(self, journal: Journal, delivery: Delivery) -> Summary:
         """Send with the warehouse free, folding now and then; then the last fold and the closing."""
 
         def heard(rows: int) -> None:
@@ -212,7 +229,7 @@ class _Run:
         try:
             with Folding(self.settings):
                 summary = deliver(
-                    sink,
+                    self.sink,
                     Spool(self.settings.spool / delivery.spool),
                     delivery,
                     journal,
@@ -253,7 +270,7 @@ def _guarded(run: _Run) -> SyncResult:
     try:
         return run.run()
     except TailraceError as error:
-        return SyncResult(run.sync.name, error=error)
+        return SyncResult(run.sync.name, run.planned, error=error)
     except Exception as error:  # noqa: BLE001 - told in the result, with its traceback in the log
         _log.exception("%s failed", run.sync.name)
         return SyncResult(run.sync.name, error=NeedsPerson(f"{run.sync.name}: {type(error).__name__}: {error}"))
@@ -289,7 +306,7 @@ def _now() -> datetime:
 
 def _refuse_clock(settings: Settings, clock: Clock) -> None:
     """In prod what sends has the clock of now."""
-    if settings.target == "prod" and abs(_now() - clock.as_of) > NOW:
+    if settings.target == "prod" and not clock.is_now(_now()):
         message = f"in prod a sync runs as of now, not as of {clock.as_of.isoformat()}; leave --as-of out"
         raise Refused(message)
 
@@ -309,7 +326,7 @@ def _refuse_old(settings: Settings, kept: Mapping[str, object]) -> None:
     planned_at, as_of = kept["planned_at"], kept["as_of"]
     assert isinstance(planned_at, datetime)
     assert isinstance(as_of, datetime)
-    if settings.target == "prod" and (abs(planned_at - as_of) > NOW or _now() - planned_at > PLAN_AGE):
+    if settings.target == "prod" and (not Clock.at(as_of).is_now(planned_at) or _now() - planned_at > PLAN_AGE):
         message = (
             f"plan {kept['plan_id']} is not of today; in prod only a plan made as of now, within a day, is applied"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from assets.upstream import Upstream
 from models.delivery import Guard
 from models.sync import Guards
 
@@ -22,7 +23,7 @@ class Size:
     is_first: bool  # no run went through to its end yet
 
 
-def verdicts(limits: Guards, size: Size) -> Iterator[Guard]:
+def verdicts(limits: Guards, size: Size, above: Upstream) -> Iterator[Guard]:
     """One verdict a guard, in the order a person reads them."""
     removes = size.removes - size.excused
     share = removes / size.accepted if size.accepted else 0.0
@@ -50,3 +51,12 @@ def verdicts(limits: Guards, size: Size) -> Iterator[Guard]:
         f"the model has {size.model:,} rows, the vendor holds {size.accepted:,}",
     )
     yield Guard("unique_key", True, "every key is one row")  # noqa: FBT003 - a plan exists only where this holds
+    yield Guard("upstream", not above.broken, above.trouble or "no model it is built from is broken")
+    yield Guard("freshness", not above.stale, _freshness(above))
+
+
+def _freshness(above: Upstream) -> str:
+    told = [f"source {name} brought nothing since {when:%Y-%m-%d %H:%M} UTC" for name, when in above.stale.items()]
+    told += ["every source brought something within its max_age"] if not told else []
+    told += [f"{name} never brought anything, which holds nobody" for name in above.silent]
+    return "; ".join(told)

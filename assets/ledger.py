@@ -79,6 +79,12 @@ LOGS: Mapping[str, Mapping[str, str]] = {
         "withdrawn": "bigint",
         "stopped": "varchar",
     },
+    "tailrace.unopened": {  # runs that opened no delivery; `reason`: why not, null when there was nothing to send
+        "sync": "varchar",
+        "how": "varchar",
+        "reason": "varchar",
+        "ended_at": "timestamptz",
+    },
     "tailrace.deliveries": {
         "sync": "varchar",
         "destination": "varchar",
@@ -107,7 +113,7 @@ LOGS: Mapping[str, Mapping[str, str]] = {
         "released_at": "timestamptz",
     },
 }
-VIEWS = ("sync_runs", "rejects", "unknowns")
+VIEWS = ("sync_runs", "rejects", "unknowns", "sync_troubles")
 FEW_BATCHES = 20
 TAIL_SHARE = 0.3
 Position = tuple[int, int]
@@ -135,6 +141,11 @@ def prepare(warehouse: Warehouse) -> None:
         warehouse.execute(f"create or replace view tailrace.{view} as {query}")
 
 
+def relations(warehouse: Warehouse, sync: Sync) -> list[str]:
+    """Every ledger kept for a sync of this name, whatever its destination."""
+    return [str(row["relation"]) for row in _generations(warehouse, sync)]
+
+
 def find(warehouse: Warehouse, sync: Sync, destination: str) -> Ledger | None:
     """The ledgers kept for this sync at this destination; None before the first plan."""
     known = [row for row in _generations(warehouse, sync) if row["destination"] == destination]
@@ -148,7 +159,7 @@ def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mappin
     if found and not _moved(warehouse, found.newest, columns):
         batches.create_log(warehouse, found.newest, {**LEDGER_COLUMNS, **columns})
         return found
-    generation = len(_generations(warehouse, sync)) + 1
+    generation = max((int(str(row["generation"])) for row in _generations(warehouse, sync)), default=0) + 1
     relation = f"tailrace.ledger_{sync.slug}" + (f"_g{generation}" if generation > 1 else "")
     batches.create_log(warehouse, relation, {**LEDGER_COLUMNS, **columns})
     literal = warehouse.dialect.literal

@@ -17,9 +17,10 @@ from assets.diff import ROWS, Question, Totals, difference, mask
 from assets.guards import Size, verdicts
 from assets.ledger import Ledger
 from assets.syncs import config_digest, destination_digest
+from assets.upstream import upstream
 from models.clock import Clock
 from models.delivery import Guard, Plan
-from models.errors import UserError
+from models.errors import Refused, UserError
 from models.policy import Policy
 from models.settings import Settings
 from models.sync import Op, Sync
@@ -128,9 +129,11 @@ class _Maker:
     ) -> None:
         self.warehouse, self.policy, self.sync, self.sink = warehouse, policy, sync, sink
         self.clock, self.at, self.show_pii = clock, at, show_pii
+        self.above = upstream(warehouse, settings, sync, clock, at)
         self.destination, self.config = destination_digest(settings, sync), config_digest(sync)
 
     def planned(self) -> Planned:
+        self._refuse_missing()
         before = ledgers.find(self.warehouse, self.sync, self.destination)
         audience = self._audience(before)
         known = self.warehouse.columns(before.newest) if before else {}
@@ -149,6 +152,13 @@ class _Maker:
             [name for name in audience.columns if known and name not in known],
         )
         return Planned(plan, self.sync, audience, self.ledger, self.config, self._operations(kinds))
+
+    def _refuse_missing(self) -> None:
+        """A model that was never whole has no table to plan with: then its error is what there is to say."""
+        relation = ".".join(self.warehouse.dialect.quote(part) for part in self.sync.relation)
+        if self.above.broken and not self.warehouse.columns(relation):
+            message = f"{self.sync.name}: upstream: {self.above.trouble}; {self.sync.model} was never built"
+            raise Refused(message)
 
     def _audience(self, ledger: Ledger | None) -> Audience:
         settled = "select cast(null as varchar) as entry_id where false"
@@ -224,7 +234,7 @@ class _Maker:
             sends=by_op[Op.SEND],
             is_first=self._is_first(),
         )
-        guards: tuple[Guard, ...] = tuple(verdicts(self.sync.entry.guards, size))
+        guards: tuple[Guard, ...] = tuple(verdicts(self.sync.entry.guards, size, self.above))
         sealed = [self.sync.name, self.destination, self.config, position, digest]
         seal = hashlib.sha256(json.dumps(sealed).encode()).hexdigest()
         name = hashlib.sha256(f"{self.sync.name}|{self.clock.as_of.isoformat()}|{seal}".encode()).hexdigest()[:12]
@@ -244,6 +254,15 @@ class _Maker:
             sample=tuple(self._sample(audience)),
         )
 
+    def _is_first(self) -> bool:
+        """Until a run went through: one that was killed or stopped half-way is gone on with."""
+        destination = self.warehouse.dialect.literal(self.destination)
+        through = "closed_at is not null and stopped is null"
+        found = self.warehouse.rows(
+            f"select count(*) as n from tailrace.sync_runs where destination = {destination} and {through}"
+        )
+        return int(found[0]["n"]) == 0
+
     def _changes(self) -> dict[str, int]:
         found = self.warehouse.rows(
             f"select _note, count(*) as n from {ROWS} where _kind = 'changed' group by _note order by _note"
@@ -253,15 +272,6 @@ class _Maker:
             for name in _names(row):
                 counts[name] += int(row["n"])
         return dict(counts)
-
-    def _is_first(self) -> bool:
-        """Until a run went through: one that was killed or stopped half-way is gone on with."""
-        destination = self.warehouse.dialect.literal(self.destination)
-        through = "closed_at is not null and stopped is null"
-        found = self.warehouse.rows(
-            f"select count(*) as n from tailrace.sync_runs where destination = {destination} and {through}"
-        )
-        return int(found[0]["n"]) == 0
 
     def _sample(self, audience: Audience) -> list[dict[str, Any]]:
         order = ", ".join(self.warehouse.dialect.quote(name) for name in audience.identity)

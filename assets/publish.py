@@ -36,6 +36,7 @@ KEPT = (
     # what `tailrace status` says besides
     "ingest_file",
     "broken_models",
+    "sync_troubles",
     # what a preview of the working copy needs besides
     "phone",
     "segment_evaluation",

@@ -71,6 +71,8 @@ def stage(settings: Settings, clock: Clock) -> Staged:
         if last and not full_refresh and arrived == last.inputs != IN_PLACE and not _due(warehouse, clock, last):
             return Staged(built=False)
     select = [f"stg_{name}" for name in sources] + [LOG, EVENTS, IDENTIFIERS]
+    with opened(settings) as warehouse:  # a full one that does not end begins anew, whatever the models say by then
+        builds.remember(warehouse, clock, STAGING, "" if full_refresh else definition, BUILDING)
     result = run_dbt(
         settings,
         clock,
@@ -78,8 +80,10 @@ def stage(settings: Settings, clock: Clock) -> Staged:
         full_refresh=full_refresh,
         exclude=[f"stg_{name}" for name in stale],
         variables={"attach": attach},
-    ).require()
+    )
     with opened(settings) as warehouse:
+        builds.remember_models(warehouse, clock, result.built, result.reasons)
+        result.require()
         builds.remember(warehouse, clock, STAGING, definition, arrived)
         _remember_definitions(settings, warehouse, clock, select)
     return Staged(built=True, full_refresh=full_refresh, stale=stale, result=result)
@@ -106,10 +110,11 @@ def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
         last = builds.latest(warehouse, PROFILES)
     if last is not None and (last.definition, last.inputs) == (definition, inputs):
         return BuildResult(())
-    result = run_dbt(settings, clock, names).require()
+    with opened(settings) as warehouse:
+        builds.remember(warehouse, clock, PROFILES, definition, BUILDING)
+    result = _build(settings, clock, names).require()
     with opened(settings) as warehouse:
         builds.remember(warehouse, clock, PROFILES, definition, inputs)
-        _remember_definitions(settings, warehouse, clock, names)
     return result
 
 

@@ -22,6 +22,7 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 RUNS = 5
+TROUBLE = {"refused": "was refused", "failed": "could not run", "stopped": "stopped"}
 
 Row = Mapping[str, Any]
 
@@ -58,10 +59,13 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
         syncs = tuple(sync_state(copy, settings, sync, paused) for sync in load_syncs(settings, manifest))
         runs = _rows(copy, "status_runs", limit=RUNS)
         broken = copy.rows("select model, reason from broken_models order by model")
+        troubles = tuple(_troubles(copy, syncs))
+    models = {node["name"] for node in manifest["nodes"].values()}
     needs = [
         *_of_ingest(settings),
         *(_stale(row) for row in sources if row["stale"]),
-        *(f"model {row['model']} is broken: {row['reason']}" for row in broken),
+        *(f"model {row['model']} is broken: {row['reason']}" for row in broken if row["model"] in models),
+        *troubles,
         *_of_syncs(syncs),
         *_of_journal(paused, stuck),
     ]
@@ -73,7 +77,7 @@ def _sources(settings: Settings, copy: Warehouse, moment: datetime) -> Iterator[
     late = count_late(copy, "events")
     for name, source in configuration.sources(settings).items():
         row = loaded.get(name, {})
-        last = row.get("last_load")
+        last = row.get("last_load") or freshness.last_known(copy, name, "events")  # of a table in place
         yield {
             "name": name,
             "files": row.get("files", 0),
@@ -98,6 +102,17 @@ def _of_ingest(settings: Settings) -> Iterator[str]:
             yield f"source {name} stopped: {result.stopped}"
         if result.stale:
             yield f"source {name} cannot be read: {result.stale}"
+
+
+def _troubles(copy: Warehouse, syncs: Sequence[SyncState]) -> Iterator[str]:
+    """Syncs whose last run did not end well; those that a pause still holds are listed as paused."""
+    published = bool(copy.columns("sync_troubles"))  # by this version
+    found = copy.rows("select sync, how, reason from sync_troubles order by sync") if published else []
+    paused = {sync.name: sync.paused for sync in syncs}
+    for row in found:
+        name, reason = row["sync"], row["reason"].removeprefix(f"{row['sync']}: ")
+        if name in paused and not (paused[name] and reason.startswith("paused")):
+            yield f"{name} {TROUBLE[row['how']]}: {reason}"
 
 
 def _of_syncs(syncs: Sequence[SyncState]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from assets.configuration import Document, KeyPath, load, parse
+from assets.dbt_project import target_path
 from assets.mistakes import suggestion
 from models.errors import ConfigError, UserError
 from models.settings import Settings
@@ -54,7 +55,7 @@ def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Syn
 
 def read_manifest(settings: Settings) -> Manifest:
     """The manifest dbt wrote last for this target. Raises UserError when there is none."""
-    path = settings.dbt_target / "manifest.json"
+    path = target_path(settings) / "manifest.json"
     try:
         manifest: Manifest = orjson.loads(path.read_bytes())
     except FileNotFoundError as error:
@@ -183,6 +184,7 @@ class _Declaration:
             options=merged,
             identity=identity,
             pii=self._pii(),
+            above=self._above(entry),
         )
 
     def _document(self) -> tuple[Document, KeyPath]:
@@ -225,6 +227,18 @@ class _Declaration:
     @staticmethod
     def _columns(model: Node | None) -> tuple[str, ...] | None:
         return tuple(model["columns"]) if model else None
+
+    def _above(self, entry: SyncEntry) -> frozenset[str]:
+        """The model, the people and the consent it is joined with, and every model above these."""
+        waiting = [self.model["name"], "profiles", *(["consent"] if entry.purpose else [])]
+        found: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name in self.models and name not in found:
+                found.add(name)
+                nodes = self.models[name].get("depends_on", {}).get("nodes", ())
+                waiting += [node_id.split(".")[2] for node_id in nodes if node_id.startswith("model.")]
+        return frozenset(found)
 
     def _pii(self) -> frozenset[str]:
         nodes = [self.model, *([self.models["profiles"]] if "profiles" in self.models else [])]

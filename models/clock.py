@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from models.errors import UserError
+
+NOW = timedelta(hours=1)  # a run's clock is fixed when it is launched; what it waits for takes minutes
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class Clock:
         """The clock of a run on time: it counts and knows everything up to `moment`."""
         moment = moment.astimezone(UTC)
         return cls(moment, moment)
+
+    def is_now(self, at: datetime) -> bool:
+        """Whether a run that reaches this point at the real time `at` was launched as of now."""
+        return abs(at - self.as_of) <= NOW
 
 
 def end_of_day(day: date, zone: ZoneInfo) -> datetime:

@@ -102,6 +102,9 @@ class Sync(BaseModel):
     options: dict[str, Any] = Field(description="The sink's options: those of the entry over those in sinks.yml")
     identity: tuple[str, ...] = Field(description="Columns by which the vendor knows a row")
     pii: frozenset[str] = Field(default=frozenset(), description="Columns shown masked")
+    above: frozenset[str] = Field(
+        default=frozenset(), description="The models its rows are built from, its own and what it joins included"
+    )
 
     @property
     def name(self) -> str:

@@ -34,7 +34,7 @@ def _asset(settings: Settings, name: str, source: Source) -> dg.AssetsDefinition
         clock = run_clock.begin(context, settings)
         result = ingest.ingest(settings, clock, [name])[0]
         with store.writing(settings) as warehouse:
-            loaded_at = freshness.last_load(warehouse, name)
+            loaded_at = freshness.last_load(warehouse, name, source)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(result, loaded_at))
         yield from _results(key, source, result, loaded_at, clock)
         if result.needs_a_person:

@@ -66,20 +66,27 @@ def _pool(settings: Settings, sync: Sync) -> str:
 
 
 def _verdict(key: dg.AssetKey, result: SyncResult) -> dg.AssetCheckResult:
-    guards = {guard.name: guard.detail for guard in result.plan.guards} if result.plan else {}
-    said = {"refused": str(result.error)} if result.error else guards
+    """What each guard says of the plan and, where one said no, how a person does it all the same."""
+    said = {guard.name: guard.detail for guard in result.plan.guards} if result.plan else {}
+    refused = {"refused": dg.MetadataValue.text(str(result.error))} if result.error else {}
     return dg.AssetCheckResult(
-        passed=result.error is None, asset_key=key, check_name=GUARDS, metadata={"verdict": said}
+        passed=result.error is None,
+        asset_key=key,
+        check_name=GUARDS,
+        metadata={"verdict": dg.MetadataValue.json(said), **refused, **_plan(result)},
     )
 
 
+def _plan(result: SyncResult) -> dict[str, dg.MetadataValue]:
+    """The plan, which the UI shows behind a link, with its personal data masked; nothing where none was made."""
+    return {"plan": dg.MetadataValue.json(plain(document(result.plan)))} if result.plan else {}
+
+
 def _metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
-    """Counts, and the plan with its personal data masked."""
     counts = {f"rows_{name}": dg.MetadataValue.int(count) for name, count in result.counts.items()}
-    plan = {"plan": dg.MetadataValue.json(plain(document(result.plan)))} if result.plan else {}
     return {
         **counts,
-        **plan,
+        **_plan(result),
         "unsent": dg.MetadataValue.int(result.unsent),
         "stopped": dg.MetadataValue.text(result.stopped or ""),
     }

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -12,6 +12,8 @@ import yaml
 
 from assets import dbt_project, lineage, stages, store
 from assets.refresh import refresh
+from assets.syncs import load_syncs, named
+from assets.upstream import upstream
 from models.clock import Clock
 from models.errors import BuildFailed, ConfigError, Refused
 from models.settings import Settings
@@ -205,6 +207,29 @@ def test_a_broken_profile_model_stops_the_refresh(settings, land, night, ask) ->
     assert ask("select count(*) as n from profiles") == [{"n": 1}]
 
 
+@pytest.mark.parametrize(
+    ("model", "file", "right", "wrong"),
+    [
+        ("stg_events", "staging/stg_shop.sql", "case\n            when event", "case when true then null when event"),
+        ("profiles", "profiles/profiles.sql", "    activity.profile_id,", "    'all of them' as profile_id,"),
+    ],
+)
+def test_a_mistake_taken_back_leaves_nothing_behind(settings, land, night, model, file, right, wrong) -> None:
+    """What a failed test let into a table goes when the SQL is again as it was; until then the model is broken."""
+    land("shop/1.ndjson", [order("1", "ann", night(1)), order("2", "bea", night(1))])
+    refresh(settings, night(1))
+    before = live(settings, f"from {model} order by all")
+    edit(settings, f"models/{file}", right, wrong)
+    with pytest.raises(BuildFailed):
+        refresh(settings, night(1))
+    assert live(settings, f"from {model} order by all") != before
+    assert model in {row["model"] for row in live(settings, "from tailrace.broken_models")}
+    edit(settings, f"models/{file}", wrong, right)
+    assert refresh(settings, night(1)).ok
+    assert live(settings, f"from {model} order by all") == before
+    assert live(settings, "from tailrace.broken_models") == []
+
+
 def test_a_misspelt_ref_is_found_before_anything_runs(settings, night) -> None:
     """An unknown model is refused with file, line and what was probably meant."""
     edit(settings, "models/segments/seg_lapsed.sql", "ref('profiles')", "ref('profils')")
@@ -253,6 +278,7 @@ def test_a_table_in_place_is_read_where_it_is_and_may_be_away(settings, land, ni
     sources = settings.project / "sources.yml"
     declared = yaml.safe_load(sources.read_text())
     declared["sources"]["till"] = {"database": "till.duckdb", "table": "main.sales", "known_at": "written_at"}
+    declared["sources"]["till"]["max_age"] = "40 hours"
     sources.write_text(yaml.safe_dump(declared))
     (settings.dbt_project / "models/staging/stg_till.sql").write_text(IN_PLACE)
 
@@ -266,6 +292,12 @@ def test_a_table_in_place_is_read_where_it_is_and_may_be_away(settings, land, ni
     result = refresh(settings, night(3))
     assert set(result.staged.stale) == {"till"}
     assert ask("select count(*) as n from profiles") == [{"n": 2}]
+
+    sync = named(load_syncs(settings, dbt_project.read_manifest(settings)), "crm/seg_lapsed")
+    with DuckDB(settings.warehouse) as warehouse:
+        assert upstream(warehouse, settings, sync, night(3), night(3).as_of).stale == {}
+        stale = upstream(warehouse, settings, sync, night(4), night(4).as_of + timedelta(days=1)).stale
+    assert stale == {"till": datetime(2026, 1, 2, 11, tzinfo=UTC)}
 
 
 def test_what_a_segment_means_is_its_sql_and_what_it_reads(settings) -> None:

@@ -7,8 +7,11 @@ import dagster as dg
 import pytest
 
 from assets import store
+from assets.dbt_project import read_manifest
+from assets.status import status
+from assets.syncs import load_syncs
 from models.settings import Settings
-from orchestration import clocks, keys, run_clock
+from orchestration import clocks, keys, local_recorder, run_clock
 from orchestration.code_location import build
 from orchestration.jobs import ACTIVATE, REFRESH
 from tests.orchestration.conftest import Told, event, land
@@ -69,10 +72,13 @@ def test_the_clock_of_a_run_is_its_tag(shop: Settings, dagster: dg.DagsterInstan
 
 
 def test_a_broken_segment_stops_its_own_syncs_and_nothing_else(shop: Settings, dagster: dg.DagsterInstance) -> None:
-    """What hangs on a broken segment is not built; all other segments, the marts and the published copy are."""
+    """What hangs on a broken segment is neither built nor sent, yesterday's table included; everything else is."""
     path = shop.dbt_project / "models" / "segments" / "seg_lapsed.sql"
-    path.write_text(path.read_text().replace("profile_id", "profile_idd", 1))
-    result = run(shop, dagster)
+    with local_recorder.running(shop) as here:
+        run(here, dagster)
+        path.write_text(path.read_text().replace("profile_id", "profile_idd", 1))
+        result = run(here, dagster, day="2026-01-05")
+        sent = run(here, dagster, job=ACTIVATE, day="2026-01-05")
     assert not result.success
     done = built(result)
     assert {"segments/seg_new", "segment_history/seg_new", "marts/segment_sizes", "published"} <= done
@@ -85,6 +91,29 @@ def test_a_broken_segment_stops_its_own_syncs_and_nothing_else(shop: Settings, d
     assert not done & below
     failed = [event.step_key for event in result.get_step_failure_events()]
     assert failed == ["seg_lapsed"]
+    checks = {check.asset_key.to_user_string(): check for check in sent.get_asset_check_evaluations()}
+    held = {name for name, check in checks.items() if not check.passed}
+    assert held == {"sync/crm/seg_lapsed", "sync/hook/seg_churn_risk", "sync/crm/seg_high_value_lapsed"}
+    assert built(sent) == checks.keys() - held
+    for name in held:
+        said = checks[name].metadata["verdict"].value
+        assert "seg_lapsed is broken: dbt_project/models/segments/seg_lapsed.sql:" in said["upstream"]
+
+
+def test_a_broken_person_model_holds_every_sync(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """When what all segments read cannot be built, nothing that stands on it is sent, and `status` says why."""
+    run(shop, dagster)
+    path = shop.dbt_project / "models" / "profiles" / "profiles.sql"
+    path.write_text(f"select *, no_such_column from ({path.read_text()}) as people")
+    assert not run(shop, dagster, day="2026-01-05").success
+    sent = run(shop, dagster, job=ACTIVATE, day="2026-01-05")
+    checks = sent.get_asset_check_evaluations()
+    assert len(checks) == len(load_syncs(shop, read_manifest(shop)))
+    assert not any(check.passed for check in checks)
+    assert not built(sent)
+    needs = status(shop, None, read_manifest(shop)).needs_a_person
+    assert any(line.startswith("model profiles is broken") for line in needs)
+    assert any(line.startswith("crm/seg_high_value was refused: upstream: profiles is broken") for line in needs)
 
 
 def test_a_test_that_fails_is_a_failed_check(shop: Settings, dagster: dg.DagsterInstance) -> None:
@@ -137,6 +166,8 @@ def test_a_guard_is_a_check_that_blocks(shop: Settings, dagster: dg.DagsterInsta
     result = run(shop, dagster, job=ACTIVATE, day="2026-01-05")
     verdict = next(check for check in result.get_asset_check_evaluations() if check.asset_key == keys.sync(name))
     assert (verdict.check_name, verdict.passed, verdict.blocking) == ("guards", False, True)
+    plan = verdict.metadata["plan"].value
+    assert f"tailrace apply {plan['plan_id']}" in verdict.metadata["refused"].value
     assert keys.sync(name).to_user_string() not in built(result)
 
 

@@ -71,6 +71,7 @@ class World:
     recorder: Recorder
     clock: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    above: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def sql(self, *statements: str) -> list[dict[str, Any]]:
         """Run statements in the live warehouse; the last one's rows."""
@@ -106,6 +107,7 @@ class World:
                     "patch_path": "tailrace://models/models.yml",
                     "config": model["config"],
                     "columns": {column["name"]: column for column in model["columns"]},
+                    "depends_on": {"nodes": [f"model.tailrace.{each}" for each in self.above.get(name, ())]},
                 }
                 for name, model in self.models.items()
             }
