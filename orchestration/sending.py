@@ -48,6 +48,13 @@ def sync(
     return done
 
 
+def release(settings: Settings, name: str, key: str | None) -> int:
+    """Let what the sync holds be planned again: one key, or all; how many rows were held."""
+    count = deliveries.release(settings, name, key, manifest=read_manifest(settings))
+    _settle(settings)
+    return count
+
+
 def exit_code(results: Sequence[SyncResult]) -> int:
     """0 when all went well or waits for a person who paused it; else the worst: needs a person, refused, a mistake."""
     codes = {result.error.exit_code for result in results if result.error}

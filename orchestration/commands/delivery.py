@@ -101,9 +101,9 @@ def release(
 
     Examples: `tailrace release crm/seg_lapsed` · `tailrace release hook/seg_cart_abandoned --key 4c1f`
     """
-    from assets import deliveries
+    from orchestration import sending
 
-    count = deliveries.release(settings(), sync, key)
+    count = sending.release(settings(), sync, key)
     if as_json:
         console.print_json({"sync": sync, "released": count})
     else:

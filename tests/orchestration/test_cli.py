@@ -58,6 +58,7 @@ def tailrace(shop: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         (["ingest", "shopp"], "no source 'shopp'"),
         (["refresh", "--as-of", "yesterday"], "'yesterday' is not a date"),
         (["resume", "all"], "'all' is not paused"),
+        (["release", "crm/seg_high_value"], "crm/seg_high_value holds nothing"),
         (["apply", "0123456789ab"], "no plan '0123456789ab'"),
         (["backfill", "segment_days", "--from", "soon"], "'soon' is not a day"),
         (["frobnicate"], "No such command 'frobnicate'"),
