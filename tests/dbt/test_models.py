@@ -81,17 +81,28 @@ SHOP = [
     ),
     # emil's address only soft-bounced
     track("20", "Consent Granted", -40, userId="emil", traits={"email": "emil@shop.example"}),
+    # hal said yes at an address that the CRM, where he said no, learns of later
+    track("21", "Consent Granted", -40, userId="hal", traits={"email": "hal@new.example"}),
 ]
 CONTACTS = [
     ("c1", "ANN@shop.example", "", "Anna", "Ann's", "DE", "Europe/Berlin", "true", at(-85)),
     ("c1", "ann@shop.example", "", "Annette", "", "", "", "true", at(-20)),
     ("c4", "dan@shop.example", "+33 6 12 34 56 78", "Dan", "Dé", "FR", "", "true", at(-80)),
     ("c4", "dan@shop.example", "+33 6 12 34 56 78", "Dan", "Dé", "FR", "", "true", at(-2)),
+    # fay and gus unsubscribed, then the CRM learnt of a number and of another address
+    ("c5", "fay@shop.example", "", "Fay", "", "", "", "true", at(-80)),
+    ("c5", "fay@shop.example", "+33 6 87 65 43 21", "Fay", "", "FR", "", "true", at(-2)),
+    ("c6", "gus@shop.example", "", "Gus", "", "", "", "true", at(-80)),
+    ("c6", "gus@new.example", "", "Gus", "", "", "", "true", at(-2)),
+    ("c7", "hal@shop.example", "", "Hal", "", "", "", "false", at(-80)),
+    ("c7", "hal@new.example", "", "Hal", "", "", "", "false", at(-2)),
 ]
 OUTCOMES = [
     {"id": "a", "event": "bounced", "email": "cleo@shop.example", "at": at(-30), "sync": "crm/seg_x"},
     {"id": "b", "event": "unsubscribed", "email": "dan@shop.example", "at": at(-10), "sync": "crm/seg_x"},
     {"id": "c", "event": "bounced", "bounce": "soft", "email": "emil@shop.example", "at": at(-10), "sync": "crm/seg_x"},
+    {"id": "f", "event": "unsubscribed", "email": "fay@shop.example", "at": at(-10)},
+    {"id": "g", "event": "unsubscribed", "email": "gus@shop.example", "at": at(-10)},
     # without a readable time
     {"id": "e", "event": "delivered", "email": "dan@shop.example", "at": "yesterday"},
     {"id": "d", "event": "opened", "email": "dan@shop.example", "at": at(-11), "sync": "crm/seg_x"},
@@ -224,6 +235,14 @@ def test_a_record_that_repeats_itself_decides_nothing(published: Warehouse) -> N
     assert consent(published, "dan@shop.example") == (False, False, "unsubscribed")
     unsubscribed = {row["profile_id"] for row in published.rows("select profile_id from seg_unsubscribed")}
     assert profile(published, "dan")["profile_id"] in unsubscribed
+
+
+def test_a_yes_does_not_move_with_its_record(published: Warehouse) -> None:
+    """A record that learns of a number or an address and still says yes lifts no unsubscribe; a no goes along."""
+    assert consent(published, "fay@shop.example") == (False, False, "unsubscribed")
+    assert consent(published, "gus@shop.example") == (False, False, "unsubscribed")
+    assert profile(published, "gus@new.example")["email_marketing"] is False
+    assert consent(published, "hal@new.example") == (False, False, "contact record says no")
 
 
 def test_outcomes_are_counted_by_sync_and_day(published: Warehouse) -> None:

@@ -277,9 +277,10 @@ def decisions(person: Person) -> Iterator[tuple[datetime, bool, str, str, str | 
     """When, yes or no, channel, purpose, address (None: all of the person's on that channel).
 
     Said in an event, or by what became of a message; or in a contact record, about marketing by e-mail, where it
-    differs from what that contact's records said before: an export that repeats an old answer decides nothing.
+    differs from what that contact's records said before: an export that repeats an old answer decides nothing, with
+    whatever else of the contact. Only a no counts again where the contact has another address.
     """
-    said: dict[str, str] = {}
+    said: dict[tuple[str, str | None] | str, str] = {}
     for event in sorted(person.events, key=lambda event: event.at):
         if event.name in {"Consent Granted", "Consent Withdrawn"}:
             channel = event.data["channel"]
@@ -289,9 +290,10 @@ def decisions(person: Person) -> Iterator[tuple[datetime, bool, str, str, str | 
             yield event.at, False, "email", event.data.get("purpose") or "marketing", event.email
         elif event.name == "Contact Updated" and event.data["marketing_opt_in"]:
             word, contact = event.data["marketing_opt_in"], event.data["contact_id"]
-            if said.get(contact) != word:
+            here = (contact, event.email)
+            if said.get(contact) != word or (word != "true" and said.get(here) != word):
                 yield event.at, word == "true", "email", "marketing", event.email
-            said[contact] = word
+            said[contact] = said[here] = word
 
 
 def consent(person: Person) -> dict[tuple[str, str, str], tuple[bool, datetime]]:

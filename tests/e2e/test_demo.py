@@ -114,11 +114,34 @@ def check_consent(loop: Loop, persons: dict, identities: dict) -> None:
     assert found == decided
 
 
+CONTACTS = """\
+contact_id,email,phone,first_name,last_name,country,time_zone,marketing_opt_in,updated_at
+C700001,fay@moved.example,,Fay,A,DE,,true,2026-09-01T08:00:00+00:00
+C700001,fay@moved.example,+49 1512 3456789,Fay,A,DE,,true,2026-09-20T08:00:00+00:00
+C700002,gus@moved.example,,Gus,B,DE,,true,2026-09-01T08:00:00+00:00
+C700002,gus.new@moved.example,,Gus,B,DE,,true,2026-09-20T08:00:00+00:00
+C700003,hal@moved.example,,Hal,C,DE,,false,2026-09-01T08:00:00+00:00
+C700003,hal.new@moved.example,,Hal,C,DE,,false,2026-09-20T08:00:00+00:00
+C700003,hal@moved.example,,Hal,C,DE,,true,2026-09-21T08:00:00+00:00
+C700003,hal.new@moved.example,,Hal,C,DE,,false,2026-09-22T08:00:00+00:00
+"""
+
+
+def land_awkward_consent(landing: Path) -> None:
+    """What the shop's own files have no case of: contacts that change after they unsubscribed."""
+    (landing / "crm/2026-09-30-moved.csv").write_text(CONTACTS)
+    (landing / "outcomes").mkdir()
+    told = {"event": "unsubscribed", "sync": "crm/seg_x", "profile_id": None, "at": "2026-09-10T08:00:00+00:00"}
+    lines = [{"id": name, "email": f"{name}@moved.example", **told} for name in ("fay", "gus")]
+    (landing / "outcomes/1.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """2,000 people, thirty days, one refresh at the end."""
+    """2,000 people, thirty days, and the awkward cases of consent; one refresh at the end."""
     loop = Loop.at(tmp_path_factory.mktemp("demo"), date(2026, 9, 30))
     generate(loop.settings.landing, people=PEOPLE)
+    land_awkward_consent(loop.settings.landing)
     loop.refresh()
     return loop
 

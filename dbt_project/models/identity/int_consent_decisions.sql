@@ -20,6 +20,8 @@ parsed as (
         email,
         phone,
         occurred_at as decided_at,
+        -- a record without an id of its own is known by the address it holds
+        coalesce(crm_id, concat_ws('/', profile_id, email)) as record_id,
         coalesce({{ json_text('properties', '$.channel') }}, 'email') as channel,
         coalesce({{ json_text('properties', '$.purpose') }}, 'marketing') as purpose,
         {{ json_text('properties', '$.bounce') }} as bounce,
@@ -27,14 +29,13 @@ parsed as (
     from events
 ),
 
--- a contact record repeats what was decided before: only one that says something else is a decision
+-- a contact record repeats what was decided before: only one that says something else is a decision, whatever else
+-- of it changed; but a no goes along to a new address
 contact_records as (
     select
         *,
-        lag(is_opt_in) over (
-            partition by source, profile_id, email, phone
-            order by decided_at, event_id
-        ) as earlier_opt_in
+        lag(is_opt_in) over (partition by source, record_id order by decided_at, event_id) as earlier_opt_in,
+        lag(is_opt_in) over (partition by source, record_id, email order by decided_at, event_id) as earlier_of_address
     from parsed
     where name = 'Contact Updated' and is_opt_in is not null
 ),
@@ -72,7 +73,9 @@ decisions as (
         is_opt_in as granted,
         case when is_opt_in then 'contact record says yes' else 'contact record says no' end as reason
     from contact_records
-    where is_opt_in is distinct from earlier_opt_in
+    where
+        is_opt_in is distinct from earlier_opt_in
+        or (not is_opt_in and earlier_of_address is distinct from false)
 )
 
 select * from decisions

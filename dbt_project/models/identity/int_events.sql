@@ -26,6 +26,7 @@ matched as (
         events.name,
         events.occurred_at,
         events.known_at,
+        events.crm_id,
         events.email,
         events.phone,
         events.properties,
