@@ -67,6 +67,16 @@ class Document:
             found = mistakes(error, model, data)
             raise self._refusal(found, path) from error
 
+    def check(self, model: type[Model], *path: Key) -> None:
+        """As `read`, of a part that may lack keys: others give them."""
+        data = self.at(*path) or {}
+        try:
+            model.model_validate(data)
+        except ValidationError as error:
+            found = [one for one in mistakes(error, model, data) if self.at(*path, *one.path) is not None]
+            if found:
+                raise self._refusal(found, path) from error
+
     def _refusal(self, found: list[Mistake], base: KeyPath) -> ConfigError:
         found = sorted(found, key=lambda mistake: self.where(*base, *mistake.path) or 0)
         first, *others = found

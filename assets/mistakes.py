@@ -111,6 +111,7 @@ def _message(detail: ErrorDetails, path: Sequence[str | int], schema: _Schema) -
             message = f"must be a mapping (key: value), not {_kind(given)}"
         case _:
             said = detail["msg"].replace("Input should", "must").replace("must be a valid", "must be a")
+            said = said.replace("a integer", "an integer").replace("Tuple should", "must").replace("a tuple", "a list")
             message = f"{said[0].lower()}{said[1:]}" + ("" if given is None else f", not {given!r}")
     return message
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import orjson
 
-from assets.configuration import Document, KeyPath, load, parse
+from assets.configuration import Document, KeyPath, parse
 from assets.dbt_project import target_path
+from assets.destinations import destinations
 from assets.mistakes import suggestion
 from models.errors import ConfigError, UserError
 from models.settings import Settings
-from models.sync import Destination, Destinations, Mode, Sync, SyncEntry
+from models.sync import Destination, Mode, Sync, SyncEntry
 from sinks import base
 from sinks.destinations import secrets_for
 
@@ -36,10 +37,12 @@ def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Syn
     manifest = read_manifest(settings) if manifest is None else manifest
     models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
     declared = [(model, index, given) for model in models.values() for index, given in _declared(model)]
-    destinations = load(settings.project / "sinks.yml", Destinations).sinks if declared else {}
+    known = destinations(settings) if declared else {}
+    read = [
+        (_Declaration(settings, models, model, index, given).read(known), index) for model, index, given in declared
+    ]
     syncs: dict[str, Sync] = {}
-    for model, index, given in declared:
-        sync = _Declaration(settings, models, model, index, given).read(destinations)
+    for sync, index in sorted(read, key=lambda each: (each[0].file, each[0].line or 0, each[1])):
         if sync.slug in syncs:
             message = f"the sync {sync.name} is already declared in {syncs[sync.slug].file}; give one a `name`"
             raise ConfigError(message, file=sync.file, line=sync.line, key=f"{sync.model}.syncs[{index}]")
@@ -150,10 +153,7 @@ class _Declaration:
             message = f"no sink '{entry.sink}'{suggestion(entry.sink, list(destinations), 'in sinks.yml')}"
             raise document.error(message, *base_path, "sink")
         destination = destinations[entry.sink]
-        try:
-            kind = base.load(destination.sink)
-        except UserError as error:
-            raise ConfigError(str(error), file="sinks.yml", key=f"sinks.{entry.sink}.sink") from error
+        kind = base.load(destination.sink)
         for key in rest:
             if key not in kind.Options.model_fields:
                 allowed = sorted({*SyncEntry.model_fields, *kind.Options.model_fields})

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from assets import configuration, dbt_project, syncs
+from assets import configuration, dbt_project, destinations, syncs
 from models.errors import ConfigError
 from models.settings import Settings
-from models.sync import Destinations
 from orchestration.console import Tell
 from orchestration.project import Node, models, read_manifest
 from warehouse.lint import lint_sql
@@ -20,7 +19,7 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
     tell("reading sources.yml, sinks.yml and policy.yml")
     configuration.policy(bare)
     sources = dbt_project.source_variables(bare)
-    destinations = configuration.load(bare.project / "sinks.yml", Destinations).sinks
+    sinks = destinations.destinations(bare)
     tell("parsing the dbt project")
     manifest = read_manifest(bare)
     found = models(manifest)
@@ -29,7 +28,7 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
     _lint(bare, found)
     return {
         "sources": len(sources),
-        "sinks": len(destinations),
+        "sinks": len(sinks),
         "models": len(found),
         "segments": len(models(manifest, "segments")),
         "syncs": len(declared),
