@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from assets.mistakes import suggestion
@@ -39,17 +40,27 @@ class Column:
     kind: str
 
 
-def audience_of(warehouse: Warehouse, sync: Sync, settled: str, kinds: Mapping[str, str] | None = None) -> Audience:
-    """The audience today. `settled` is a query of entry ids that need no message, for send_on_entry.
+def audience_of(
+    warehouse: Warehouse,
+    sync: Sync,
+    settled: str,
+    kinds: Mapping[str, str] | None = None,
+    after: datetime | None = None,
+) -> Audience:
+    """The audience today.
 
-    `kinds` are types to cast to instead of those the model has. Raises UserError when a relation or column is missing.
+    For send_on_entry, `settled` is a query of entry ids that need no message, and only entries `after` that moment
+    get one. `kinds` are types to cast to instead of those the model has. Raises UserError when a relation or column
+    is missing.
     """
-    return _Shape(warehouse, sync, settled, kinds or {}).audience()
+    return _Shape(warehouse, sync, settled, kinds or {}, after).audience()
 
 
 class _Shape:
-    def __init__(self, warehouse: Warehouse, sync: Sync, settled: str, kinds: Mapping[str, str]) -> None:
-        self.warehouse, self.sync, self.settled, self.kinds = warehouse, sync, settled, kinds
+    def __init__(
+        self, warehouse: Warehouse, sync: Sync, settled: str, kinds: Mapping[str, str], after: datetime | None
+    ) -> None:
+        self.warehouse, self.sync, self.settled, self.kinds, self.after = warehouse, sync, settled, kinds, after
         self.entry, self.quote = sync.entry, warehouse.dialect.quote
         self.own = self._described(sync.relation, "the model")
         self.theirs = warehouse.columns(self._named(sync.profiles)) if sync.profiles else {}
@@ -146,6 +157,7 @@ class _Shape:
             causes=", ".join(literal(cause) for cause in causes),
             members=relation,
             settled=self.settled,
+            after=self.after,
         )
         return f"({entries})"
 

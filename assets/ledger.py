@@ -53,6 +53,11 @@ LOGS: Mapping[str, Mapping[str, str]] = {
         "seal": "varchar",
         "document": "varchar",
     },
+    "tailrace.first_plan": {  # message syncs: see assets/first_plans.py
+        "sync": "varchar",
+        "destination": "varchar",
+        "entries_after": "timestamptz",
+    },
     "tailrace.delivery_opened": {
         "run_id": "varchar",
         "plan_id": "varchar",

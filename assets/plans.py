@@ -14,6 +14,7 @@ from typing import Any
 from assets import ledger as ledgers
 from assets.audience import Audience, audience_of
 from assets.diff import ROWS, Question, Totals, difference, mask
+from assets.first_plans import entries_after
 from assets.guards import Size, verdicts
 from assets.ledger import Ledger
 from assets.syncs import config_digest, destination_digest
@@ -23,7 +24,7 @@ from models.delivery import Guard, Plan
 from models.errors import Refused, UserError
 from models.policy import Policy
 from models.settings import Settings
-from models.sync import Op, Sync
+from models.sync import Mode, Op, Sync
 from sinks.base import Sink
 from warehouse import batches
 from warehouse.base import Warehouse
@@ -169,9 +170,17 @@ class _Maker:
                 if "entry_id" in self.warehouse.columns(relation)
             )
             settled = names or settled
-        audience = audience_of(self.warehouse, self.sync, settled)
+        after = self._entries_after()
+        audience = audience_of(self.warehouse, self.sync, settled, after=after)
         kept = ledgers.kept_kinds(self.warehouse, ledger, audience.columns) if ledger else {}
-        return audience_of(self.warehouse, self.sync, settled, kept) if kept else audience
+        return audience_of(self.warehouse, self.sync, settled, kept, after) if kept else audience
+
+    def _entries_after(self) -> datetime | None:
+        """A message sync that is new to an old segment is not for those who entered long ago."""
+        if self.sync.entry.mode is not Mode.SEND_ON_ENTRY:
+            return None
+        after = entries_after(self.warehouse, self.sync, self.destination, self.at)
+        return after if self.sync.entry.first_run == "hold" else None
 
     def _question(self) -> Question:
         operations = self.sink.operations

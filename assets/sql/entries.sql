@@ -21,7 +21,11 @@ ranked as (
                 entry_id
         ) as place
     from owned
-    where cause in ({{ causes }})
+    where
+        cause in ({{ causes }})
+        {% if after %}
+        and as_of > {{ literal(after) }}
+        {% endif %}
 
 )
 

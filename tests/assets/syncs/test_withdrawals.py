@@ -53,11 +53,12 @@ def merge(warehouse: Warehouse, loser: str, winner: str, clock: Clock) -> None:
 
 @pytest.fixture
 def messages(world):
-    """A segment with a message to everyone who enters, one a request; evaluated once, when nobody was in it."""
+    """A segment with a message to everyone who enters, one a request; evaluated and planned when nobody was in it."""
     world.declare(
         "seg_x", {"sink": "crm", "mode": "send_on_entry", "rows": 1, "connections": 1}, columns=["profile_id"]
     )
     night(world)
+    world.plan(X)
     return world
 
 

@@ -1,0 +1,33 @@
+"""When a message sync was first planned: who entered before is not its concern. Kept once, for good."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from models.sync import Sync
+from warehouse.base import Warehouse
+from warehouse.batches import Batch
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+FIRST_PLANS = "tailrace.first_plan"
+
+
+def entries_after(warehouse: Warehouse, sync: Sync, destination: str, at: datetime) -> datetime | None:
+    """The moment after which people must have entered to be sent a message; None where all may have.
+
+    It is decided at the first call, of which `at` is the real time.
+    """
+    literal = warehouse.dialect.literal
+    batch = Batch(warehouse, f"first_plan/{sync.slug}/{destination}")
+    if not batch.known:
+        names = {"segment": sync.model, "sync": sync.name, "destination": destination}
+        batch.append(FIRST_PLANS, render(SQL, "entries_after", warehouse.dialect, **names))
+        batch.commit(at)
+    found = warehouse.rows(
+        f"select entries_after from {FIRST_PLANS} where sync = {literal(sync.name)} "
+        f"and destination = {literal(destination)}"
+    )
+    after: datetime | None = found[0]["entries_after"]
+    return after
