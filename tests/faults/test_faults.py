@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cases import KINDS, SYNC_STEPS, Case, case
+from tests.faults.conftest import STRUCK
 from tests.faults.world import HOLDERS, MESSAGE, MIRROR, Ran, World, build, email, entries, moment
 
 pytestmark = pytest.mark.faults
@@ -73,8 +74,12 @@ def working_copy(template: Template, fault: Case, folder: Path) -> Iterator[Worl
 
 
 @pytest.mark.parametrize("fault", [case(seed) for seed in SEEDS], ids=str)
-def test_nothing_is_lost_and_nothing_is_doubled(fault: Case, template: Template, tmp_path: Path) -> None:
+def test_nothing_is_lost_and_nothing_is_doubled(
+    fault: Case, template: Template, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Whatever strikes whenever: no row lost, none doubled, every doubt listed, and the next runs converge."""
+    did = [rule["do"] for rule in fault.behaviour.get("rules", [])]
+    record_property(STRUCK, [fault.kind, fault.step, did])
     with working_copy(template, fault, tmp_path) as world:
         strike(world, fault, template.counts)
         recover(world, fault)
