@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 
 class Mode(StrEnum):
@@ -31,6 +31,8 @@ def _share(value: object) -> object:
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _SHARES = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0), WithJsonSchema({"anyOf": _SHARES})]
+
+Purpose = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1)]  # as `consent` has it
 
 
 class Guards(BaseModel):
@@ -59,7 +61,7 @@ class SyncEntry(BaseModel):
         default=("profile_id",), min_length=1, description="Columns that make a row the same row"
     )
     fields: tuple[str, ...] | None = Field(default=None, description="Columns sent; default: all of the model")
-    purpose: str | None = Field(default=None, description="People without this consent are not in the audience")
+    purpose: Purpose | None = Field(default=None, description="People without this consent are not in the audience")
     contact: str | None = Field(
         default=None, description="Column with the contact point that consent is about; default: email, else phone"
     )

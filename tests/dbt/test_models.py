@@ -35,6 +35,11 @@ def track(message_id: str | None, event: str, hours: float, **more: Any) -> dict
     return {"id": message_id, "type": "track", "event": event, "at": at(hours), **more}
 
 
+PEOPLE = {
+    "ida": {"email": "ida@shop.example", "phone": "+33 6 11 22 33 41"},
+    "joe": {"email": "joe@shop.example", "phone": "+33 6 11 22 33 42"},
+    "kim": {"email": "kim@shop.example", "phone": "+33 6 11 22 33 43"},
+}
 SHOP = [
     # ann: two devices, one account, an order told twice, refunds in parts
     track("1", "Page Viewed", -90, anonymousId="d1"),
@@ -83,6 +88,16 @@ SHOP = [
     track("20", "Consent Granted", -40, userId="emil", traits={"email": "emil@shop.example"}),
     # hal said yes at an address that the CRM, where he said no, learns of later
     track("21", "Consent Granted", -40, userId="hal", traits={"email": "hal@new.example"}),
+    # ida, joe and kim said yes to everything, and then no in words of their own
+    *(
+        track(f"{name}-{channel}", "Consent Granted", -40, userId=name, properties={"channel": channel}, traits=traits)
+        for name, traits in PEOPLE.items()
+        for channel in ("email", "SMS ")
+    ),
+    track("24", "Consent Withdrawn", -10, userId="ida", properties={"channel": " E-Mail", "purpose": "Marketing "}),
+    track("25", "Consent Withdrawn", -10, userId="joe", properties={"purpose": "marketing"}),
+    track("26", "Consent Withdrawn", -10, userId="kim", properties={"channel": "EMAIL"}),
+    track("27", "Consent Granted", -5, userId="joe", properties={"channel": "letter"}),
 ]
 CONTACTS = [
     ("c1", "ANN@shop.example", "", "Anna", "Ann's", "DE", "Europe/Berlin", "true", at(-85)),
@@ -243,6 +258,21 @@ def test_a_yes_does_not_move_with_its_record(published: Warehouse) -> None:
     assert consent(published, "gus@shop.example") == (False, False, "unsubscribed")
     assert profile(published, "gus@new.example")["email_marketing"] is False
     assert consent(published, "hal@new.example") == (False, False, "contact record says no")
+
+
+def test_a_no_counts_in_whatever_words_it_is_said(published: Warehouse) -> None:
+    """Case and spaces are nothing; a no without a channel, or with one nobody knows, is about all of them."""
+    refused = (False, False, "withdrawn")
+    for email, phone in (("ida@shop.example", "+33611223341"), ("joe@shop.example", "+33611223342")):
+        assert (consent(published, email), consent(published, phone)) == (refused, refused)
+    assert consent(published, "kim@shop.example") == refused
+    assert consent(published, "+33611223343") == (True, False, "granted")
+
+
+def test_what_came_of_a_message_is_about_its_address(published: Warehouse) -> None:
+    """Who unsubscribes by e-mail decides nothing about text messages."""
+    assert profile(published, "dan@shop.example")["phone"] == "+33612345678"
+    assert published.rows("select 1 as one from consent where contact_point = '+33612345678'") == []
 
 
 def test_outcomes_are_counted_by_sync_and_day(published: Warehouse) -> None:

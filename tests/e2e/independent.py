@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 Node = tuple[str, str]  # kind of identifier, its normalised value
+Addresses = dict[str, str | None]  # channel → the address there; None: all of the person's
 
 BLOCKED = {"anonymous", "unknown", "undefined", "null", "none", "-1"}
 DIALLING = {  # country: calling code, and the digit that is dialled before a national number there
@@ -273,8 +274,23 @@ def people(events: Iterable[Event]) -> list[Person]:
 # --- consent -----------------------------------------------------------------------------------------------------
 
 
-def decisions(person: Person) -> Iterator[tuple[datetime, bool, str, str, str | None]]:
-    """When, yes or no, channel, purpose, address (None: all of the person's on that channel).
+def addressed(event: Event, *, granted: bool) -> Addresses:
+    """The channel that a decision is about, and the address there; a no that names none we know is about all."""
+    both: Addresses = {"email": event.email, "sms": event.phone}
+    named = (event.data.get("channel") or "").strip(" ").lower()
+    if named in both:
+        return {named: both[named]}
+    if granted:
+        return {} if named else {"email": event.email}
+    return both
+
+
+def purpose_of(event: Event) -> str:
+    return (event.data.get("purpose") or "").strip(" ").lower() or "marketing"
+
+
+def decisions(person: Person) -> Iterator[tuple[datetime, bool, Addresses, str]]:
+    """When, yes or no, about which addresses, for what purpose.
 
     Said in an event, or by what became of a message; or in a contact record, about marketing by e-mail, where it
     differs from what that contact's records said before: an export that repeats an old answer decides nothing, with
@@ -283,16 +299,18 @@ def decisions(person: Person) -> Iterator[tuple[datetime, bool, str, str, str | 
     said: dict[tuple[str, str | None] | str, str] = {}
     for event in sorted(person.events, key=lambda event: event.at):
         if event.name in {"Consent Granted", "Consent Withdrawn"}:
-            channel = event.data["channel"]
-            address = event.phone if channel == "sms" else event.email
-            yield event.at, event.name == "Consent Granted", channel, event.data["purpose"], address
-        elif event.name in {"Message Unsubscribed", "Message Complained"} or is_hard_bounce(event):
-            yield event.at, False, "email", event.data.get("purpose") or "marketing", event.email
+            granted = event.name == "Consent Granted"
+            yield event.at, granted, addressed(event, granted=granted), purpose_of(event)
+        elif event.name in {"Message Unsubscribed", "Message Complained"}:
+            about: Addresses = {"email": event.email} if event.email else addressed(event, granted=False)
+            yield event.at, False, about, purpose_of(event)
+        elif is_hard_bounce(event):
+            yield event.at, False, {"email": event.email}, purpose_of(event)
         elif event.name == "Contact Updated" and event.data["marketing_opt_in"]:
             word, contact = event.data["marketing_opt_in"], event.data["contact_id"]
             here = (contact, event.email)
             if said.get(contact) != word or (word != "true" and said.get(here) != word):
-                yield event.at, word == "true", "email", "marketing", event.email
+                yield event.at, word == "true", {"email": event.email}, "marketing"
             said[contact] = said[here] = word
 
 
@@ -303,11 +321,12 @@ def consent(person: Person) -> dict[tuple[str, str, str], tuple[bool, datetime]]
         "sms": {value for kind, value in person.identifiers if kind == "phone"},
     }
     decided: dict[tuple[str, str, str], tuple[bool, datetime]] = {}
-    for at, granted, channel, purpose, address in decisions(person):
-        for each in {address} if address else addresses[channel]:
-            before = decided.get((channel, each, purpose))
-            if before is None or at > before[1] or (at == before[1] and not granted):
-                decided[channel, each, purpose] = (granted, at)
+    for at, granted, about, purpose in decisions(person):
+        for channel, address in about.items():
+            for each in {address} if address else addresses[channel]:
+                before = decided.get((channel, each, purpose))
+                if before is None or at > before[1] or (at == before[1] and not granted):
+                    decided[channel, each, purpose] = (granted, at)
     return decided
 
 

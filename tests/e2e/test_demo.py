@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections import Counter
@@ -127,13 +128,51 @@ C700003,hal.new@moved.example,,Hal,C,DE,,false,2026-09-22T08:00:00+00:00
 """
 
 
+WORDS: list[dict[str, str]] = [
+    {"channel": "Email ", "purpose": " MARKETING"},
+    {"channel": "e-mail", "purpose": "marketing"},
+    {"channel": "", "purpose": "marketing"},
+    {"purpose": "marketing"},
+    {},
+]
+
+
 def land_awkward_consent(landing: Path) -> None:
-    """What the shop's own files have no case of: contacts that change after they unsubscribed."""
+    """What the shop's own files have no case of: contacts that change after they unsubscribed, a no in other words."""
     (landing / "crm/2026-09-30-moved.csv").write_text(CONTACTS)
     (landing / "outcomes").mkdir()
     told = {"event": "unsubscribed", "sync": "crm/seg_x", "profile_id": None, "at": "2026-09-10T08:00:00+00:00"}
     lines = [{"id": name, "email": f"{name}@moved.example", **told} for name in ("fay", "gus")]
     (landing / "outcomes/1.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = [record for number, about in enumerate(WORDS) for record in said_yes_then_no(number, about)]
+    words = "".join(json.dumps(record) + "\n" for record in said)
+    (landing / "shop/2026-09-30-words.ndjson.gz").write_bytes(gzip.compress(words.encode()))
+
+
+def said_yes_then_no(number: int, about: dict[str, str]) -> list[dict[str, Any]]:
+    """One person's yes to both channels on the first day, and their no, said so, a week later."""
+    decided = [
+        ("Granted", "2026-09-01T08:00:00Z", {"channel": "email", "purpose": "marketing"}),
+        ("Granted", "2026-09-01T08:00:00Z", {"channel": "SMS", "purpose": "marketing"}),
+        ("Granted", "2026-09-15T08:00:00Z", {"channel": "pigeon", "purpose": "marketing"}),
+        ("Withdrawn", "2026-09-08T08:00:00Z", about),
+    ]
+    person = {
+        "type": "track",
+        "userId": f"words-{number}",
+        "traits": {"email": f"words{number}@moved.example", "phone": f"+49 1512 98765{number:02}"},
+    }
+    return [
+        {
+            **person,
+            "id": f"words-{number}-{place}",
+            "event": f"Consent {word}",
+            "at": at,
+            "sentAt": at,
+            "properties": said,
+        }
+        for place, (word, at, said) in enumerate(decided)
+    ]
 
 
 @pytest.fixture(scope="module")

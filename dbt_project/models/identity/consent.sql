@@ -26,7 +26,7 @@ contact_points as (
     where phone is not null
 ),
 
--- a decision is about the address it names, or about all of the person's on that channel
+-- a decision is about the address it names, or about all of the person's on that channel; or on every channel
 applied as (
     select
         contact_points.profile_id,
@@ -40,9 +40,9 @@ applied as (
     inner join contact_points
         on
             decisions.profile_id = contact_points.profile_id
-            and decisions.channel = contact_points.channel
+            and coalesce(decisions.channel, contact_points.channel) = contact_points.channel
             and contact_points.contact_point = coalesce(
-                case decisions.channel when 'email' then decisions.email when 'sms' then decisions.phone end,
+                case contact_points.channel when 'email' then decisions.email when 'sms' then decisions.phone end,
                 contact_points.contact_point
             )
 ),

@@ -22,8 +22,8 @@ parsed as (
         occurred_at as decided_at,
         -- a record without an id of its own is known by the address it holds
         coalesce(crm_id, concat_ws('/', profile_id, email)) as record_id,
-        coalesce({{ json_text('properties', '$.channel') }}, 'email') as channel,
-        coalesce({{ json_text('properties', '$.purpose') }}, 'marketing') as purpose,
+        nullif(lower(trim({{ json_text('properties', '$.channel') }})), '') as channel,
+        coalesce(nullif(lower(trim({{ json_text('properties', '$.purpose') }})), ''), 'marketing') as purpose,
         {{ json_text('properties', '$.bounce') }} as bounce,
         lower({{ json_text('properties', '$.marketing_consent') }}) in ('true', 't', 'yes', 'y', '1') as is_opt_in
     from events
@@ -76,6 +76,24 @@ decisions as (
     where
         is_opt_in is distinct from earlier_opt_in
         or (not is_opt_in and earlier_of_address is distinct from false)
+),
+
+scoped as (
+    select
+        profile_id,
+        -- a no that names no channel we know is about all of them; anything else without a channel is about e-mail
+        case
+            when channel in ('email', 'sms') then channel
+            when granted or reason = 'hard bounce' then coalesce(channel, 'email')
+            when channel is null and reason = 'contact record says no' then 'email'
+        end as channel,
+        purpose,
+        email,
+        phone,
+        decided_at,
+        granted,
+        reason
+    from decisions
 )
 
-select * from decisions
+select * from scoped

@@ -4,6 +4,7 @@ raw_outcomes as (
     select * from {{ records('outcomes', {
         'outcome_id': 'id', 'event': 'event', 'sync': 'sync', 'send_ref': 'send_ref',
         'profile_id': 'profile_id', 'email': 'email', 'happened': 'at', 'bounce': 'bounce', 'purpose': 'purpose',
+        'channel': 'channel',
     }) }}
 ),
 
@@ -33,6 +34,7 @@ renamed as (
         cast(null as {{ text_type() }}) as phone,
         {{ json_object({
             'sync': 'sync', 'send_ref': 'send_ref', 'bounce': 'bounce', 'purpose': 'purpose',
+            'channel': "coalesce(channel, case when email is not null then 'email' end)",
         }) }} as properties,
 
         -- times

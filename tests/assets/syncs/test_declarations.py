@@ -51,3 +51,13 @@ def test_a_mirror_shares_its_audience_with_no_other_sync(world, one, two) -> Non
 def test_what_is_no_shared_audience_is_accepted(world, one, two) -> None:
     """Another audience or account, messages, syncs that remove nobody, and files, which are named by their sync."""
     assert len(declared(world, one, two)) == 2
+
+
+def test_a_purpose_is_the_one_that_consent_names(world) -> None:
+    """A purpose is read as decisions are, whatever its case and spaces; an empty one asks for none and is refused."""
+    world.declare("seg_x", {"sink": "crm", "purpose": " Marketing"}, columns=["profile_id", "email"])
+    (sync,) = load_syncs(world.settings, world.manifest)
+    assert sync.entry.purpose == "marketing"
+    world.declare("seg_x", {"sink": "crm", "purpose": " "}, columns=["profile_id", "email"])
+    with pytest.raises(ConfigError, match="purpose"):
+        load_syncs(world.settings, world.manifest)
