@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -23,6 +27,7 @@ from assets.status import status
 from models.clock import Clock, end_of_day
 from models.settings import Settings
 from orchestration import demonstration, local_recorder
+from orchestration.environment import child
 from tests.e2e import independent
 
 ROOT = Path(__file__).parents[2]
@@ -303,3 +308,22 @@ def test_the_demo_again_sends_nothing(demo: Loop) -> None:
     """Running the demo a second time delivers no row."""
     _, days = demonstration.run(demo.settings, people=500, days=30, seed=7, tell=lambda *_: None)
     assert [day.sent for day in days] == [0]
+
+
+@pytest.mark.slow
+def test_what_the_readme_says_next_works(demo: Loop) -> None:
+    """The commands that the README shows after the demo run on what the demo made, as they are written there."""
+    typed = (ROOT / "README.md").read_text().split("```sh\n")[2].split("```")[0].splitlines()
+    commands = [shlex.split(line, comments=True) for line in typed if line.startswith(".venv/bin/tailrace ")]
+    assert [command[1] for command in commands] == ["status", "plan", "sql"]
+    for command in commands:
+        ran = subprocess.run(
+            [sys.executable, "-m", "orchestration", *command[1:]],
+            cwd=ROOT,
+            env={**os.environ, **child(demo.settings)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ran.returncode, ran.stderr) == (0, ""), command
+        assert len(ran.stdout.splitlines()) > 1, command
