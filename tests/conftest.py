@@ -2,7 +2,15 @@
 
 import pytest
 
-LONGEST = ("test_backfill.py", "test_cdnow.py", "test_demo.py", "test_past.py", "test_replay.py", "test_newcomer.py")
+LONGEST = (
+    "test_backfill.py",
+    "test_cdnow.py",
+    "test_demo.py",
+    "test_past.py",
+    "test_replay.py",
+    "test_newcomer.py",
+    "test_workspace.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
