@@ -51,11 +51,6 @@ def _status(target: Target) -> dg.DefaultSensorStatus:
     return dg.DefaultSensorStatus.RUNNING if target == "dev" else dg.DefaultSensorStatus.STOPPED
 
 
-def differs(model: str, before: Mapping[str, str], now: Mapping[str, str]) -> bool:
-    """Whether the model was built and has other rows than before."""
-    return model in now and now[model] != before.get(model)
-
-
 def fingerprints(instance: dg.DagsterInstance, models: Iterable[dg.AssetKey]) -> dict[str, str]:
     """The fingerprint of each model's rows as it was built last; models never built are left out."""
     found: dict[str, str] = {}

@@ -30,7 +30,7 @@ def old_files(settings: Settings, now: datetime) -> Iterator[Path]:
     for path in sorted(settings.spool.glob("*")):
         if path.name.split(".")[0] not in unsettled and _age(path, now) > timedelta(days=SPOOL_DAYS):
             yield path
-    for pattern in ("*.new", "*.new.wal", "*.tmp"):
+    for pattern in ASIDE:
         yield from (
             path for path in sorted(settings.root.glob(pattern)) if _age(path, now) > timedelta(hours=ASIDE_HOURS)
         )

@@ -181,11 +181,6 @@ class Journal:
         """Where the list ends now: what a plan has already taken into account."""
         return int(self._value("select coalesce(max(position), 0) from suppression"))
 
-    def suppressed_since(self, position: int, purpose: str) -> frozenset[str]:
-        """Contact hashes suppressed for this purpose after `position`."""
-        found = self._all("select contact from suppression where position > ? and purpose = ?", [position, purpose])
-        return frozenset(row[0] for row in found)
-
     def withdraw(self, send_keys: Iterable[str], reason: str, at: datetime) -> int:
         """Take messages back; the number taken.
 

@@ -29,7 +29,6 @@ class Dialect(Protocol):
     def digest(self, hashed: str) -> str: ...
     def text_list(self, values: Iterable[str]) -> str: ...
     def unnest(self, column: str) -> str: ...
-    def random_free_share(self, expression: str) -> str: ...
 
 
 class DuckDBDialect:
@@ -87,7 +86,3 @@ class DuckDBDialect:
 
     def unnest(self, column: str) -> str:
         return f"unnest({column})"
-
-    def random_free_share(self, expression: str) -> str:
-        """A stable number in [0, 1) from text, the same on every engine: the first 32 bits of its md5."""
-        return f"(cast('0x' || substring(md5({expression}), 1, 8) as bigint) / 4294967296.0)"

@@ -156,7 +156,6 @@ def test_who_was_suppressed_since_the_plan_is_withdrawn(journal: Journal, writer
     assert grant.claim.ranges == ((0, 1), (2, 1))
     assert grant.settled == {1: RowOutcome(Outcome.WITHDRAWN, SUPPRESSED)}
     assert writer.claim(Request(planned, Op.REMOVE, ((0, 3),), 1, AT, contacts=contacts)).settled == {}
-    assert journal.suppressed_since(since, "marketing") == {"b"}
 
 
 def test_a_message_is_claimed_or_withdrawn_whichever_is_first(journal: Journal, writer: Writer) -> None:
