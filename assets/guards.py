@@ -18,7 +18,7 @@ class Size:
     accepted: int  # identities that the vendor holds
     adds: int
     removes: int
-    excused: int  # removes for want of consent, part of `removes`: no guard holds them
+    excused: int  # removes of those who said no, part of `removes`: no guard holds them
     sends: int
     is_first: bool  # no run went through to its end yet
 
@@ -31,8 +31,7 @@ def verdicts(limits: Guards, size: Size, above: Upstream) -> Iterator[Guard]:
         "max_remove",
         removes <= limits.max_remove_rows or share <= limits.max_remove,
         f"{removes:,} of {size.accepted:,} would leave ({share:.1%}; allowed {limits.max_remove:.0%}"
-        f" or {limits.max_remove_rows:,} rows)"
-        + (f", and {size.excused:,} for want of consent" if size.excused else ""),
+        f" or {limits.max_remove_rows:,} rows)" + (f", and {size.excused:,} who said no" if size.excused else ""),
     )
     yield Guard(
         "max_add",

@@ -145,11 +145,15 @@ today as (
 
 {% endif %}
 {% if refused %}
+-- who said no; others are left out because no decision of theirs is known
 suppressed as (
 
     select distinct {{ each(identity) }}
     from {{ audience }} as audience
-    where _suppressed and {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
+    where
+        _suppressed
+        and _contact in (select refusals.contact_point from ({{ refused }}) as refusals)
+        and {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
 
 ),
 
