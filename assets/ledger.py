@@ -165,7 +165,8 @@ def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mappin
         batches.create_log(warehouse, found.newest, {**LEDGER_COLUMNS, **columns})
         return found
     generation = max((int(str(row["generation"])) for row in _generations(warehouse, sync)), default=0) + 1
-    relation = f"tailrace.ledger_{sync.slug}" + (f"_g{generation}" if generation > 1 else "")
+    # in front, where no sync's name has a number
+    relation = f"tailrace.ledger_{f'{generation}_' if generation > 1 else ''}{sync.slug}"
     batches.create_log(warehouse, relation, {**LEDGER_COLUMNS, **columns})
     literal = warehouse.dialect.literal
     batch = batches.Batch(warehouse, f"ledger/{sync.slug}/{generation}")

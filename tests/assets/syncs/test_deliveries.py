@@ -361,6 +361,21 @@ def test_a_type_that_no_longer_casts_begins_a_generation(world) -> None:
     assert world.plan(X).operations == 0
 
 
+def test_a_generation_is_no_other_model_s_ledger(world) -> None:
+    """Whatever models are called, the second ledger of one is never the first of another."""
+    declared(world)
+    people(world, "'p1', 'a@x', 'one'")
+    world.sync()
+    people(world, "'p1', 'a@x', 1")
+    world.sync()
+    world.sql("create table seg_x_g2 as select 'p1' as profile_id, 'a@x' as email, 1 as n")
+    world.declare("seg_x_g2", {"sink": "crm", "audience": "other"}, columns=["profile_id", "email", "n"])
+    assert world.plan("crm/seg_x_g2").upsert == 1
+    world.sync()
+    ledgers = world.sql("select relation from tailrace.ledger")
+    assert len({row["relation"] for row in ledgers}) == len(ledgers) == 3
+
+
 def test_a_key_whose_type_changed_is_still_removed(world) -> None:
     """A key that today's type cannot hold is taken out by its old value."""
     world.declare("seg_x", {"sink": "crm", "key": ["code"]}, columns=["code", "n"])
