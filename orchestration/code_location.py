@@ -39,22 +39,19 @@ def build(settings: Settings) -> dg.Definitions:
         people.suppressions(settings),
         *people.histories(settings, segments),
         days.segment_days(settings, list(segments)),
-        people.published(settings),
+        people.published(settings, declared),
         *people.logs(segments, sync_keys),
         *deliveries.assets(settings, declared, model_keys),
     ]
     wanted = jobs.jobs(sync_keys, _learning(settings, manifest))
     names = [job.name for job in wanted]
-    by_model: dict[dg.AssetKey, list[str]] = {}
-    for sync in declared:
-        by_model.setdefault(model_keys[sync.model], []).append(sync.name)
     return dg.Definitions(
         assets=made,
         jobs=wanted,
         schedules=[*jobs.schedules(names, clocks.zone(settings)), days.nightly(settings)],
         sensors=[
             landing.sensor(settings, jobs.REFRESH),
-            *([changes.sensor(by_model, jobs.ACTIVATE, settings.target)] if declared else []),
+            *([changes.sensor([sync.name for sync in declared], jobs.ACTIVATE, settings.target)] if declared else []),
             alerts.sensor(settings, [*names, AD_HOC]),
         ],
         # a refresh is one process: the parsed project is loaded once, and a step costs no start

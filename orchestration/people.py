@@ -1,12 +1,15 @@
 """Who is who, who is in which segment since when, and the copy people read: the Python assets of `refresh`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
-from assets import publish, stages, store
+from assets import configuration, publish, stages, store
+from assets.fingerprints import fingerprints
 from models.settings import Settings
+from models.sync import Sync
 from orchestration import keys, run_clock
+from orchestration.changes import FINGERPRINTS
 from orchestration.transform import LAST, POOL
 
 
@@ -77,8 +80,11 @@ def _history(settings: Settings, segment: str) -> dg.AssetsDefinition:
     return record
 
 
-def published(settings: Settings) -> dg.AssetsDefinition:
-    """It comes last and waits for nobody: what is whole is published, whatever else is broken."""
+def published(settings: Settings, syncs: Sequence[Sync]) -> dg.AssetsDefinition:
+    """It comes last and waits for nobody: what is whole is published, whatever else is broken.
+
+    Its metadata has what each of the `syncs` would send now, for the sensor that launches those that changed.
+    """
 
     @dg.asset(
         key=keys.PUBLISHED,
@@ -93,8 +99,9 @@ def published(settings: Settings) -> dg.AssetsDefinition:
     def copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with store.locked(settings), stages.opened(settings) as warehouse:
             names = publish.publish(settings, warehouse)
+            due = fingerprints(warehouse, configuration.policy(settings), syncs)
         context.log.info("published %s", ", ".join(names) or "nothing: nothing changed")
-        return dg.MaterializeResult(metadata={"changed": list(names)})
+        return dg.MaterializeResult(metadata={"changed": list(names), FINGERPRINTS: due})
 
     return copy
 

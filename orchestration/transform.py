@@ -17,8 +17,7 @@ from assets.warehouse import BuildResult
 from models.clock import Clock
 from models.settings import Settings
 from orchestration import run_clock
-from orchestration.changes import FINGERPRINT
-from orchestration.project import Manifest, Node, folder, models
+from orchestration.project import Manifest, Node, models
 from orchestration.translation import Translator
 from warehouse.duckdb import DuckDB
 
@@ -108,7 +107,7 @@ class _Steps:
             raise dg.Failure("\n".join(node.message for node in done.failed))
 
     def _measured(self, opened: DuckDB, uid: str) -> dict[str, Any]:
-        """Counts of a table; the fingerprint too where a sensor looks for changes. Of views only events are read."""
+        """Counts of a table. Of views only events are read."""
         node = self.manifest["nodes"][uid]
         if node["name"] == stages.EVENTS:
             counted = count_late(opened, f'"{node["schema"]}"."{node["name"]}"')
@@ -116,8 +115,7 @@ class _Steps:
         if node["config"]["materialized"] in {"view", "ephemeral"}:
             return {}
         found = measure(opened, f'"{node["schema"]}"."{node.get("alias") or node["name"]}"')
-        fingerprint = {FINGERPRINT: found.fingerprint} if folder(node) in ALONE else {}
-        return {"dagster/row_count": found.rows, **fingerprint}
+        return {"dagster/row_count": found.rows}
 
 
 def _selector(node: Node) -> str:

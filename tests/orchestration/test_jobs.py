@@ -195,6 +195,29 @@ def test_a_schedule_gives_its_run_the_time_of_its_tick(shop: Settings, dagster: 
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
 
 
+def test_a_field_that_changes_launches_its_syncs(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """An order changes what a sync sends of a member who stays one: it is launched, and no other."""
+    repository = build(shop).get_repository_def()
+    sensor = repository.get_sensor_def("segment_changed")
+
+    def launched(cursor: str | None) -> tuple[set[str], str | None]:
+        context = dg.build_sensor_context(dagster, cursor=cursor, repository_def=repository)
+        asked = sensor.evaluate_tick(context).run_requests or []
+        return {key.to_user_string() for request in asked for key in request.asset_selection or ()}, context.cursor
+
+    run(shop, dagster)
+    first, cursor = launched(None)
+    assert first == {key.to_user_string() for key in build(shop).resolve_all_asset_keys() if key.path[0] == "sync"}
+    assert launched(cursor)[0] == set()
+    bought = {"order_id": "2", "revenue": 40, "quantity": 1}
+    land(shop, "shop/2.ndjson", [event(9, "ann", "Order Completed", 5, properties=bought)])
+    run(shop, dagster, day="2026-01-05")
+    moved, cursor = launched(cursor)
+    assert moved == {"sync/crm/seg_high_value"}  # where people need consent, nobody has given it
+    run(shop, dagster, day="2026-01-05")
+    assert launched(cursor)[0] == set()
+
+
 def test_every_night_that_fails_is_told(shop: Settings, dagster: dg.DagsterInstance, told: Told) -> None:
     """Whatever a schedule runs, the alerts watch: also the night that adds a day to segment_days."""
     due = datetime(2026, 1, 5, 5, tzinfo=UTC)
