@@ -137,6 +137,7 @@ class _Maker:
         self._refuse_missing()
         before = ledgers.find(self.warehouse, self.sync, self.destination)
         audience = self._audience(before)
+        self._refuse_reserved(audience)
         known = self.warehouse.columns(before.newest) if before else {}
         self.ledger = ledgers.open_for(self.warehouse, self.sync, self.destination, audience.columns, self.at)
         self.rows = ledgers.rows_sql(self.warehouse, self.ledger, audience.columns)
@@ -160,6 +161,14 @@ class _Maker:
         if self.above.broken and not self.warehouse.columns(relation):
             message = f"{self.sync.name}: upstream: {self.above.trouble}; {self.sync.model} was never built"
             raise Refused(message)
+
+    def _refuse_reserved(self, audience: Audience) -> None:
+        for name in audience.columns:
+            if name in self.sink.reserved:
+                message = (
+                    f"{self.sync.name}: '{name}' is a column of sink '{self.sink.name}' itself; rename it in the model"
+                )
+                raise UserError(message)
 
     def _audience(self, ledger: Ledger | None) -> Audience:
         settled = "select cast(null as varchar) as entry_id where false"

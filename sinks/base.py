@@ -111,6 +111,7 @@ class Sink(ABC):
     Options: ClassVar[type[Options]]
     secrets: ClassVar[tuple[str, ...]] = ()
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
+    reserved: ClassVar[frozenset[str]] = frozenset()  # columns that are the sink's own
     names_sync: ClassVar[bool] = False  # what arrives says whose it is: two syncs at one destination share no audience
 
     def __init__(self, options: Any, secrets: Mapping[str, str]) -> None:
@@ -191,7 +192,9 @@ class BulkSink(Sink):
 
     @abstractmethod
     def send(self, out: Path, sync: str, plan_id: str, frames: Iterable[tuple[Op, pl.DataFrame]]) -> None:
-        """Take every row, removes first, and make it durable before returning. Raises StorageFull.
+        """Take every row, removes first, and make it durable before returning. Frames may be empty.
+
+        Raises StorageFull.
 
         `out` is the target's folder for what leaves without a network.
         """

@@ -86,8 +86,8 @@ class _Handover:
         self.counts.update(str(row.outcome) for row in grant.settled.values())
         if grant.claim:
             self.claims.append(grant.claim)
-            kept = [position for position in range(len(frame)) if position not in grant.settled]
-            yield op, (frame[kept] if grant.settled else frame).drop(RESERVED, strict=False)
+        kept = [position for position in range(len(frame)) if position not in grant.settled]
+        yield op, (frame[kept] if grant.settled else frame).drop(RESERVED, strict=False)
 
     def receive(self, outcomes: Outcomes, stopped: str | None = None) -> Summary:
         """One receipt a claim, in one commit."""

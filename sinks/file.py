@@ -32,6 +32,7 @@ class FileOptions(Options):
 class FileSink(BulkSink):
     Options = FileOptions
     names_sync = True
+    reserved = frozenset({OP})
     options: FileOptions
 
     @property
@@ -58,13 +59,15 @@ class FileSink(BulkSink):
     def _write(self, file: BinaryIO, frames: Iterable[tuple[Op, pl.DataFrame]]) -> None:
         write = _FORMATS[self.options.format](file)
         for op, frame in frames:
-            if op is Op.REMOVE and self.options.full:
-                continue  # a whole audience says who left by who is not in it
-            write.frame(frame.select(pl.lit(str(op)).alias(OP), pl.all()))
+            # a whole audience says who left by who is not in it
+            shown = frame.clear() if op is Op.REMOVE and self.options.full else frame
+            write.frame(shown.select(pl.lit(str(op), dtype=pl.String).alias(OP), pl.all()))
         write.end()
 
 
 class _Format(Protocol):
+    """Frames may be empty: a file that nobody is in has its columns all the same."""
+
     def __init__(self, file: BinaryIO) -> None: ...
     def frame(self, frame: pl.DataFrame) -> None: ...
     def end(self) -> None: ...
@@ -89,6 +92,8 @@ class _Ndjson:
         self._file = file
 
     def frame(self, frame: pl.DataFrame) -> None:
+        if frame.is_empty():
+            return
         lines = frame.select(pl.struct(pl.all()).struct.json_encode()).to_series().str.join("\n").item()
         self._file.write(lines.encode() + b"\n")
 

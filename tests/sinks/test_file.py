@@ -68,6 +68,21 @@ def test_a_full_file_holds_no_removals(offline: Desk) -> None:
     assert read(offline.settings.out / "crm__seg_test-p1.ndjson")["op"].to_list() == ["upsert"] * 4
 
 
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet"])
+def test_a_file_that_nobody_is_in_is_a_file_of_its_kind(offline: Desk, kind: str) -> None:
+    """When everybody left, or all were withdrawn at the claim, the file has its columns and no row."""
+    offline.deliver(files(full=True, format=kind), people(3, Op.REMOVE), plan_id="left")
+    offline.journal.suppress([("h", "marketing", AT)])
+    offline.deliver(files(format=kind), people(2, _contact=["h", "h"]), purpose="marketing", plan_id="withdrawn")
+    for plan in ("left", "withdrawn"):
+        path = offline.settings.out / f"crm__seg_test-{plan}.{kind}"
+        if kind == "ndjson":
+            assert path.read_bytes() == b""
+        else:
+            frame = read(path)
+            assert (frame.columns, len(frame)) == (["op", "email", "orders"], 0)
+
+
 @pytest.mark.parametrize("folder", ["../else", "/etc", "a/../b", ".hidden"])
 def test_a_folder_stays_below_out(folder: str) -> None:
     """No option writes anywhere else."""

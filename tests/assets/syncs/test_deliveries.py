@@ -399,6 +399,14 @@ def test_a_paused_sync_keeps_still(world) -> None:
     assert world.recorder.received(X) == []
 
 
+def test_a_column_of_the_sink_s_own_is_refused(world) -> None:
+    """A field that would be there twice is told before anything is claimed."""
+    world.declare("seg_x", {"sink": "drop"}, columns=["profile_id", "op"])
+    people(world, "'p1', 'buy'", columns="profile_id, op")
+    assert "'op' is a column of sink 'file'" in str(world.sync()[0].error)
+    assert world.sql("select * from tailrace.sync_runs") == []
+
+
 def test_a_file_takes_the_whole_plan(world) -> None:
     """A sink that takes all at once goes through the same claims and receipts."""
     world.declare("seg_x", {"sink": "drop"}, columns=["profile_id", "email", "n"])
