@@ -290,17 +290,19 @@ def test_results_are_what_was_sent_and_what_came_back(demo: Loop) -> None:
 
 @pytest.mark.slow
 def test_the_vendor_holds_the_segment(demo: Loop) -> None:
-    """Each audience at the vendor is the segment's members whose marketing consent stands."""
+    """Each audience at the vendor is the model's members, where it asks for consent those whose consent stands."""
     with local_recorder.running(demo.settings) as here:
         lines = httpx.get(f"{here.recorder}/_received").text.splitlines()
-    for sync in ("crm/seg_lapsed", "crm/seg_high_value"):
+    for model in ("seg_lapsed", "seg_high_value", "seg_high_value_lapsed", "sync_contacts"):
         held: dict[str, bool] = {}
-        for row in (row for row in map(json.loads, lines) if row["sync"] == sync):
+        for row in (row for row in map(json.loads, lines) if row["sync"] == f"crm/{model}"):
             held[row["identity"]] = row["op"] == "upsert"
-        segment = sync.removeprefix("crm/")
-        consents = "where email_marketing" if segment == "seg_lapsed" else ""
-        members = demo.rows(f"select profile_id from {segment} inner join profiles using (profile_id) {consents}")
-        assert {identity for identity, is_in in held.items() if is_in} == {row["profile_id"] for row in members}, sync
+        consents = "where email_marketing" if model != "seg_high_value" else ""
+        members = demo.rows(
+            f"select profile_id from {model} inner join (select profile_id, email_marketing from profiles) as consents "
+            f"using (profile_id) {consents}"
+        )
+        assert {identity for identity, is_in in held.items() if is_in} == {row["profile_id"] for row in members}, model
 
 
 @pytest.mark.slow
