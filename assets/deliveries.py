@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from assets import configuration, plans, troubles
+from assets import configuration, forgotten_entries, plans, troubles
 from assets import ledger as ledgers
 from assets.compaction import compact, discard_replaced
 from assets.fold import Folder
@@ -76,6 +76,7 @@ def plan(
         with _free(settings, sync) as free:
             if free:
                 folder.recover(sync.name, _now())
+                forgotten_entries.put_back(warehouse, sync, _now())
             else:  # it is being delivered: what has come back counts
                 folder.fold(_now())
         return plans.make(warehouse, settings, policy, sync, sink, clock, at=_now(), show_pii=show_pii).plan
@@ -179,6 +180,7 @@ class _Run:
             opener = Opener(self.settings, warehouse, journal)
             with troubles.noted(warehouse, self.sync, _now()):
                 Folder(warehouse, journal, opener).recover(self.sync.name, _now())
+                forgotten_entries.put_back(warehouse, self.sync, _now())
             _refuse_backwards(self.settings, warehouse, self.clock)
             # a plan that moved is said to whoever applies it: the sync itself is as well as it was
             with nullcontext() if self.apply else troubles.noted(warehouse, self.sync, _now()):

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from assets.ledger import key_text
 from assets.opening import Opened, Opener
-from models.delivery import Delivery, Fold
+from assets.reopening import Reopener
+from models.delivery import Fold
 from models.errors import NeedsPerson
 from models.steps import step
 from sinks.journal import Journal
@@ -34,6 +35,8 @@ class Folder:
 
     def fold(self, at: datetime) -> int:
         """Fold what the warehouse lacks, then what came since; the number of receipts (rows and attempts)."""
+        if batches.is_committed(self.warehouse, self._batch_id(self.journal.last_fold() + 1)):
+            self.journal.renew(at)  # it is a copy of before that fold, which had all that the copy holds
         rows = sum(self._fold(kept, at) for kept in self._missing())
         for _ in range(2):  # one that was begun and not ended, then the new receipts
             fold = self.journal.begin_fold(at)
@@ -45,10 +48,16 @@ class Folder:
 
     def recover(self, sync: str, at: datetime) -> None:
         """Settle what dead runs of the sync left: their process is gone, the caller holds the sync's lock."""
-        dead = self.journal.open_deliveries(sync)
-        for delivery in dead:
+        reopener = Reopener(self.opener)
+        if reopener.is_journal_older():
+            self.fold(at)
+            self.journal.renew(at)
+        for delivery in self.journal.open_deliveries(sync):
             self.journal.abandon(delivery.run_id, at)
         self.fold(at)
+        for run in [*reopener.forgotten()]:
+            if run.opened.sync == sync:
+                reopener.reopened(run.opened.run_id)
         for opened in self.opener.unclosed(sync):
             if opened.journal_id != self.journal.id:
                 self._give_up(opened, at)
@@ -62,19 +71,19 @@ class Folder:
     def _missing(self) -> list[Fold]:
         """Folds that ended, in a warehouse that does not have them: it was restored from an older copy."""
         kept = self.journal.folds()
-        known = batches.visible(self.warehouse, [self._batch_id(fold) for fold in kept])
-        return [fold for fold in kept if self._batch_id(fold) not in known]
+        known = batches.visible(self.warehouse, [self._batch_id(fold.number) for fold in kept])
+        return [fold for fold in kept if self._batch_id(fold.number) not in known]
 
     def _fold(self, fold: Fold, at: datetime) -> int:
-        name = self._batch_id(fold)
+        name = self._batch_id(fold.number)
         if batches.is_committed(self.warehouse, name):
             return 0
-        runs: dict[str, Delivery] = {}
+        runs: dict[str, None] = {}  # in the order of their receipts
         self._clear()
         for delivery, table in self.journal.receipts(fold):
-            runs[delivery.run_id] = delivery
+            runs[delivery.run_id] = None
             self.warehouse.load(RECEIPTS, _with_run(table, delivery.run_id))
-        opened = [self.opener.opened(run_id) or self.opener.reopened(run) for run_id, run in runs.items()]
+        opened = [self.opener.opened(run_id) or Reopener(self.opener).reopened(run_id) for run_id in runs]
         return self._append(name, opened, at)
 
     def _append(self, name: str, runs: list[Opened], at: datetime) -> int:
@@ -135,8 +144,8 @@ class Folder:
             columns=opened.columns(self.warehouse),
         )
 
-    def _batch_id(self, fold: Fold) -> str:
-        return f"fold/{self.journal.id}/{fold.number}"
+    def _batch_id(self, number: int) -> str:
+        return f"fold/{self.journal.id}/{number}"
 
 
 def _with_run(table: pa.Table, run_id: str) -> pa.Table:

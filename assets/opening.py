@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
+from assets import side_files
 from assets.diff import ROWS
-from assets.ledger import LEDGER_COLUMNS, PLANNED_COLUMNS
+from assets.ledger import PLANNED_COLUMNS
 from assets.plans import Planned
 from models.delivery import Delivery
 from models.errors import NeedsPerson
@@ -20,7 +17,6 @@ from models.settings import Settings
 from models.steps import step
 from models.sync import Mode
 from sinks import spool as spools
-from sinks.aside import written_aside
 from sinks.journal import Journal
 from warehouse import batches
 from warehouse.base import Warehouse
@@ -92,7 +88,6 @@ class Opener:
             raise NeedsPerson(message)
         batch.commit(at)
         self._spool(planned, opened)
-        self.append_opened(opened, at)
         delivery = Delivery(
             run_id=run_id,
             plan_id=plan.plan_id,
@@ -106,7 +101,10 @@ class Opener:
             purpose=sync.entry.purpose,
             suppressed_from=suppressed_from,
         )
+        # in this order: who does not know a run that the next one knows is older than it (assets/reopening.py)
         self.journal.open_delivery(delivery)
+        self.append_opened(opened, at)
+        self._remember(planned, opened)
         step("opened", run=run_id, sync=sync.name, rows=rows)
         return delivery
 
@@ -136,39 +134,18 @@ class Opener:
         found = self._opened(f"run_id = {self.warehouse.dialect.literal(run_id)}")
         return found[0] if found else None
 
+    def runs(self, journal_id: str | None = None) -> frozenset[str]:
+        """Every run the warehouse saw open, or those of one journal."""
+        literal = self.warehouse.dialect.literal(journal_id)
+        rows = self.warehouse.rows(
+            f"select run_id from tailrace.delivery_opened where {literal} is null or journal_id = {literal}"
+        )
+        return frozenset(str(row["run_id"]) for row in rows)
+
     def unclosed(self, sync: str) -> list[Opened]:
         """Runs of the sync that the warehouse saw open and not close, oldest first."""
         name = self.warehouse.dialect.literal(sync)
         return self._opened(f"sync = {name} and run_id not in (select run_id from tailrace.delivery_closed)")
-
-    def reopened(self, delivery: Delivery) -> Opened:
-        """The run as the spool's side file tells it, put back into a warehouse that is older than its journal.
-
-        Raises NeedsPerson when spool or side file are gone: then nobody knows which rows the receipts are about.
-        """
-        side = self._side_file(delivery.run_id)
-        try:
-            kept = json.loads(side.read_text())
-        except FileNotFoundError as error:
-            message = (
-                f"{side}: missing, so the receipts of run {delivery.run_id} of {delivery.sync} cannot be read; "
-                "restore the spool folder, or the warehouse that has the run"
-            )
-            raise NeedsPerson(message) from error
-        columns, generation = kept.pop("columns"), kept.pop("generation")
-        opened = Opened(**{**kept, "identity": tuple(kept["identity"]), **_moments(kept)})
-        at = opened.opened_at
-        batches.create_log(self.warehouse, opened.ledger, {**LEDGER_COLUMNS, **columns})
-        batches.create_log(self.warehouse, opened.planned, {**PLANNED_COLUMNS, **columns})
-        self._register(opened, generation, at)
-        batch = batches.Batch(self.warehouse, f"planned/{opened.run_id}")
-        for frame in spools.Spool(self.settings.spool / delivery.spool).frames(spools.GROUP_ROWS):
-            table = frame.to_arrow()
-            run = pa.repeat(pa.scalar(opened.run_id), len(table)).cast(pa.string())
-            batch.append(opened.planned, table.append_column("_run_id", run))
-        batch.commit(at)
-        self.append_opened(opened, at)
-        return opened
 
     def close(self, opened: Opened, stopped: str | None, at: datetime) -> None:
         """Say in the warehouse that the run is over and how it ended; its planned rows are needed no more."""
@@ -184,6 +161,7 @@ class Opener:
         )
         batch.commit(at)
         self.journal.close_delivery(opened.run_id, at)
+        side_files.close(self.settings, opened.run_id)
         step("closed", run=opened.run_id, sync=opened.sync)
 
     def _planned_count(self, opened: Opened) -> int:
@@ -216,35 +194,22 @@ class Opener:
         )
 
     def _spool(self, planned: Planned, opened: Opened) -> None:
-        """Stream the planned rows out, and beside them what a restored warehouse would not know."""
+        """Stream the planned rows out."""
         quote = self.warehouse.dialect.quote
         names = [spools.ROW, spools.OP, spools.PROFILE]
         names += [spools.SEND_KEY] if planned.sync.entry.mode is Mode.SEND_ON_ENTRY else []
         names += [spools.CONTACT] if planned.sync.entry.purpose else []
         listed = ", ".join([*names, *(quote(name) for name in planned.audience.columns)])
         run_id = self.warehouse.dialect.literal(opened.run_id)
-        kept = {
-            **asdict(opened),
-            "columns": dict(planned.audience.columns),
-            "generation": len(planned.ledger.relations),
-        }
-        with written_aside(self._side_file(opened.run_id)) as file:
-            file.write(json.dumps(kept, default=lambda value: value.isoformat()).encode())
         reader = self.warehouse.stream(f"select {listed} from {opened.planned} where _run_id = {run_id} order by _row")
         spools.write(self.settings.spool / f"{opened.run_id}.parquet", reader)
 
-    def _register(self, opened: Opened, generation: int, at: datetime) -> None:
-        literal, slug = self.warehouse.dialect.literal, opened.sync.replace("/", "__")
-        batch = batches.Batch(self.warehouse, f"ledger/{slug}/{generation}")
-        batch.append(
-            "tailrace.ledger",
-            f"select {literal(opened.sync)} as sync, {literal(opened.destination)} as destination, "
-            f"{generation} as generation, {literal(opened.ledger)} as relation",
-        )
-        batch.commit(at)
-
-    def _side_file(self, run_id: str) -> Path:
-        return self.settings.spool / f"{run_id}.json"
+    def _remember(self, planned: Planned, opened: Opened) -> None:
+        """Write beside the spool what a restored warehouse would not know."""
+        relation = self.warehouse.dialect.literal(opened.ledger)
+        generation = self.warehouse.rows(f"select generation from tailrace.ledger where relation = {relation}")
+        kept = {**asdict(opened), "columns": dict(planned.audience.columns), **generation[0]}
+        side_files.write(self.settings, opened.run_id, kept)
 
     def _opened(self, condition: str) -> list[Opened]:
         names = ", ".join(Opened.__dataclass_fields__)
@@ -255,7 +220,3 @@ class Opener:
 def contact_hash(warehouse: Warehouse, salt: str, column: str) -> str:
     """SQL of the keyed hash by which the journal knows a contact point (lower case, trimmed)."""
     return warehouse.dialect.sha256(f"{warehouse.dialect.literal(salt + '|')} || {column}")
-
-
-def _moments(kept: Mapping[str, Any]) -> dict[str, datetime]:
-    return {name: datetime.fromisoformat(kept[name]) for name in ("as_of", "opened_at")}

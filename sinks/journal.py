@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from models.delivery import Delivery, Fold, Outcome, Outcomes
 from models.steps import step
-from sinks.journal_file import connect, transaction, translated, utc_text
+from sinks.journal_file import connect, new_id, transaction, translated, utc_text
 from sinks.receipts import Written, encode, expand
 
 INTERRUPTED = "interrupted after the claim"
@@ -38,7 +38,11 @@ class Journal:
         """Open or create. Raises StorageFull, or NeedsPerson where the file is not a journal or a newer one's."""
         self.path = path
         self._connection = connect(path)
-        self.id: str = self._value("select id from journal")
+
+    @property
+    def id(self) -> str:
+        """Stays with the file, until `renew` gives it another."""
+        return str(self._value("select id from journal"))
 
     # --- deliveries
 
@@ -81,6 +85,10 @@ class Journal:
             [sync, sync],
         )
         return [_delivery(row) for row in found]
+
+    def runs(self) -> frozenset[str]:
+        """Every run this journal was ever told of."""
+        return frozenset(run_id for (run_id,) in self._all("select run_id from delivery"))
 
     def last_epoch(self, sync: str) -> int:
         """The epoch of the sync's latest delivery in this journal, 0 before the first."""
@@ -131,6 +139,10 @@ class Journal:
     def folds(self) -> list[Fold]:
         """All folds whose receipts are kept, ended or not: a warehouse older than its journal is folded again."""
         return [Fold(*row) for row in self._all("select number, first, last from fold order by number")]
+
+    def last_fold(self) -> int:
+        """The number of the latest fold, ended or not; 0 before the first."""
+        return int(self._value("select coalesce(max(number), 0) from fold"))
 
     def receipts(self, fold: Fold) -> Iterator[tuple[Delivery, pa.Table]]:
         """One row a spool row (columns: sinks/receipts.py), of one delivery a table, in the order of the receipts.
@@ -206,6 +218,19 @@ class Journal:
             return connection.total_changes - before
 
     # --- housekeeping
+
+    def renew(self, at: datetime) -> None:
+        """Become another journal, for this one is an old copy of the journal that the warehouse knows.
+
+        Deliveries end and receipts go: the warehouse has them, or is told that they are lost. Messages stay claimed or
+        withdrawn, contacts suppressed, syncs paused; numbers of claims never restart.
+        """
+        with self._commit() as connection:
+            connection.execute("update journal set id = ?", [new_id()])
+            connection.execute("update delivery set closed_at = ? where closed_at is null", [utc_text(at)])
+            connection.execute("delete from claim where seq < (select max(seq) from claim)")
+            connection.execute("delete from receipt")
+            connection.execute("delete from fold")
 
     def prune(self, before: datetime) -> int:
         """Forget receipts, claims and folds that were folded before; the number of receipts. Numbers never restart."""

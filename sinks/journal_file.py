@@ -110,7 +110,10 @@ def translated(path: Path) -> Iterator[None]:
             message = f"{path}: another process has held the journal for {BUSY_SECONDS:.0f} s; wait for it, or end it"
             raise NeedsPerson(message) from error
         if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
-            message = f"{path}: not a journal that can be opened and written ({error}); restore it from a copy"
+            message = (
+                f"{path}: not a journal that can be opened and written ({error}); if it is damaged, move it away and "
+                "run the command again: what was under way is then listed in `unknowns`"
+            )
             raise NeedsPerson(message) from error
         raise
 
@@ -153,6 +156,11 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
+def new_id() -> str:
+    """Random: two journals never share one."""
+    return uuid.uuid4().hex
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("pragma user_version").fetchone()[0]
     if version > VERSION:
@@ -165,7 +173,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             return  # another process was faster
         for statement in _statements(_SCHEMA):
             connection.execute(statement)
-        connection.execute("insert into journal (id) values (?)", [uuid.uuid4().hex])
+        connection.execute("insert into journal (id) values (?)", [new_id()])
         connection.execute(f"pragma user_version = {VERSION}")
 
 

@@ -121,6 +121,22 @@ def test_pruning_keeps_numbers_growing(journal: Journal, writer: Writer) -> None
     assert claimed(writer, 10, 5).seq == last.seq + 1
 
 
+def test_a_renewed_journal_is_another_and_remembers_what_may_not_leave(journal: Journal, writer: Writer) -> None:
+    """It has another id and nothing to fold, its runs are over, its claims count on, and messages stay claimed."""
+    before, claim = journal.id, claimed(writer, 0, 1, Op.SEND, send_keys=["a"])
+    journal.suppress([("a", "marketing", AT)])
+    journal.renew(AT)
+    assert Journal(journal.path).id == journal.id != before
+    assert (journal.begin_fold(AT), journal.folds(), journal.open_deliveries()) == (None, [], [])
+    journal.open_delivery(Delivery("run2", "plan2", "crm/seg", 2, 9, "", AT, AT))
+    grant = writer.claim(
+        Request(Delivery("run2", "", "", 2, 9, "", AT, AT), Op.SEND, ((0, 2),), 1, AT, None, ["a", "b"])
+    )
+    assert grant.claim
+    assert (grant.claim.seq, grant.settled) == (claim.seq + 1, {0: RowOutcome(Outcome.WITHDRAWN, TAKEN)})
+    assert journal.suppression_position() == 1
+
+
 def test_pause_holds_the_next_claim_and_resume_frees_it(journal: Journal, writer: Writer) -> None:
     """A paused sync, or `all`, is not granted a claim, whichever process paused it."""
     for scope in ("crm/seg", "all"):

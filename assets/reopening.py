@@ -1,0 +1,104 @@
+"""Warehouses and journals that were restored from a copy: noticed, and told of the runs that they do not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from assets import side_files
+from assets.ledger import LEDGER_COLUMNS, PLANNED_COLUMNS
+from assets.opening import Opened, Opener
+from assets.suppressions import position_known
+from models.errors import NeedsPerson
+from sinks import spool as spools
+from warehouse import batches
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A run as its side file tells it."""
+
+    opened: Opened
+    columns: Mapping[str, str]
+    generation: int
+
+
+@dataclass(frozen=True)
+class Reopener:
+    """Puts runs back into the warehouse of one target."""
+
+    opener: Opener
+
+    def is_journal_older(self) -> bool:
+        """Whether warehouse or spool hold what this journal told them and does not know itself.
+
+        A run is in the journal before it is in the warehouse, a contact before its position is copied.
+        """
+        journal, warehouse, settings = self.opener.journal, self.opener.warehouse, self.opener.settings
+        ours, runs = journal.id, journal.runs()
+        told = {*self.opener.runs(ours)}
+        told |= {run.opened.run_id for run in self.forgotten() if run.opened.journal_id == ours}
+        running = {delivery.run_id for delivery in journal.open_deliveries()}
+        return (
+            not told <= runs
+            or not running.isdisjoint(side_files.closed(settings))
+            or position_known(warehouse, journal) > journal.suppression_position()
+        )
+
+    def forgotten(self) -> Iterator[Remembered]:
+        """Runs that the spool remembers and the warehouse does not: it was restored from a copy of before."""
+        known = self.opener.runs()
+        for run_id in side_files.runs(self.opener.settings):
+            if run_id not in known:
+                yield self._remembered(run_id)
+
+    def reopened(self, run_id: str) -> Opened:
+        """The run, put back into a warehouse that is older than it.
+
+        Raises NeedsPerson when its spool or side file are gone: then nobody knows which rows its receipts are about.
+        """
+        run = self._remembered(run_id)
+        spool = self.opener.settings.spool / f"{run_id}.parquet"
+        self._need(spool, run_id)
+        opened, at = run.opened, run.opened.opened_at
+        warehouse = self.opener.warehouse
+        batches.create_log(warehouse, opened.ledger, {**LEDGER_COLUMNS, **run.columns})
+        batches.create_log(warehouse, opened.planned, {**PLANNED_COLUMNS, **run.columns})
+        self._register(run)
+        batch = batches.Batch(warehouse, f"planned/{run_id}")
+        for frame in spools.Spool(spool).frames(spools.GROUP_ROWS):
+            table = frame.to_arrow()
+            batch.append(opened.planned, table.append_column("_run_id", pa.repeat(pa.scalar(run_id), len(table))))
+        batch.commit(at)
+        self.opener.append_opened(opened, at)
+        return opened
+
+    def _remembered(self, run_id: str) -> Remembered:
+        self._need(side_files.path(self.opener.settings, run_id), run_id)
+        kept = side_files.read(self.opener.settings, run_id)
+        columns, generation = kept.pop("columns"), kept.pop("generation")
+        moments = {name: datetime.fromisoformat(kept[name]) for name in ("as_of", "opened_at")}
+        return Remembered(Opened(**{**kept, "identity": tuple(kept["identity"]), **moments}), columns, generation)
+
+    def _need(self, file: Path, run_id: str) -> None:
+        if not file.exists():
+            message = (
+                f"{file}: missing, so nobody knows which rows run {run_id} sent, and this warehouse is older than the "
+                "run; restore the spool folder, or the warehouse that has the run"
+            )
+            raise NeedsPerson(message)
+
+    def _register(self, run: Remembered) -> None:
+        opened, literal = run.opened, self.opener.warehouse.dialect.literal
+        slug = opened.sync.replace("/", "__")
+        batch = batches.Batch(self.opener.warehouse, f"ledger/{slug}/{run.generation}")
+        batch.append(
+            "tailrace.ledger",
+            f"select {literal(opened.sync)} as sync, {literal(opened.destination)} as destination, "
+            f"{run.generation} as generation, {literal(opened.ledger)} as relation",
+        )
+        batch.commit(opened.opened_at)
