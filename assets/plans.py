@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,12 @@ def make(
 
     `at` is the real time: it only dates what is stored.
     """
-    maker = _Maker(warehouse, settings, policy, sync, sink, clock, at, show_pii=show_pii)
+    maker = _Maker(warehouse, settings, policy, sync, sink, clock, at)
     planned = maker.planned()
     store(warehouse, planned.plan, at)
+    if show_pii:  # what is kept is masked
+        sample = tuple(maker.sample(planned.audience, frozenset()))
+        return replace(planned, plan=replace(planned.plan, sample=sample))
     return planned
 
 
@@ -125,11 +128,9 @@ class _Maker:
         sink: Sink,
         clock: Clock,
         at: datetime,
-        *,
-        show_pii: bool,
     ) -> None:
         self.warehouse, self.policy, self.sync, self.sink = warehouse, policy, sync, sink
-        self.clock, self.at, self.show_pii = clock, at, show_pii
+        self.clock, self.at = clock, at
         self.above = upstream(warehouse, settings, sync, clock, at)
         self.destination, self.config = destination_digest(settings, sync), config_digest(sync)
 
@@ -269,7 +270,7 @@ class _Maker:
             seal=seal,
             changes=self._changes(),
             new_columns=tuple(new_columns),
-            sample=tuple(self._sample(audience)),
+            sample=tuple(self.sample(audience, audience.pii)),
         )
 
     def _is_first(self) -> bool:
@@ -291,12 +292,13 @@ class _Maker:
                 counts[name] += int(row["n"])
         return dict(counts)
 
-    def _sample(self, audience: Audience) -> list[dict[str, Any]]:
+    def sample(self, audience: Audience, masked: frozenset[str]) -> list[dict[str, Any]]:
+        """The first rows of each kind, as they are shown; `masked` are the columns of which little is."""
         order = ", ".join(self.warehouse.dialect.quote(name) for name in audience.identity)
         query = render(SQL, "plan_sample", self.warehouse.dialect, rows=ROWS, order=order, examples=EXAMPLES)
         rows = self.warehouse.rows(query)
         held = self._held_by_vendor(audience, order) if any(row["_kind"] == "changed" for row in rows) else {}
-        return [self._shown(audience, row, held) for row in rows if row["_kind"] != "same"]
+        return [_shown(audience, masked, row, held) for row in rows if row["_kind"] != "same"]
 
     def _held_by_vendor(self, audience: Audience, order: str) -> dict[tuple[Any, ...], dict[str, Any]]:
         """For the changed rows of the sample: what was accepted last, by identity."""
@@ -309,24 +311,29 @@ class _Maker:
         )
         return {tuple(row[name] for name in audience.identity): row for row in found}
 
-    def _shown(
-        self, audience: Audience, row: Mapping[str, Any], held: Mapping[tuple[Any, ...], Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        def values(source: Mapping[str, Any], names: Any) -> dict[str, Any]:
-            return {name: self._visible(audience, name, source[name]) for name in names}
 
-        why = {"refused": "held: rejected before", "waiting": "held: outcome unknown"}.get(row["_kind"], row["_kind"])
-        shown = {"op": row["_op"], "why": why, "key": values(row, audience.identity)}
-        if row["_kind"] == "changed":
-            names = _names(row)
-            before = held.get(tuple(row[name] for name in audience.identity), {})
-            return {**shown, "before": values(before, [name for name in names if before]), "after": values(row, names)}
-        return {**shown, "after": values(row, audience.columns)}
+def _shown(
+    audience: Audience,
+    masked: frozenset[str],
+    row: Mapping[str, Any],
+    held: Mapping[tuple[Any, ...], Mapping[str, Any]],
+) -> dict[str, Any]:
+    def values(source: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+        return {name: _visible(source[name], is_masked=name in masked) for name in names}
 
-    def _visible(self, audience: Audience, name: str, value: Any) -> Any:
-        if value is not None and name in audience.pii and not self.show_pii:
-            return mask(value)
-        return value if isinstance(value, int | float | str | bool | None) else str(value)
+    why = {"refused": "held: rejected before", "waiting": "held: outcome unknown"}.get(row["_kind"], row["_kind"])
+    shown = {"op": row["_op"], "why": why, "key": values(row, audience.identity)}
+    if row["_kind"] == "changed":
+        names = _names(row)
+        before = held.get(tuple(row[name] for name in audience.identity), {})
+        return {**shown, "before": values(before, [name for name in names if before]), "after": values(row, names)}
+    return {**shown, "after": values(row, audience.columns)}
+
+
+def _visible(value: Any, *, is_masked: bool) -> Any:
+    if value is not None and is_masked:
+        return mask(value)
+    return value if isinstance(value, int | float | str | bool | None) else str(value)
 
 
 def _names(row: Mapping[str, Any]) -> list[str]:

@@ -62,7 +62,17 @@ def test_a_sample_masks_personal_data(world) -> None:
         "after": {"email": "b***@e***"},
     }
     (shown,) = world.plan(X, show_pii=True).sample
-    assert shown["after"] == {"email": "bob@example.com"}
+    assert (shown["before"], shown["after"]) == ({"email": "ann@example.com"}, {"email": "bob@example.com"})
+
+
+def test_what_is_kept_of_a_plan_is_masked(world) -> None:
+    """A plan that was shown with personal data is stored without it."""
+    declared(world)
+    people(world, "'p1', 'ann@example.com', 1")
+    assert world.plan(X, show_pii=True).sample[0]["after"]["email"] == "ann@example.com"
+    ((kept,),) = [row.values() for row in world.sql("select document from tailrace.plan")]
+    assert "ann@" not in kept
+    assert "a***@e***" in kept
 
 
 def test_a_plan_that_moved_is_refused(world) -> None:
