@@ -81,7 +81,8 @@ def statement(
     """The diff as SQL. `careful` reads the model twice and trusts no pair of hashes."""
     dialect = warehouse.dialect
     columns = tuple(audience.columns)
-    others = [name for name in columns if name not in audience.identity]
+    others = {name: kind for name, kind in audience.columns.items() if name not in audience.identity}
+    hashed = [dialect.hashable(dialect.quote(name), kind) for name, kind in others.items()]
     identity = [dialect.quote(name) for name in audience.identity]
     ops = [dialect.literal(str(op)) for op in question.waiting] or ["''"]
     return render(
@@ -97,7 +98,7 @@ def statement(
         identity=audience.identity,
         identity_hash=dialect.row_hash(identity),
         # the hash of the identity stands for its columns, so that they are hashed once
-        row_hash=dialect.row_hash([dialect.row_hash(identity), *(dialect.quote(name) for name in others)]),
+        row_hash=dialect.row_hash([dialect.row_hash(identity), *hashed]),
         key_text=lambda relation: ledgers.key_text(dialect, audience.identity, relation),
         contact=audience.contact,
         refused=audience.refused,

@@ -31,8 +31,9 @@ def fingerprints(warehouse: Warehouse, policy: Policy, syncs: Iterable[Sync]) ->
             audience = audience_of(warehouse, sync, NOTHING_SETTLED)
         except UserError:
             continue
-        columns = [warehouse.dialect.quote(name) for name in audience.columns]
-        sql = render(SQL, "fingerprint_audience", warehouse.dialect, audience=audience.sql, columns=columns)
+        dialect = warehouse.dialect
+        columns = [dialect.hashable(dialect.quote(name), kind) for name, kind in audience.columns.items()]
+        sql = render(SQL, "fingerprint_audience", dialect, audience=audience.sql, columns=columns)
         row = warehouse.rows(sql)[0]
         # keyed: a digest of few rows would tell a guess about them from another
         told = f"{policy.salt}|{','.join(audience.columns)}|{row['row_count']}|{row['digest']}"

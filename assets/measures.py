@@ -21,8 +21,9 @@ class Measure:
 
 def measure(warehouse: Warehouse, relation: str) -> Measure:
     """Read all of `relation`, which exists."""
-    columns = [warehouse.dialect.quote(name) for name in warehouse.columns(relation)]
-    sql = render(SQL, "measure_relation", warehouse.dialect, relation=relation, columns=columns)
+    dialect = warehouse.dialect
+    columns = [dialect.hashable(dialect.quote(name), kind) for name, kind in warehouse.columns(relation).items()]
+    sql = render(SQL, "measure_relation", dialect, relation=relation, columns=columns)
     found = warehouse.rows(sql)[0]
     return Measure(int(found["row_count"]), f"{found['row_count']}:{found['digest'] or 0}")
 

@@ -210,14 +210,9 @@ class _Maker:
         return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
     def _counts(self, audience: Audience) -> tuple[Counter[tuple[str, str | None, bool]], str]:
-        quoted = [self.warehouse.dialect.quote(name) for name in audience.columns]
-        query = render(
-            SQL,
-            "plan_counts",
-            self.warehouse.dialect,
-            rows=ROWS,
-            row_hash=self.warehouse.dialect.row_hash(["_op", *quoted]),
-        )
+        dialect = self.warehouse.dialect
+        hashed = [dialect.hashable(dialect.quote(name), kind) for name, kind in audience.columns.items()]
+        query = render(SQL, "plan_counts", dialect, rows=ROWS, row_hash=dialect.row_hash(["_op", *hashed]))
         found = self.warehouse.rows(query)
         kinds = Counter({(row["_kind"], row["_op"], row["_excused"]): int(row["row_count"]) for row in found})
         digests = sorted(f"{row['_kind']}:{row['digest']}" for row in found if row["_op"])

@@ -81,7 +81,7 @@ def _digest(warehouse: Warehouse, relation: str) -> str:
     """Changes when a row or a column of the relation does, whatever the order."""
     columns = warehouse.columns(relation)
     dialect = warehouse.dialect
-    hashed = dialect.row_hash(dialect.quote(name) for name in columns)
+    hashed = dialect.row_hash(dialect.hashable(dialect.quote(name), kind) for name, kind in columns.items())
     found = warehouse.rows(f"select count(*) as n, {dialect.digest(hashed)} as digest from {relation}")[0]
     shape = ",".join(f"{name} {kind}" for name, kind in columns.items())
     return f"{found['n']}/{found['digest']}/{shape}"

@@ -89,6 +89,13 @@ def test_only_what_changed_is_written_and_nothing_when_nothing_did(settings):
     assert published(settings, "select count(*) from events") == [(5,)]
 
 
+def test_a_list_that_becomes_empty_is_published(settings):
+    """Nothing and an empty list are not the same row."""
+    build(settings, "create or replace table main.profiles as select 'a' as profile_id, null::int[] as tags")
+    assert build(settings, "update main.profiles set tags = []") == ("profiles",)
+    assert published(settings, "select tags from profiles") == [([],)]
+
+
 def test_a_name_that_is_gone_leaves_the_copy(settings):
     """A segment that was taken out of the project is not shown as if it lived."""
     build(settings, EVENTS, LAPSED)

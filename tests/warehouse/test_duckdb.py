@@ -149,6 +149,30 @@ def test_any_name_can_be_quoted(path, name):
         assert warehouse.rows(f"select 1 as {warehouse.dialect.quote(name)}") == [{name: 1}]
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("int[]", ["null", "[]", "[null]", "[null, null]", "[0]"]),
+        ("varchar[]", ["null", "[]", "['']", "['null']", "['NULL']", "['a, b']", "['a', 'b']", "[' a']", "['a']"]),
+        ("int[1]", ["null", "[null]", "[0]"]),
+        (
+            "struct(a int, b varchar)",
+            ["null", "{'a': null, 'b': null}", "{'a': null, 'b': ''}", "{'a': null, 'b': 'NULL'}"],
+        ),
+        ("struct(a int[])", ["null", "{'a': null}", "{'a': []}", "{'a': [null]}"]),
+        ("map(varchar, int)", ["null", "map {}", "map {'a': null}", "map {'a=1, b': 1}", "map {'a': 1, 'b': 1}"]),
+        ("int", ["null", "0", "1"]),
+    ],
+)
+def test_different_values_hash_differently(path, kind, values):
+    """No list, an empty list and a list of nothing are three values, whatever holds them."""
+    with DuckDB(path) as warehouse:
+        dialect = warehouse.dialect
+        hashed = dialect.row_hash([dialect.hashable("given", warehouse.columns(f"(select null::{kind} as g)")["g"])])
+        rows = " union all ".join(f"select cast({value} as {kind}) as given" for value in values)
+        assert len(warehouse.rows(f"select distinct {hashed} as hashed from ({rows}) as listed")) == len(values)
+
+
 def test_arrow_goes_in_and_comes_out(path):
     """Rows loaded are the rows streamed, in batches no larger than asked; a lent table is gone after its block."""
     data = pa.table({"id": pa.array(range(10_000), pa.int64())})

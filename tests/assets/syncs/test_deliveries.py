@@ -335,6 +335,22 @@ def test_a_value_that_cannot_leave_stops_its_own_sync(world, sink, options) -> N
     assert world.sync(f"{sink}/seg_a")[0].counts == {"accepted": 1}
 
 
+@pytest.mark.parametrize(("before", "after"), [("null", "[]"), ("[]", "[null]"), ("[null]", "null"), ("[1]", "[]")])
+def test_a_list_that_becomes_empty_is_a_change(world, before, after) -> None:
+    """Nothing, an empty list and a list of nothing are told apart, also in what apply compares."""
+    world.declare("seg_x", {"sink": "crm"}, columns=["profile_id", "tags"])
+    for value in (before, after):
+        world.sql(f"create or replace table seg_x as select 'p1' as profile_id, {value}::int[] as tags, 1 as n")
+        plan = world.plan(X)
+        assert plan.upsert == 1
+        world.sync()
+    world.sql(f"create or replace table seg_x as select 'p1' as profile_id, {before}::int[] as tags, 2 as n")
+    plan = world.plan(X)
+    world.sql(f"create or replace table seg_x as select 'p1' as profile_id, {after}::int[] as tags, 2 as n")
+    with pytest.raises(Refused, match="has moved"):
+        world.apply(plan.plan_id)
+
+
 def test_a_refused_batch_is_split(world) -> None:
     """One bad row in a batch refused as a whole costs nobody else."""
     declared(world)
