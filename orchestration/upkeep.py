@@ -1,4 +1,4 @@
-"""What nobody needs any more: spools of settled runs, folded receipts, files that an interrupted run left aside."""
+"""What nobody needs any more: old receipts, the spools they are about, files that an interrupted run left aside."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 from models.settings import Settings
 from sinks.journal import Journal
 
-SPOOL_DAYS = 1  # a spool is needed until its run is settled; a day more for whoever looks into it
-JOURNAL_DAYS = 30  # a warehouse restored from a copy younger than this is folded again
-ASIDE = ("*.new", "*.new.wal", "*.tmp")
+JOURNAL_DAYS = 30  # a warehouse restored from a copy younger than this is told of all that was sent since
+ASIDE = ("*.new", "*.new.wal", "*.tmp", "spool/.*.part")
 ASIDE_HOURS = 6  # nothing is being written for so long
 
 
@@ -25,10 +24,10 @@ class Found:
 
 
 def old_files(settings: Settings, now: datetime) -> Iterator[Path]:
-    """Spools whose run is settled and files written aside by a process that is gone, past their time."""
-    unsettled = _unsettled(settings)
-    for path in sorted(settings.spool.glob("*")):
-        if path.name.split(".")[0] not in unsettled and _age(path, now) > timedelta(days=SPOOL_DAYS):
+    """Spools that no fold needs again and files written aside by a process that is gone, past their time."""
+    kept = _kept(settings)
+    for path in sorted(settings.spool.glob("[!.]*")):  # the side file of a run before its spool
+        if path.name.split(".")[0] not in kept and _age(path, now) > timedelta(days=JOURNAL_DAYS):
             yield path
     for pattern in ASIDE:
         yield from (
@@ -37,25 +36,25 @@ def old_files(settings: Settings, now: datetime) -> Iterator[Path]:
 
 
 def tidy(settings: Settings, now: datetime) -> list[Found]:
-    """Remove old files and forget folded receipts; what was found."""
+    """Forget folded receipts and remove old files; what was found."""
     found = []
-    for path in old_files(settings, now):
-        size = path.stat().st_size
-        path.unlink(missing_ok=True)
-        found.append(Found(f"{path.name}: {size:,} bytes nobody needs", "removed"))
     if settings.journal.exists():
         with Journal(settings.journal) as journal:
             pruned = journal.prune(now - timedelta(days=JOURNAL_DAYS))
         if pruned:
             found.append(Found(f"{pruned:,} receipts folded more than {JOURNAL_DAYS} days ago", "forgotten"))
+    for path in old_files(settings, now):
+        size = path.stat().st_size
+        path.unlink(missing_ok=True)
+        found.append(Found(f"{path.name}: {size:,} bytes nobody needs", "removed"))
     return found
 
 
-def _unsettled(settings: Settings) -> frozenset[str]:
+def _kept(settings: Settings) -> frozenset[str]:
     if not settings.journal.exists():
         return frozenset()
     with Journal(settings.journal) as journal:
-        return frozenset(delivery.run_id for delivery in journal.open_deliveries())
+        return journal.kept_runs()
 
 
 def _age(path: Path, now: datetime) -> timedelta:

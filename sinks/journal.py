@@ -90,6 +90,13 @@ class Journal:
         """Every run this journal was ever told of."""
         return frozenset(run_id for (run_id,) in self._all("select run_id from delivery"))
 
+    def kept_runs(self) -> frozenset[str]:
+        """Runs that are open, or whose receipts may have to be folded again."""
+        found = self._all(
+            "select run_id from delivery where closed_at is null or number in (select delivery from claim)"
+        )
+        return frozenset(run_id for (run_id,) in found)
+
     def last_epoch(self, sync: str) -> int:
         """The epoch of the sync's latest delivery in this journal, 0 before the first."""
         return int(self._value("select coalesce(max(epoch), 0) from delivery where sync = ?", [sync]))

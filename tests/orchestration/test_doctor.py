@@ -4,16 +4,19 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from models.delivery import Delivery
+from models.delivery import Delivery, Outcome, Outcomes
 from models.settings import Settings
+from models.sync import Op
 from orchestration import dagster_doctor, doctor, upkeep
 from sinks.journal import Journal
+from sinks.writer import Request, Writer
 from warehouse.lock import hold
 
 MONTHS_AGO = time.time() - 90 * 86_400
@@ -40,14 +43,28 @@ def gone() -> int:
     return done.pid
 
 
-def test_spools_go_only_when_their_run_is_settled(home: Settings) -> None:
-    """The spool of an open run stays however old it is, and a settled one's for a day."""
-    open_run, settled, recent = spool(home, "plan-1"), spool(home, "plan-2"), spool(home, "plan-3", old=False)
-    with Journal(home.journal) as journal:
-        journal.open_delivery(delivery("plan-1"))
-    found = upkeep.tidy(home, datetime.now(UTC))
-    assert [one.what.split(":")[0] for one in found] == ["plan-2.parquet"]
-    assert (open_run.exists(), settled.exists(), recent.exists()) == (True, False, True)
+def test_spools_go_with_the_receipts_they_are_about(home: Settings) -> None:
+    """A spool stays while its run is open or the journal keeps its receipts, and no less than these are kept."""
+    open_run, kept, unknown, recent = (spool(home, f"plan-{number}", old=number < 4) for number in range(1, 5))
+    with Journal(home.journal) as journal, closing(Writer(journal)) as writer:
+        for number in (1, 2):
+            journal.open_delivery(delivery(f"plan-{number}"))
+        now = datetime.now(UTC)
+        claim = writer.claim(Request(delivery("plan-2"), Op.UPSERT, ((0, 1),), 1, now)).claim
+        assert claim
+        writer.receive(claim, Outcomes.all(Outcome.ACCEPTED), now)
+        journal.close_delivery("plan-2", now)
+    found = upkeep.tidy(home, now)
+    assert [one.what.split(":")[0] for one in found] == ["plan-3.parquet"]
+    assert [path.exists() for path in (open_run, kept, unknown, recent)] == [True, True, False, True]
+
+
+def test_a_spool_cut_short_goes(home: Settings) -> None:
+    """What a killed run left half written under the name of a spool to be is removed once nobody writes it any more."""
+    part, fresh = spool(home, ".plan-1"), spool(home, ".plan-2", old=False)
+    left, writing = (path.rename(f"{path}.part") for path in (part, fresh))
+    upkeep.tidy(home, datetime.now(UTC))
+    assert (left.exists(), writing.exists()) == (False, True)
 
 
 def test_a_held_lock_is_named_with_its_holder_and_left_alone(home: Settings) -> None:

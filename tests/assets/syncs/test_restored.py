@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
 
 import pytest
@@ -13,6 +13,7 @@ from assets import identity, ledger, segments
 from assets.store import writing
 from assets.suppressions import copy_suppressions, position_known
 from models.clock import Clock
+from orchestration import upkeep
 from sinks.journal import Journal
 
 MIRROR, MESSAGE = "crm/seg_x", "crm/seg_x/hello"
@@ -187,6 +188,21 @@ def test_an_older_journal_hears_of_who_says_no_from_now_on(shop) -> None:
         refuse_later = [("later", "marketing", shop.clock)]
         assert journal.suppress(refuse_later) == 1
         assert journal.suppressed_since(since, "marketing") == {"later"}
+
+
+def test_a_copy_of_days_ago_is_told_of_every_run_since(shop) -> None:
+    """Whatever was tidied up in the meantime: the warehouse is a week older than its journal, and nothing stops."""
+    night(shop, DAYS[1])
+    shop.sync()
+    copy(shop, "yesterday")
+    night(shop, DAYS[2])
+    shop.sync()
+    upkeep.tidy(shop.settings, datetime.now(UTC) + timedelta(days=7))
+    restore(shop, "warehouse", "yesterday")
+    night(shop, DAYS[3], minted="2")
+    assert all(result.ok for result in shop.sync())
+    check(shop, 3)
+    assert shop.sql("select * from tailrace.unknowns") == []
 
 
 def test_who_left_and_came_back_is_written_to_again(shop) -> None:
