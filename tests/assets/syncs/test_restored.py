@@ -163,7 +163,7 @@ def test_an_interrupted_opening_is_no_older_journal(shop, where: str) -> None:
 
 
 def test_an_older_journal_hears_of_who_says_no_from_now_on(shop) -> None:
-    """What it was told since its copy was made is told again, and a claim takes the new ones into account."""
+    """What it was told since its copy was made is told again, and until then a claim looks at all of its list."""
 
     def refuse(*people: str) -> int:
         listed = " union all ".join(
@@ -181,13 +181,9 @@ def test_an_older_journal_hears_of_who_says_no_from_now_on(shop) -> None:
     restore(shop, "journal", "yesterday")
     night(shop, DAYS[1])
     shop.sync()
-    refuse("a", "d")
     with writing(shop.settings) as warehouse, Journal(shop.settings.journal) as journal:
-        assert position_known(warehouse, journal) == journal.suppression_position()
-        since = position_known(warehouse, journal)
-        refuse_later = [("later", "marketing", shop.clock)]
-        assert journal.suppress(refuse_later) == 1
-        assert journal.suppressed_since(since, "marketing") == {"later"}
+        assert position_known(warehouse, journal) == 0
+    assert refuse("a", "b", "c") == 2
 
 
 def test_a_copy_of_days_ago_is_told_of_every_run_since(shop) -> None:
