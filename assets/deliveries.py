@@ -37,6 +37,7 @@ from warehouse.lock import hold
 _log = logging.getLogger("tailrace.sync")
 
 PLAN_AGE = timedelta(days=1)  # a plan older than this was not made for today
+LOCK_SECONDS = 5.0  # `status` looks at a sync's lock for a moment, `doctor` holds it while it settles what it found
 CLOSING_SECONDS = 600.0  # the run is over: its receipts are worth waiting for the warehouse
 
 Progress = Callable[[str, int, int], None]
@@ -164,7 +165,7 @@ class _Run:
     def run(self) -> SyncResult:
         name = self.sync.name
         with (
-            hold(_lock(self.settings, self.sync), what=f"the sync {name}"),
+            hold(_lock(self.settings, self.sync), wait_seconds=LOCK_SECONDS, what=f"the sync {name}"),
             Journal(_prepared(self.settings)) as journal,
         ):
             planned, delivery = self._opened(journal)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from assets import ledger, store
 from assets.fold import Folder
 from assets.opening import Opener
+from models.errors import WarehouseHeld
 from models.settings import Settings
 from orchestration import upkeep
 from orchestration.upkeep import Found
@@ -40,17 +41,24 @@ def _locks(settings: Settings) -> Iterator[Found]:
 def _deliveries(settings: Settings) -> Iterator[Found]:
     """Runs whose process is gone: claims without an answer become `unknown`, the rest is planned anew."""
     for sync in sorted(_interrupted(settings)):
-        lock = settings.locks / f"{sync.replace('/', '__')}.lock"
-        if is_held(lock):
-            continue
-        with (
-            hold(lock, what=f"the sync {sync}"),
-            Journal(settings.journal) as journal,
-            store.writing(settings) as warehouse,
-        ):
-            ledger.prepare(warehouse)
-            Folder(warehouse, journal, Opener(settings, warehouse, journal)).recover(sync, datetime.now(UTC))
-        yield Found(f"{sync}: a run was interrupted", "settled: what is in doubt is in `unknowns`")
+        if _settled(settings, sync):
+            yield Found(f"{sync}: a run was interrupted", "settled: what is in doubt is in `unknowns`")
+
+
+def _settled(settings: Settings, sync: str) -> bool:
+    """False where a run of the sync is under way: it has settled what was before it.
+
+    The sync's lock is the last to be taken, so that a run is not kept waiting while this waits for the warehouse.
+    """
+    lock = settings.locks / f"{sync.replace('/', '__')}.lock"
+    with store.writing(settings) as warehouse, Journal(settings.journal) as journal:
+        ledger.prepare(warehouse)
+        try:
+            with hold(lock, what=f"the sync {sync}"):
+                Folder(warehouse, journal, Opener(settings, warehouse, journal)).recover(sync, datetime.now(UTC))
+        except WarehouseHeld:
+            return False
+    return True
 
 
 def _interrupted(settings: Settings) -> set[str]:

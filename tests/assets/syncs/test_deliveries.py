@@ -1,11 +1,14 @@
 """From a model to a vendor and back: plan, apply, sync, with the real journal, loop and recorder."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from time import sleep
 
 import pytest
 
-from models.errors import NeedsPerson, Refused, UserError
+from models.errors import NeedsPerson, Refused, UserError, WarehouseHeld
 from sinks.journal import Journal
+from warehouse.lock import hold
 
 X = "crm/seg_x"
 
@@ -349,6 +352,21 @@ def test_a_list_that_becomes_empty_is_a_change(world, before, after) -> None:
     world.sql(f"create or replace table seg_x as select 'p1' as profile_id, {after}::int[] as tags, 2 as n")
     with pytest.raises(Refused, match="has moved"):
         world.apply(plan.plan_id)
+
+
+def test_a_lock_that_is_held_for_a_moment_stops_no_run(world) -> None:
+    """Who looks at a sync's lock, or settles what was interrupted, is waited for; a run that goes on is not."""
+    declared(world)
+    people(world, "'p1', 'a@x', 1")
+    lock = world.settings.locks / "crm__seg_x.lock"
+    with ThreadPoolExecutor(1) as pool:
+        with hold(lock):
+            run = pool.submit(world.sync)
+            sleep(1)
+            assert not run.done()
+        assert run.result()[0].counts == {"accepted": 1}
+    with hold(lock):
+        assert isinstance(world.sync()[0].error, WarehouseHeld)
 
 
 def test_a_refused_batch_is_split(world) -> None:
