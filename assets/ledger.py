@@ -216,11 +216,8 @@ def kept_kinds(warehouse: Warehouse, ledger: Ledger, columns: Mapping[str, str])
     for name in ledger.identity:
         for relation in ledger.relations:
             have = warehouse.columns(relation).get(name, columns[name])
-            column = dialect.quote(name)
-            if have != columns[name] and warehouse.rows(
-                f"select 1 as found from {relation} where {column} is not null "
-                f"and {dialect.try_cast(column, columns[name])} is null limit 1"
-            ):
+            lost = _lost(dialect, dialect.quote(name), have, columns[name])
+            if have != columns[name] and warehouse.rows(f"select 1 as found from {relation} where {lost} limit 1"):
                 kept[name] = dialect.text
     return kept
 
@@ -288,9 +285,14 @@ def _generation_sql(warehouse: Warehouse, relation: str, columns: Mapping[str, s
             selected.append(column)
         else:
             selected.append(f"{dialect.try_cast(column, kind)} as {column}")
-            lost.append(f"({column} is not null and {dialect.try_cast(column, kind)} is null)")
+            lost.append(_lost(dialect, column, have[name], kind))
     listed = ",\n    ".join([*LEDGER_COLUMNS, *selected, f"{' or '.join(lost) or 'false'} as _uncast"])
     return f"select\n    {listed}\nfrom {source or _visible(warehouse, relation)}"
+
+
+def _lost(dialect: Dialect, column: str, kind: str, other: str) -> str:
+    """SQL: whether a value of this type is none in the other, or comes back from it as another value."""
+    return f"({column} is distinct from {dialect.try_cast(dialect.try_cast(column, other), kind)})"
 
 
 def _visible(warehouse: Warehouse, relation: str) -> str:

@@ -40,6 +40,7 @@ model_side as (
 tail_side as (
 
     select
+        {{ each(identity) }},
         {{ identity_hash }} as _identity_hash,
         {{ position("ledger") }} as _position,
         {{ accepted_hash() }} as _row_hash
@@ -47,10 +48,16 @@ tail_side as (
 
 ),
 
--- of an identity that has rows since the compaction, only the last counts
+-- of an identity that has rows since the compaction, only the last counts; a hash that several share is doubted
 tail_last as (
 
     select
+        {% for name in identity %}
+        min({{ quote(name) }}) as {{ quote("_least_" ~ name) }},
+        {% endfor %}
+        {% for name in identity %}
+        min({{ quote(name) }}) < max({{ quote(name) }}) {{ "or" if not loop.last else "as _is_shared," }}
+        {% endfor %}
         _identity_hash,
         max(_position) as _position
     from tail_side
@@ -64,13 +71,18 @@ ledger_side as (
         {{ identity_hash }} as _identity_hash,
         {{ accepted_hash() }} as _row_hash
     from {{ base }} as ledger
-    where {{ identity_hash }} not in (select tail_last._identity_hash from tail_last)
+    left join tail_last on {{ identity_hash }} = tail_last._identity_hash
+    where
+        tail_last._identity_hash is null
+        {% for name in identity %}
+        or {{ quote(name) }} <> {{ quote("_least_" ~ name) }}
+        {% endfor %}
 
     union all
 
     select
         tail_side._identity_hash,
-        tail_side._row_hash
+        case when not tail_last._is_shared then tail_side._row_hash end as _row_hash
     from tail_side
     inner join tail_last
         on tail_side._identity_hash = tail_last._identity_hash and tail_side._position = tail_last._position

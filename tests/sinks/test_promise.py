@@ -4,48 +4,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.settings import Settings
 from models.sync import Op
-from sinks.base import Fault, HttpSink
 from sinks.journal import Journal
 from sinks.recorder import RecorderOptions, RecorderSink
-from sinks.transport import Lost, NotSent
 from tests.sinks.desk import AT, Desk, Scripted, people
+from tests.sinks.vendor import WHAT, Vendor
 
-REFUSALS = {"500": 500, "429": 429, "413": 413, "page": 200}
-WHAT = ("ok", "refused", "cut", "lost", "late 500", "garbage", "reject", "whole", *REFUSALS)
 events = st.lists(st.sampled_from(WHAT), max_size=14)
-
-
-@dataclass
-class Vendor:
-    """Does what it is told, request by request, then everything right; counts what it really took."""
-
-    sink: HttpSink
-    script: list[str]
-    taken: Counter[str] = field(default_factory=Counter)
-
-    def __call__(self, request: httpx.Request, ordinal: int) -> httpx.Response:
-        what = self.script[ordinal - 1] if ordinal <= len(self.script) else "ok"
-        if what in REFUSALS:
-            return httpx.Response(REFUSALS[what], text="<html>", headers={"retry-after": "0"})
-        if what in {"refused", "cut"}:
-            raise NotSent(what) if what == "refused" else Lost(what)
-        fault = {"reject": Fault(reject={0: "bad"}), "whole": Fault(refuse="bad")}.get(what, Fault())
-        heard = self.sink.simulate(request, fault)
-        self.taken.update(row.identity for row in heard.rows)
-        if what == "lost":
-            raise Lost(what)
-        return {"late 500": httpx.Response(500), "garbage": httpx.Response(200, content=b"{]")}.get(
-            what, heard.response
-        )
 
 
 @contextmanager
