@@ -86,7 +86,7 @@ def sink_of(settings: Settings, sync: Sync, *, secrets: bool = True) -> base.Sin
 
 
 def destination_digest(settings: Settings, sync: Sync) -> str:
-    """What makes the sync itself: its target, account, model and the options that say where.
+    """What makes the sync itself: its target, account, model, the options that say where, and what a row is known by.
 
     Change one and it is another sync with a state of its own. Not so for messages: who got one has got it, wherever
     it would go today.
@@ -94,7 +94,7 @@ def destination_digest(settings: Settings, sync: Sync) -> str:
     if sync.entry.mode is Mode.SEND_ON_ENTRY:
         return _digest([settings.target, sync.name, sync.entry.mode])
     account, where = _destination(sync)
-    return _digest([settings.target, account, sync.model, sync.entry.name, sync.entry.mode, where])
+    return _digest([settings.target, account, sync.model, sync.entry.name, sync.entry.mode, where, sync.identity])
 
 
 def config_digest(sync: Sync) -> str:

@@ -256,6 +256,23 @@ def test_a_changed_key_is_a_remove_and_an_upsert(world) -> None:
     ]
 
 
+def test_another_key_is_another_sync(world) -> None:
+    """The vendor is told everybody under the identity it knows them by from now on, and hears that one when they leave."""
+    declared(world, key=["profile_id"], fields=["email", "n"])
+    people(world, "'p1', 'a@x', 1", "'p2', 'b@x', 2")
+    world.sync()
+    declared(world, key=["email"], fields=["profile_id", "n"])
+    assert world.plan(X).upsert == 2
+    world.sync()
+    people(world, "'p2', 'b@x', 2")
+    world.sync()
+    assert [(row["op"], row["identity"]) for row in world.recorder.received(X)][2:] == [
+        ("upsert", "a@x"),
+        ("upsert", "b@x"),
+        ("remove", "a@x"),
+    ]
+
+
 def test_upsert_removes_nobody(world) -> None:
     """In mode upsert who leaves the model stays with the vendor, and a change still goes."""
     declared(world, mode="upsert")
