@@ -257,7 +257,7 @@ def test_a_changed_key_is_a_remove_and_an_upsert(world) -> None:
 
 
 def test_another_key_is_another_sync(world) -> None:
-    """The vendor is told everybody under the identity it knows them by from now on, and hears that one when they leave."""
+    """The vendor hears everybody by the identity it knows them by from now on, and that one when they leave."""
     declared(world, key=["profile_id"], fields=["email", "n"])
     people(world, "'p1', 'a@x', 1", "'p2', 'b@x', 2")
     world.sync()
