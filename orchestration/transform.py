@@ -97,7 +97,8 @@ class _Steps:
             done = stage(clock)
             broken = {node.model for node in done.failed} | set(done.reasons)
             whole = {uid: spec for uid, spec in specs.items() if self.manifest["nodes"][uid]["name"] not in broken}
-            with DuckDB(self.settings.warehouse, read_only=True) as opened:
+            # not read-only: where a thread of dbt's has yet to close its connection, another mode is refused
+            with DuckDB(self.settings.warehouse) as opened:
                 measured = {uid: self._measured(opened, uid) for uid in whole}
         rebuilt = {node.unique_id for node in done.nodes}
         for uid, spec in whole.items():
