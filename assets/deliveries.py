@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from assets import configuration, forgotten_entries, plans, troubles
@@ -98,7 +98,7 @@ def apply(
     sync = named(load_syncs(settings, manifest), kept["sync"])
     clock = Clock.at(kept["as_of"])
     _refuse_old(settings, kept)
-    run = _Run(settings, clock, sync, Limiters(), on_progress, dagster_run_id, apply=kept)
+    run = _Run(settings, clock, sync, Limiters(), on_progress, dagster_run_id, kept["planned_at"], apply=kept)
     return run.run()
 
 
@@ -107,19 +107,22 @@ def sync(
     clock: Clock,
     names: Sequence[str] | None = None,
     *,
+    launched_at: datetime | None = None,
     on_progress: Progress | None = None,
     dagster_run_id: str = "",
     manifest: Manifest | None = None,
 ) -> list[SyncResult]:
     """Plan each sync and carry the plan out where its guards pass; without names, all. One failure stops no other.
 
-    A result's `error` is Refused where a guard said no. Raises for what stops all: an unknown name, a clock.
+    `launched_at` is the real time at which somebody asked for it, where that is not now: what waits for its turn keeps
+    its clock. A result's `error` is Refused where a guard said no. Raises for what stops all: an unknown name, a clock.
     """
     declared = load_syncs(settings, manifest)
     chosen = declared if names is None else [named(declared, name) for name in names]
-    _refuse_clock(settings, clock)
-    limiters = Limiters()
-    return [_guarded(_Run(settings, clock, each, limiters, on_progress, dagster_run_id, apply=None)) for each in chosen]
+    launched_at = launched_at or _now()
+    _refuse_clock(settings, clock, launched_at)
+    run = partial(_Run, settings, clock, limiters=Limiters(), on_progress=on_progress, dagster_run_id=dagster_run_id)
+    return [_guarded(run(sync=each, launched_at=launched_at)) for each in chosen]
 
 
 def release(settings: Settings, name: str, key: str | None = None, *, manifest: Manifest | None = None) -> int:
@@ -155,7 +158,8 @@ class _Run:
     limiters: Limiters
     on_progress: Progress | None
     dagster_run_id: str
-    apply: Mapping[str, object] | None
+    launched_at: datetime
+    apply: Mapping[str, object] | None = None
     planned: Plan | None = None  # known as soon as there is one, also where it is refused
 
     @cached_property
@@ -190,7 +194,9 @@ class _Run:
     def _open(self, warehouse: Warehouse, journal: Journal, opener: Opener) -> tuple[Plan, Delivery | None]:
         policy = configuration.policy(self.settings)
         known = position_known(warehouse, journal)
-        planned = plans.make(warehouse, self.settings, policy, self.sync, self.sink, self.clock, at=_now())
+        planned = plans.make(
+            warehouse, self.settings, policy, self.sync, self.sink, self.clock, at=_now(), launched_at=self.launched_at
+        )
         self.planned = planned.plan
         step("planned", plan=planned.plan.plan_id, sync=self.sync.name)
         self._check(planned.plan)
@@ -307,10 +313,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _refuse_clock(settings: Settings, clock: Clock) -> None:
-    """In prod what sends has the clock of now."""
-    if settings.target == "prod" and not clock.is_now(_now()):
-        message = f"in prod a sync runs as of now, not as of {clock.as_of.isoformat()}; leave --as-of out"
+def _refuse_clock(settings: Settings, clock: Clock, launched_at: datetime) -> None:
+    """In prod what sends has the clock of its launch, and was launched within a day."""
+    if settings.target == "prod" and (not clock.is_now(launched_at) or _now() - launched_at > PLAN_AGE):
+        message = (
+            f"in prod a sync runs as of its launch ({launched_at.isoformat()}) and within a day of it, not as of "
+            f"{clock.as_of.isoformat()}; leave --as-of out, or launch it anew"
+        )
         raise Refused(message)
 
 

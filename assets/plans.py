@@ -55,15 +55,16 @@ def make(
     clock: Clock,
     *,
     at: datetime,
+    launched_at: datetime | None = None,
     show_pii: bool = False,
 ) -> Planned:
     """Plan the sync as of the clock and store the plan. Raises Refused where a key is null or not unique.
 
-    `at` is the real time: it only dates what is stored.
+    `at` is the real time: it only dates what is stored. The plan is dated by when it was asked for.
     """
     maker = _Maker(warehouse, settings, policy, sync, sink, clock, at)
     planned = maker.planned()
-    store(warehouse, planned.plan, at)
+    store(warehouse, planned.plan, launched_at or at)
     if show_pii:  # what is kept is masked
         sample = tuple(maker.sample(planned.audience, frozenset()))
         return replace(planned, plan=replace(planned.plan, sample=sample))

@@ -39,8 +39,10 @@ def _asset(settings: Settings, sync: Sync, model: dg.AssetKey) -> dg.AssetsDefin
 
     @dg.multi_asset(name=f"sync__{sync.slug}", specs=[spec], check_specs=[guards], pool=_pool(settings, sync))
     def deliver(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        clock = run_clock.of(context, settings)
-        result = sending.sync(settings, clock, [sync.name], silent, dagster_run_id=context.run.run_id)[0]
+        clock, launched_at = run_clock.of(context, settings), run_clock.launched_at(context)
+        (result,) = sending.sync(
+            settings, clock, [sync.name], silent, launched_at=launched_at, dagster_run_id=context.run.run_id
+        )
         if result.error is None or isinstance(result.error, Refused):
             yield _verdict(key, result)
         if result.error is not None or (result.stopped and not sending.is_paused(result)):

@@ -23,11 +23,16 @@ def of(context: dg.AssetExecutionContext, settings: Settings) -> Clock:
     """The run's clock. A run launched by hand without the tag gets it from the time it was created, for its retries."""
     written = context.run.tags.get(TAG)
     if written is None:
-        record = context.instance.get_run_record_by_id(context.run.run_id)
-        created = record.create_timestamp if record else datetime.now(UTC)
-        written = tags(created if created.tzinfo else created.replace(tzinfo=UTC))[TAG]
+        written = tags(launched_at(context))[TAG]
         context.instance.add_run_tags(context.run.run_id, {TAG: written})
     return Clock.at(parse_moment(written, clocks.zone(settings)))
+
+
+def launched_at(context: dg.AssetExecutionContext) -> datetime:
+    """The real time at which the run was created. Its steps may wait hours for their turn."""
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    created = record.create_timestamp if record else datetime.now(UTC)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
 def begin(context: dg.AssetExecutionContext, settings: Settings) -> Clock:

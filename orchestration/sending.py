@@ -39,11 +39,25 @@ def apply(settings: Settings, plan_id: str, tell: Tell) -> SyncResult:
 
 
 def sync(
-    settings: Settings, clock: Clock, names: Sequence[str] | None, tell: Tell, *, dagster_run_id: str = ""
+    settings: Settings,
+    clock: Clock,
+    names: Sequence[str] | None,
+    tell: Tell,
+    *,
+    launched_at: datetime | None = None,
+    dagster_run_id: str = "",
 ) -> list[SyncResult]:
     """Plan and deliver; one that fails stops no other. What became of it is published."""
     manifest = read_manifest(settings)
-    done = deliveries.sync(settings, clock, names, on_progress=tell, dagster_run_id=dagster_run_id, manifest=manifest)
+    done = deliveries.sync(
+        settings,
+        clock,
+        names,
+        launched_at=launched_at,
+        on_progress=tell,
+        dagster_run_id=dagster_run_id,
+        manifest=manifest,
+    )
     _settle(settings)
     return done
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import sleep
 
 import dagster as dg
 import pytest
@@ -69,6 +70,24 @@ def test_the_clock_of_a_run_is_its_tag(shop: Settings, dagster: dg.DagsterInstan
         assert (
             copy.rows("select max(as_of) as at from segment_history")[0]["at"] == clocks.clock(shop, "2026-03-01").as_of
         )
+
+
+def test_a_run_was_launched_when_it_was_created(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """What a sync of prod compares its clock with is when the run was created, however late its step begins."""
+    told = []
+
+    @dg.asset
+    def probe(context: dg.AssetExecutionContext) -> None:
+        begun = datetime.now(UTC)
+        sleep(0.2)
+        told.append((run_clock.launched_at(context), run_clock.of(context, shop).as_of, begun))
+
+    result = dg.materialize([probe], instance=dagster)
+    record = dagster.get_run_record_by_id(result.run_id)
+    assert record
+    ((launched_at, as_of, begun),) = told
+    assert launched_at == as_of == record.create_timestamp.replace(tzinfo=UTC)
+    assert launched_at < begun
 
 
 def test_a_broken_segment_stops_its_own_syncs_and_nothing_else(shop: Settings, dagster: dg.DagsterInstance) -> None:
