@@ -22,6 +22,7 @@ from warehouse.batches import Batch, create_log
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
+PHONES_AT_ONCE = 50_000  # numbers in memory, and in a batch: what is read stays read
 _NODE = ["identifier_type", "identifier"]
 HISTORY, RUNS, PHONES = "tailrace.profile_id_history", "tailrace.identity_run", "tailrace.phone"
 
@@ -115,19 +116,22 @@ def replay(
 
 def read_phones(warehouse: Warehouse, clock: Clock, schema: str = "main") -> None:
     """Bring phone numbers never seen before into E.164; what cannot be dialled is remembered as no number."""
-    unread = warehouse.rows(_render(warehouse, "list_unread_phones", schema=schema))
-    if not unread:
-        return
-    table = pa.table(
-        {
-            "written": [row["written"] for row in unread],
-            "country": [row["country"] for row in unread],
-            "identifier": pa.array([e164(row["written"], row["country"]) for row in unread], pa.string()),
-        }
-    )
-    digest = hashlib.sha256("\n".join(f"{row['country']} {row['written']}" for row in unread).encode()).hexdigest()
+    unread = _render(warehouse, "list_unread_phones", schema=schema)
+    warehouse.execute("drop table if exists unread_phone")
+    warehouse.execute(f"create temporary table unread_phone as {unread}")
+    count = int(warehouse.rows("select count(*) as n from unread_phone")[0]["n"])
+    for first in range(0, count, PHONES_AT_ONCE):
+        page = f"place > {first} and place <= {first + PHONES_AT_ONCE} order by place"
+        _remember_phones(warehouse, clock, warehouse.stream(f"select * from unread_phone where {page}").read_all())
+
+
+def _remember_phones(warehouse: Warehouse, clock: Clock, unread: pa.Table) -> None:
+    written, countries = unread["written"].to_pylist(), unread["country"].to_pylist()
+    pairs = [*zip(written, countries, strict=True)]
+    identifiers = pa.array([e164(number, country) for number, country in pairs], pa.string())
+    digest = hashlib.sha256("\n".join(f"{country} {number}" for number, country in pairs).encode()).hexdigest()
     batch = Batch(warehouse, f"phone/{digest[:24]}")
-    batch.append(PHONES, table)
+    batch.append(PHONES, unread.drop_columns("place").append_column("identifier", identifiers))
     batch.commit(clock.known_by)
 
 

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from assets.opening import contact_hash
-from sinks.journal import Journal
+from sinks.journal import SUPPRESSED_AT_ONCE, Journal
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
-COPIED = "tailrace.suppression_copied"
+COPIED = "tailrace.suppression_copied"  # to where a journal's list went when the warehouse last knew all of it
+TOLD = "tailrace.suppression_told"  # what was copied
+NEW = "new_suppressions"  # the temporary table with what is copied now
 
 
 def copy_suppressions(warehouse: Warehouse, journal: Journal, salt: str, at: datetime, consent: str = "consent") -> int:
-    """Add everyone whom `consent` refuses to the journal's list; the number of new ones. The end of every refresh."""
+    """Add everyone whom `consent` refuses to the journal's list; the number of new ones. The end of every refresh.
+
+    A journal is told once of each, unless it is another than before.
+    """
+    _prepare(warehouse)
+    journal_id = journal.id
     query = render(
         SQL,
         "suppressions",
         warehouse.dialect,
         consent=consent,
         contact=contact_hash(warehouse, salt, "lower(trim(consent.contact_point))"),
+        copied=TOLD,
+        journal_id=journal_id,
     )
-    added = journal.suppress((row["contact"], row["purpose"], row["suppressed_at"]) for row in warehouse.rows(query))
-    _prepare(warehouse)
+    warehouse.execute(f"drop table if exists {NEW}")
+    warehouse.execute(f"create temporary table {NEW} as {query}")
+    new = warehouse.stream(f"select contact, purpose, suppressed_at from {NEW}", batch_rows=SUPPRESSED_AT_ONCE)
+    added = journal.suppress(_rows(new))
     position = journal.suppression_position()
-    batch = batches.Batch(warehouse, f"suppressions/{journal.id}/{position}")
-    literal = warehouse.dialect.literal
-    batch.append(COPIED, f"select {literal(journal.id)} as journal_id, cast({position} as bigint) as position")
+    batch = batches.Batch(warehouse, f"suppressions/{journal_id}/{position}")
+    literal = warehouse.dialect.literal(journal_id)
+    batch.append(TOLD, f"select {literal} as journal_id, contact, purpose, suppressed_at from {NEW}")
+    batch.append(COPIED, f"select {literal} as journal_id, cast({position} as bigint) as position")
     batch.commit(at)
+    warehouse.execute(f"drop table {NEW}")
     return added
 
 
@@ -42,5 +58,12 @@ def position_known(warehouse: Warehouse, journal: Journal) -> int:
     return int(found[0]["position"] or 0)
 
 
+def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[str, str, datetime]]:
+    for batch in reader:
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
 def _prepare(warehouse: Warehouse) -> None:
     batches.create_log(warehouse, COPIED, {"journal_id": "varchar", "position": "bigint"})
+    columns = {"journal_id": "varchar", "contact": "varchar", "purpose": "varchar", "suppressed_at": "timestamptz"}
+    batches.create_log(warehouse, TOLD, columns)

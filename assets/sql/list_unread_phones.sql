@@ -1,12 +1,19 @@
--- phone numbers as written, with the country of their record, that were never brought into E.164
+-- phone numbers as written, with the country of their record, that were never brought into E.164; numbered from 1
+with
+
+seen as (
+    select distinct
+        events.phone as written,
+        coalesce(upper({{ dialect.json_text('events.properties', '$.country') }}), '') as country
+    from {{ schema }}.stg_events as events
+    where events.phone is not null
+)
+
 select
-    events.phone as written,
-    coalesce(upper({{ dialect.json_text('events.properties', '$.country') }}), '') as country
-from {{ schema }}.stg_events as events
+    seen.written,
+    seen.country,
+    row_number() over (order by seen.written, seen.country) as place
+from seen
 left join tailrace.phone as phones
-    on
-        events.phone = phones.written
-        and coalesce(upper({{ dialect.json_text('events.properties', '$.country') }}), '') = phones.country
-where events.phone is not null and phones.written is null
-group by 1, 2
-order by 1, 2
+    on seen.written = phones.written and seen.country = phones.country
+where phones.written is null

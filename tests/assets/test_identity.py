@@ -205,6 +205,17 @@ def holders(warehouse: DuckDB) -> dict[str, str]:
     return {row["identifier"]: row["profile_id"] for row in found}
 
 
+def test_numbers_are_read_a_batch_at_a_time(warehouse: DuckDB) -> None:
+    """However many are new, some thousands are in memory, and what is read stays read; a second look reads nothing."""
+    count = 2 * identity.PHONES_AT_ONCE + 1
+    warehouse.execute(f"insert into int_event_identifiers (phone) select '+' || i from range({count}) as numbers (i)")
+    for _ in range(2):
+        identity.read_phones(warehouse, Clock.at(START))
+    found = warehouse.rows("select batch_id, count(*) as n from tailrace.phone group by batch_id order by n")
+    assert [row["n"] for row in found] == [1, identity.PHONES_AT_ONCE, identity.PHONES_AT_ONCE]
+    assert warehouse.rows("select count(distinct written) as n from tailrace.phone") == [{"n": count}]
+
+
 def test_a_run_with_nothing_new_is_skipped(warehouse: DuckDB) -> None:
     """Identity reads nothing when no event became visible, and never appends to its history then."""
     happen(warehouse, 1, email="a@b.example")

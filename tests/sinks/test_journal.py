@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -172,6 +173,19 @@ def test_who_was_suppressed_since_the_plan_is_withdrawn(journal: Journal, writer
     assert grant.claim.ranges == ((0, 1), (2, 1))
     assert grant.settled == {1: RowOutcome(Outcome.WITHDRAWN, SUPPRESSED)}
     assert writer.claim(Request(planned, Op.REMOVE, ((0, 3),), 1, AT, contacts=contacts)).settled == {}
+
+
+def test_a_long_list_holds_up_nobody(journal: Journal, writer: Writer) -> None:
+    """While many contacts are added, claims are granted: the journal is never held for all of them."""
+
+    def contacts() -> Iterator[tuple[str, str, datetime]]:
+        for number in range(25_000):
+            if number % 6_000 == 5_999:
+                claimed(writer, number, 1)
+            yield f"contact{number}", "marketing", AT
+
+    writer._connection.execute("pragma busy_timeout = 1000")
+    assert journal.suppress(contacts()) == 25_000
 
 
 def test_a_message_is_claimed_or_withdrawn_whichever_is_first(journal: Journal, writer: Writer) -> None:
