@@ -72,6 +72,12 @@ class Table:
         return {"|".join(str(part) for part in key): row for key, row in zip(self.rows, self.listed, strict=True)}
 
 
+def holding(**values: int) -> Table:
+    """People by name, each with a number."""
+    rows = {(name,): {"a": value} for name, value in values.items()}
+    return Table(("profile_id",), {"profile_id": "varchar", "a": "integer"}, rows)
+
+
 def steady(table: Table, count: int) -> Table:
     """The same with people who never change, and who have nothing but their key."""
     nothing = dict.fromkeys(name for name in table.kinds if name not in table.key)
