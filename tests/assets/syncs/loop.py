@@ -33,6 +33,7 @@ from sinks.http import deliver
 from sinks.journal import Journal
 from sinks.limiter import Limiters
 from sinks.spool import Spool
+from tests.assets.syncs.test_withdrawals import merge
 from tests.sinks.desk import HASTY, Scripted
 from tests.sinks.vendor import Vendor
 from warehouse import batches
@@ -65,13 +66,15 @@ class Loop:
         with self.warehouse.lend("given", table):
             self.warehouse.execute(f"create or replace table {MODEL} as select {listed} from given")
 
-    def night(self, *members: str) -> None:
-        """A day later `seg_x` has these members, and its history knows."""
+    def night(self, *members: str, definition: str = "one", merged: Mapping[str, str] | None = None) -> None:
+        """A day later `seg_x` has these members, and its history knows. `merged`: loser → winner."""
         self.clock += timedelta(days=1)
         identity.prepare(self.warehouse)
         segments.prepare(self.warehouse)
+        for loser, winner in (merged or {}).items():
+            merge(self.warehouse, loser, winner, Clock.at(self.clock))
         self.model({"profile_id": "varchar"}, [{"profile_id": member} for member in members])
-        segments.record(self.warehouse, Clock.at(self.clock), MODEL, "one")
+        segments.record(self.warehouse, Clock.at(self.clock), MODEL, definition)
 
     def plan(self) -> Plan:
         """What would be done now; settles what a dead run left."""

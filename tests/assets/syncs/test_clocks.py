@@ -63,3 +63,15 @@ def test_what_a_guard_held_after_hours_in_line_may_be_applied(file) -> None:
     assert isinstance(result.error, Refused)
     assert result.plan
     assert file.apply(result.plan.plan_id).counts == {"accepted": 190}
+
+
+@pytest.mark.parametrize(("as_of", "planned"), [({"days": 3}, {}), ({"days": 2}, {"days": 2})], ids=["past", "old"])
+def test_a_plan_that_is_not_of_today_is_not_applied(file, as_of, planned) -> None:
+    """Neither one made as of a day before, nor one that was made then."""
+    file.clock = ago(**as_of)
+    plan = file.plan(DROP)
+    made = ago(**planned).isoformat()
+    file.sql(f"update tailrace.plan__log set planned_at = timestamptz '{made}' where plan_id = '{plan.plan_id}'")
+    with pytest.raises(Refused, match="not of today"):
+        file.apply(plan.plan_id)
+    assert list(file.settings.out.rglob("*.csv")) == []

@@ -50,6 +50,22 @@ def test_a_no_passes_where_its_person_left_the_model_too(mailed) -> None:
     assert failed(plan) == ([] if "email" in entry["fields"] else ["max_remove"])
 
 
+def test_who_may_not_be_written_to_is_counted(mailed) -> None:
+    """They are no part of the audience, new or not: the plan says how many of the model these are."""
+    mailed.sql(
+        "update consent set suppressed = true where contact_point in ('0@x', '1@x')",
+        "insert into seg_x values ('p100', '100@x', 100), ('p101', '101@x', 101)",
+        f"insert into consent select {DECIDED} from (select *, n = 100 as granted, false as suppressed from seg_x) "
+        "where profile_id in ('p100', 'p101')",
+    )
+    plan = mailed.plan(X)
+    assert plan.held == {"rejected": 0, "unknown": 0, "suppressed": 3}
+    assert (plan.audience, plan.upsert, plan.remove) == (PEOPLE - 1, 1, 2)
+    mailed.sync()
+    assert set(mailed.recorder.audience(X)) == {f"p{number}" for number in range(2, PEOPLE + 1)}
+    assert mailed.plan(X).held["suppressed"] == 3
+
+
 @pytest.mark.parametrize(
     ("lost", "purpose"),
     [
