@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from assets.deliveries import LOCK_SECONDS
 from models.errors import WarehouseHeld
 from tests.assets.syncs.conftest import CHECKOUT
 
@@ -24,14 +25,14 @@ sys.exit(str(done.error or done.stopped) if not done.ok else 0)
 
 @pytest.fixture
 def slow(world):
-    """Two segments, one a request a row, and a vendor that takes its time."""
+    """Two segments, one a request a row, and a vendor that takes longer than a run waits for another."""
     world.sql(
         f"create table seg_x as select 'p' || i as profile_id from range({ROWS}) as numbers (i)",
         "create table seg_y as select 'q' as profile_id",
     )
     world.declare("seg_x", {"sink": "crm", "audience": "x", "rows": 1, "connections": 1}, columns=["profile_id"])
     world.declare("seg_y", {"sink": "crm", "audience": "y"}, columns=["profile_id"])
-    world.recorder.behave(latency=0.1)
+    world.recorder.behave(latency=3 * LOCK_SECONDS / ROWS)
     return world
 
 
