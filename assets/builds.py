@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from models.clock import Clock
 from models.errors import Refused
+from warehouse import definitions
 from warehouse.base import Warehouse
 from warehouse.batches import Batch, create_log
 
@@ -44,10 +45,12 @@ def prepare(warehouse: Warehouse) -> None:
         {"number": "bigint", "model": "varchar", "is_broken": "boolean", "reason": "varchar", **moments},
     )
     create_log(warehouse, DEFINITIONS, {"number": "bigint", "model": "varchar", "definition": "varchar", **moments})
-    warehouse.execute(
-        f"create or replace view {BROKEN} as select model, reason, as_of, known_by from ("
+    definitions.create_view(
+        warehouse,
+        BROKEN,
+        "select model, reason, as_of, known_by from ("
         f"select *, row_number() over (partition by model order by number desc) as latest from {MODELS}) as ranked "
-        "where latest = 1 and is_broken"
+        "where latest = 1 and is_broken",
     )
 
 

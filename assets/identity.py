@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from assets.resolution import ALIAS, CHANGE_SCHEMA, KNOWN_SCHEMA, MOMENT, TYPES, Mint, resolve
 from models.clock import Clock
+from warehouse import definitions
 from warehouse.base import Warehouse
 from warehouse.batches import Batch, create_log
 from warehouse.query import render
@@ -55,7 +56,7 @@ def prepare(warehouse: Warehouse) -> None:
     create_log(warehouse, HISTORY, {**texts, **moments, "number": "bigint"})
     create_log(warehouse, RUNS, {"number": "bigint", **moments, "events": "bigint", "definition": "varchar"})
     create_log(warehouse, PHONES, {"written": "varchar", "country": "varchar", "identifier": "varchar"})
-    warehouse.execute(_render(warehouse, "create_profile_map"))
+    definitions.create_view(warehouse, "tailrace.profile_map", _render(warehouse, "profile_map"))
 
 
 def identify(

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from models.sync import Sync
-from warehouse import batches
+from warehouse import batches, definitions
 from warehouse.base import Warehouse
 from warehouse.dialect import Dialect
 from warehouse.query import render
@@ -142,8 +142,7 @@ def prepare(warehouse: Warehouse) -> None:
     for name, columns in LOGS.items():
         batches.create_log(warehouse, name, columns)
     for view in VIEWS:
-        query = render(SQL, view, warehouse.dialect)
-        warehouse.execute(f"create or replace view tailrace.{view} as {query}")
+        definitions.create_view(warehouse, f"tailrace.{view}", render(SQL, view, warehouse.dialect))
 
 
 def relations(warehouse: Warehouse, sync: Sync) -> list[str]:

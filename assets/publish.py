@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,19 +24,16 @@ from warehouse.duckdb import DuckDB
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
+OF_SYNCS = ("deliveries", "sync_runs", "rejects", "unknowns", "sync_troubles")  # the only ones that a sync changes
 KEPT = (
     "quarantine",
     "profile_map",
     "segment_history",
     "segment_days",
-    "deliveries",
-    "sync_runs",
-    "rejects",
-    "unknowns",
+    *OF_SYNCS,
     # what `tailrace status` says besides
     "ingest_file",
     "broken_models",
-    "sync_troubles",
     # what a preview of the working copy needs besides
     "phone",
     "segment_evaluation",
@@ -47,14 +44,16 @@ FOLDERS = {"segments", "syncs", "marts"}
 STATE = "published"  # name → digest of what was copied, in the copy itself
 
 
-def publish(settings: Settings, warehouse: Warehouse) -> tuple[str, ...]:
+def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] = ()) -> tuple[str, ...]:
     """Bring the published copy up to the live file; the names that changed. Nothing is written when none did.
 
+    `only`: what can have changed, where the caller knows; the rest is not read and stays as it was published.
     Raises StorageFull with the old copy still in its place.
     """
     live = relations(settings, warehouse)
-    wanted = {name: _digest(warehouse, relation) for name, relation in live.items()}
     have = _published(settings)
+    kept = have.keys() - set(only) if only else set()
+    wanted = {name: have[name] if name in kept else _digest(warehouse, relation) for name, relation in live.items()}
     changed = tuple(name for name, digest in wanted.items() if have.get(name) != digest)
     gone = tuple(name for name in have if name not in wanted)
     if not changed and not gone and have:

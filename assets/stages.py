@@ -5,7 +5,7 @@ The caller holds the writer's lock (store.locked) and has no connection open; re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,9 +70,9 @@ def stage(settings: Settings, clock: Clock) -> Staged:
         full_refresh = last is None or last.definition != definition
         if last and not full_refresh and arrived == last.inputs != IN_PLACE and not _due(warehouse, clock, last):
             return Staged(built=False)
-    select = [f"stg_{name}" for name in sources] + [LOG, EVENTS, IDENTIFIERS]
-    with opened(settings) as warehouse:  # a full one that does not end begins anew, whatever the models say by then
+        # a full one that does not end begins anew, whatever the models say by then
         builds.remember(warehouse, clock, STAGING, "" if full_refresh else definition, BUILDING)
+    select = [f"stg_{name}" for name in sources] + [LOG, EVENTS, IDENTIFIERS]
     result = run_dbt(
         settings,
         clock,
@@ -108,14 +108,13 @@ def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
         inputs = f"{_number(warehouse, STAGING)}/{identity.last_number(warehouse)}"
         inputs += _moments(settings, clock, names)
         last = builds.latest(warehouse, PROFILES)
-    if last is not None and (last.definition, last.inputs) == (definition, inputs):
-        return BuildResult(())
-    with opened(settings) as warehouse:
+        if last is not None and (last.definition, last.inputs) == (definition, inputs):
+            return BuildResult(())
         builds.remember(warehouse, clock, PROFILES, definition, BUILDING)
-    result = _build(settings, clock, names).require()
-    with opened(settings) as warehouse:
-        builds.remember(warehouse, clock, PROFILES, definition, inputs)
-    return result
+    with _building(settings, clock, names) as (warehouse, result):
+        if not result.failed:
+            builds.remember(warehouse, clock, PROFILES, definition, inputs)
+    return result.require()
 
 
 def segment_names(settings: Settings) -> tuple[str, ...]:
@@ -128,39 +127,46 @@ def build_segments(settings: Settings, clock: Clock, names: Sequence[str] | None
 
     What is broken is in the result and remembered.
     """
+    if names:
+        with _building(settings, clock, names) as (_, result):
+            return result
     parsed = project(settings)
     everything = [*lineage.models(parsed, "segments"), *lineage.models(parsed, "syncs")]
-    if names:
-        return _build(settings, clock, names)
-    with opened(settings) as warehouse:
-        people = f"{_number(warehouse, STAGING)}/{_number(warehouse, PROFILES)}"
-    return _build_changed(settings, clock, SEGMENTS, everything, people)
+    return _build_changed(settings, clock, SEGMENTS, everything, _people)
 
 
-def _build_changed(settings: Settings, clock: Clock, part: str, names: Sequence[str], above: str) -> BuildResult:
-    """Build the models of a part unless they are whole and `above`, their definitions and their day are the same."""
-    inputs = above + _moments(settings, clock, names)
+def _people(warehouse: Warehouse) -> str:
+    """Which events and people there are."""
+    return f"{_number(warehouse, STAGING)}/{_number(warehouse, PROFILES)}"
+
+
+def _build_changed(
+    settings: Settings, clock: Clock, part: str, names: Sequence[str], above: Callable[[Warehouse], str]
+) -> BuildResult:
+    """Build the models of a part unless they are whole and what is `above`, their definitions and day are the same."""
     definition, own = _definition(settings, names), _definitions(settings, names)
     with opened(settings) as warehouse:
+        inputs = above(warehouse) + _moments(settings, clock, names)
         last = builds.latest(warehouse, part)
+        same = last is not None and (last.definition, last.inputs) == (definition, inputs)
         built, broken = builds.built_by(warehouse, builds.DEFINITIONS), builds.broken(warehouse)
-    same = last is not None and (last.definition, last.inputs) == (definition, inputs)
-    if same and not broken.keys() & own.keys() and own.items() <= built.items():
-        return BuildResult((), frozenset(names))
-    with opened(settings) as warehouse:  # whoever is killed from here on leaves what is not the same as before
+        if same and not broken.keys() & own.keys() and own.items() <= built.items():
+            return BuildResult((), frozenset(names))
+        # whoever is killed from here on leaves what is not the same as before
         builds.remember(warehouse, clock, part, definition, BUILDING)
-    result = _build(settings, clock, names)
-    with opened(settings) as warehouse:
+    with _building(settings, clock, names) as (warehouse, result):
         builds.remember(warehouse, clock, part, definition, inputs)
     return result
 
 
-def _build(settings: Settings, clock: Clock, names: Sequence[str]) -> BuildResult:
+@contextmanager
+def _building(settings: Settings, clock: Clock, names: Sequence[str]) -> Iterator[tuple[Warehouse, BuildResult]]:
+    """Models built, which of them are whole or broken remembered, and the file open for what else is to be."""
     result = run_dbt(settings, clock, names)
     with opened(settings) as warehouse:
         builds.remember_models(warehouse, clock, result.built, result.reasons)
         _remember_definitions(settings, warehouse, clock, result.built)
-    return result
+        yield warehouse, result
 
 
 def _moments(settings: Settings, clock: Clock, names: Iterable[str]) -> str:
@@ -193,11 +199,13 @@ def build_marts(settings: Settings, clock: Clock) -> BuildResult:
     parsed = project(settings)
     names = lineage.models(parsed, "marts")
     above = {source for name in names for source in lineage.ancestors(parsed, lineage.unique_id(parsed, name))}
-    with opened(settings) as warehouse:
+    kept = [parsed.sources[source] for source in sorted(above & parsed.sources.keys())]
+
+    def read(warehouse: Warehouse) -> str:
         parts = [str(_number(warehouse, part)) for part in (STAGING, PROFILES, SEGMENTS)]
-        kept = [parsed.sources[source] for source in sorted(above & parsed.sources.keys())]
-        parts += [measure(warehouse, relation).fingerprint for relation in kept]
-    return _build_changed(settings, clock, MARTS, names, "/".join(parts))
+        return "/".join([*parts, *(measure(warehouse, relation).fingerprint for relation in kept)])
+
+    return _build_changed(settings, clock, MARTS, names, read)
 
 
 def _definition(settings: Settings, names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -202,21 +202,26 @@ class BulkSink(Sink):
 
 def discover() -> dict[str, type[Sink]]:
     """Every sink by its module's name: the modules of this package that define a concrete subclass of `Sink`."""
-    found: dict[str, type[Sink]] = {}
-    for module in pkgutil.iter_modules(importlib.import_module("sinks").__path__):
-        if module.name == "base":
-            continue
-        loaded = importlib.import_module(f"sinks.{module.name}")
-        for value in vars(loaded).values():
-            if isinstance(value, type) and issubclass(value, Sink) and value.__module__ == loaded.__name__:
-                found[module.name] = value
-    return found
+    return {name: found for name in _modules() if (found := _defined(name))}
 
 
 def load(name: str) -> type[Sink]:
-    """The sink of this name. Raises UserError naming those there are."""
-    found = discover()
-    if name not in found:
-        message = f"no sink '{name}'; there are: {', '.join(sorted(found))}"
+    """The sink of this name; no other module is imported. Raises UserError naming those there are."""
+    found = _defined(name) if name in _modules() else None
+    if found is None:
+        message = f"no sink '{name}'; there are: {', '.join(sorted(discover()))}"
         raise UserError(message)
-    return found[name]
+    return found
+
+
+@cache
+def _modules() -> tuple[str, ...]:
+    package = importlib.import_module("sinks").__path__
+    return tuple(module.name for module in pkgutil.iter_modules(package) if module.name != "base")
+
+
+@cache
+def _defined(module: str) -> type[Sink] | None:
+    loaded = importlib.import_module(f"sinks.{module}")
+    own = [kind for kind in vars(loaded).values() if isinstance(kind, type) and kind.__module__ == loaded.__name__]
+    return next((kind for kind in reversed(own) if issubclass(kind, Sink)), None)

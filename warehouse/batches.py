@@ -6,6 +6,7 @@ visible batches only. A batch is visible once its row in `tailrace.batch` exists
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +14,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from models.steps import step
-from warehouse import metadata
+from warehouse import definitions, metadata
 from warehouse.base import Warehouse
 
 SCHEMA = "tailrace"
@@ -24,6 +25,7 @@ def prepare(warehouse: Warehouse) -> None:
     """Create the batch table and the view of visible batches where they are missing. Raises WarehouseVersion."""
     warehouse.execute(f"create schema if not exists {SCHEMA}")
     metadata.stamp(warehouse)
+    definitions.prepare(warehouse)
     warehouse.execute(
         f"create table if not exists {SCHEMA}.batch ("
         "batch_id varchar, tables varchar, row_count bigint, replaces varchar[], committed_at timestamptz)"
@@ -36,18 +38,25 @@ def prepare(warehouse: Warehouse) -> None:
 
 def create_log(warehouse: Warehouse, name: str, columns: Mapping[str, str]) -> None:
     """Create the log `name` (`schema.table`) with these columns, or add those that are new; no column changes type."""
+    with definitions.made(warehouse, name, json.dumps(dict(columns))) as is_made:
+        if not is_made:
+            _make_log(warehouse, name, {"batch_id": "varchar", **columns})
+
+
+def _make_log(warehouse: Warehouse, name: str, wanted: Mapping[str, str]) -> None:
     quote = warehouse.dialect.quote
     log = name + LOG_SUFFIX
     have = warehouse.columns(log)
-    wanted = {"batch_id": "varchar", **columns}
     if not have:
         warehouse.execute(f"create schema if not exists {name.split('.', maxsplit=1)[0]}")
         body = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
         warehouse.execute(f"create table {log} ({body})")
-    for column, kind in wanted.items() if have else ():
-        if column not in have:
-            warehouse.execute(f"alter table {log} add column {quote(column)} {kind}")
-    if not have or set(wanted) - set(have) or not warehouse.columns(name):
+    new = [column for column in wanted if have and column not in have]
+    for column in new:
+        warehouse.execute(f"alter table {log} add column {quote(column)} {wanted[column]}")
+    if new:
+        definitions.forget(warehouse)
+    if not have or new or not warehouse.columns(name):
         warehouse.execute(
             f"create or replace view {name} as select * from {log} "
             f"where batch_id in (select batch_id from {SCHEMA}.visible_batch)"

@@ -1,4 +1,3 @@
-create or replace view tailrace.profile_map as
 select
     identifier_type,
     identifier,

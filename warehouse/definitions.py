@@ -1,0 +1,50 @@
+"""What Python keeps in a warehouse, and by which definition it was made: what is noted is not looked at again.
+
+A run that finds nothing new opens the file thirty times. To describe every log each time takes longer than to open it,
+and a view that is replaced is a write, after which the file is checkpointed when it is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from weakref import WeakKeyDictionary
+
+from warehouse.base import Warehouse
+
+TABLE = "tailrace.relation_definition"
+
+
+_KNOWN: WeakKeyDictionary[Warehouse, dict[str, str]] = WeakKeyDictionary()  # what is noted, while it is open
+
+
+def prepare(warehouse: Warehouse) -> None:
+    """The schema exists, and nobody else writes while it is open."""
+    warehouse.execute(f"create table if not exists {TABLE} (name varchar, digest varchar)")
+    _KNOWN[warehouse] = {row["name"]: row["digest"] for row in warehouse.rows(f"select name, digest from {TABLE}")}
+
+
+@contextmanager
+def made(warehouse: Warehouse, name: str, definition: str) -> Iterator[bool]:
+    """Whether the relation `name` was made by this definition; where it was not, the block makes it. `prepare`d."""
+    digest = sha256(definition.encode()).hexdigest()
+    is_made = _KNOWN[warehouse].get(name) == digest
+    yield is_made
+    if not is_made:
+        warehouse.execute(f"delete from {TABLE} where name = ?", [name])
+        warehouse.execute(f"insert into {TABLE} values (?, ?)", [name, digest])
+        _KNOWN[warehouse][name] = digest
+
+
+def create_view(warehouse: Warehouse, name: str, query: str) -> None:
+    """Create the view `name` (`schema.view`), or replace one made of another query."""
+    with made(warehouse, name, query) as is_made:
+        if not is_made:
+            warehouse.execute(f"create or replace view {name} as {query}")
+
+
+def forget(warehouse: Warehouse) -> None:
+    """A table has got new columns: what reads all of them is created again."""
+    warehouse.execute(f"delete from {TABLE}")
+    _KNOWN[warehouse].clear()
