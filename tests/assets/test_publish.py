@@ -89,6 +89,18 @@ def test_only_what_changed_is_written_and_nothing_when_nothing_did(settings):
     assert published(settings, "select count(*) from events") == [(5,)]
 
 
+def test_what_a_caller_says_cannot_have_changed_stays_as_it_was(settings):
+    build(settings, EVENTS, LAPSED)
+    with store.writing(settings) as warehouse:
+        warehouse.execute("insert into seg_lapsed values ('p9')")
+        assert publish(settings, warehouse, only=["events"]) == ()
+        warehouse.execute("delete from stg_events")
+        assert publish(settings, warehouse, only=["events"]) == ("events",)
+    assert published(settings, "select count(*) from events") == [(0,)]
+    assert published(settings, "select profile_id from seg_lapsed") == [("p1",)]
+    assert build(settings) == ("seg_lapsed",)
+
+
 def test_a_list_that_becomes_empty_is_published(settings):
     """Nothing and an empty list are not the same row."""
     build(settings, "create or replace table main.profiles as select 'a' as profile_id, null::int[] as tags")
