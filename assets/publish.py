@@ -25,15 +25,13 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 OF_SYNCS = ("deliveries", "sync_runs", "rejects", "unknowns", "sync_troubles")  # the only ones that a sync changes
+OF_STATUS = (*OF_SYNCS, "ingest_file", "broken_models")  # what a run says of itself, also one that came to nothing
 KEPT = (
     "quarantine",
     "profile_map",
     "segment_history",
     "segment_days",
-    *OF_SYNCS,
-    # what `tailrace status` says besides
-    "ingest_file",
-    "broken_models",
+    *OF_STATUS,
     # what a preview of the working copy needs besides
     "phone",
     "segment_evaluation",

@@ -18,6 +18,7 @@ from assets.ingest_report import IngestResult
 from assets.segments import Recorded
 from assets.stages import Staged
 from models.clock import Clock
+from models.errors import BuildFailed
 from models.settings import Settings
 
 Progress = Callable[[str], None]  # what begins now, in words
@@ -46,7 +47,8 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
     """Bring everything up to the clock.
 
     Raises Refused for a clock before the last refresh's, and BuildFailed when events, people or consent cannot be
-    built. A segment, payload or mart that fails stops only what is below it and is in the result.
+    built: then that is published and nothing else. A segment, payload or mart that fails stops only what is below
+    it and is in the result.
     """
     watch = _Watch(on_progress or (lambda _: None))
     with watch("ingest"):
@@ -54,12 +56,13 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
             builds.begin(warehouse, clock)
         ingested = tuple(ingest(settings, clock))
     with store.locked(settings):
-        with watch("staging"):
-            staged = stages.stage(settings, clock)
-        with watch("identity"):
-            people = stages.identify(settings, clock)
-        with watch("profiles"):
-            profiles = stages.build_profiles(settings, clock)
+        with _failure_published(settings):
+            with watch("staging"):
+                staged = stages.stage(settings, clock)
+            with watch("identity"):
+                people = stages.identify(settings, clock)
+            with watch("profiles"):
+                profiles = stages.build_profiles(settings, clock)
         with watch("segments"):
             segments = stages.build_segments(settings, clock)
         with watch("history"):
@@ -75,6 +78,17 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
     return RefreshResult(
         clock, ingested, staged, people, bool(profiles.nodes), recorded, broken, published, watch.seconds
     )
+
+
+@contextmanager
+def _failure_published(settings: Settings) -> Iterator[None]:
+    """`status` reads the published copy, and no other run may come before somebody asks it."""
+    try:
+        yield
+    except BuildFailed:
+        with stages.opened(settings) as warehouse:
+            publish.publish(settings, warehouse, only=publish.OF_STATUS)
+        raise
 
 
 @dataclass

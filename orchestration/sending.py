@@ -86,4 +86,4 @@ def _settle(settings: Settings) -> None:
     """What became of it is published; what nobody needs any more goes."""
     upkeep.tidy(settings, datetime.now(UTC))
     with store.locked(settings), stages.opened(settings) as warehouse:
-        publish.publish(settings, warehouse, only=publish.OF_SYNCS)
+        publish.publish(settings, warehouse, only=publish.OF_STATUS)

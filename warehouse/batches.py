@@ -52,15 +52,14 @@ def _make_log(warehouse: Warehouse, name: str, wanted: Mapping[str, str]) -> Non
         body = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
         warehouse.execute(f"create table {log} ({body})")
     new = [column for column in wanted if have and column not in have]
+    if new:  # before, so that whoever is killed between the two leaves nothing that looks as if it was made
+        definitions.forget(warehouse)
     for column in new:
         warehouse.execute(f"alter table {log} add column {quote(column)} {wanted[column]}")
-    if new:
-        definitions.forget(warehouse)
-    if not have or new or not warehouse.columns(name):
-        warehouse.execute(
-            f"create or replace view {name} as select * from {log} "
-            f"where batch_id in (select batch_id from {SCHEMA}.visible_batch)"
-        )
+    warehouse.execute(
+        f"create or replace view {name} as select * from {log} "
+        f"where batch_id in (select batch_id from {SCHEMA}.visible_batch)"
+    )
 
 
 def is_committed(warehouse: Warehouse, batch_id: str) -> bool:

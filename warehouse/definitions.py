@@ -1,6 +1,6 @@
 """What Python keeps in a warehouse, and by which definition it was made: what is noted is not looked at again.
 
-A run that finds nothing new opens the file thirty times. To describe every log each time takes longer than to open it,
+A refresh opens the file twenty times. To describe every log each time takes longer than to open it,
 and a view that is replaced is a write, after which the file is checkpointed when it is closed.
 """
 
@@ -14,8 +14,6 @@ from weakref import WeakKeyDictionary
 from warehouse.base import Warehouse
 
 TABLE = "tailrace.relation_definition"
-
-
 _KNOWN: WeakKeyDictionary[Warehouse, dict[str, str]] = WeakKeyDictionary()  # what is noted, while it is open
 
 
@@ -45,6 +43,6 @@ def create_view(warehouse: Warehouse, name: str, query: str) -> None:
 
 
 def forget(warehouse: Warehouse) -> None:
-    """A table has got new columns: what reads all of them is created again."""
+    """A table is about to get new columns: what reads all of them is created again."""
     warehouse.execute(f"delete from {TABLE}")
     _KNOWN[warehouse].clear()

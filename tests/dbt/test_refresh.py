@@ -198,13 +198,14 @@ def test_a_segment_with_two_rows_a_person_is_broken(settings, land, night, ask) 
 
 
 def test_a_broken_profile_model_stops_the_refresh(settings, land, night, ask) -> None:
-    """What everybody reads must be whole: the error says where, and the published copy stays as it was."""
+    """What everybody reads must be whole: the error says where, the copy has it and is else as it was."""
     land("shop/1.ndjson", [order("1", "ann", night(1))])
     refresh(settings, night(1))
     edit(settings, "models/profiles/int_profile_activity.sql", "min(occurred_at)", "min(ocurred_at)")
     with pytest.raises(BuildFailed, match=r"int_profile_activity\.sql:11"):
         refresh(settings, night(2))
     assert ask("select count(*) as n from profiles") == [{"n": 1}]
+    assert "int_profile_activity" in {row["model"] for row in ask("from broken_models")}
 
 
 @pytest.mark.parametrize(

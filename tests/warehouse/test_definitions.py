@@ -47,6 +47,20 @@ def test_a_view_of_all_columns_shows_new_ones(path) -> None:
         assert list(warehouse.columns("tailrace.names")) == ["batch_id", "name", "size"]
 
 
+def test_killed_between_a_new_column_and_its_views(path) -> None:
+    """A log that has the column already, noted without it, and views that were made before."""
+    made(path)
+    wider = {"name": "varchar", "size": "bigint"}
+    with opened(path) as warehouse:
+        definitions.forget(warehouse)
+        warehouse.execute("alter table tailrace.things__log add column size bigint")
+    with opened(path) as warehouse:
+        batches.create_log(warehouse, "tailrace.things", wider)
+        definitions.create_view(warehouse, "tailrace.names", "select * from tailrace.things")
+        assert list(warehouse.columns("tailrace.things")) == ["batch_id", *wider]
+        assert list(warehouse.columns("tailrace.names")) == ["batch_id", *wider]
+
+
 def test_what_could_not_be_made_is_not_noted(path) -> None:
     with opened(path) as warehouse:
         with pytest.raises(UserError):
