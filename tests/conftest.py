@@ -1,6 +1,12 @@
-"""The longest tests begin first, so that both workers end at about the same time."""
+"""The longest tests begin first, so that both workers end at about the same time; signals are as in a terminal."""
+
+import signal
 
 import pytest
+
+# Tests started with `&` ignore SIGINT, which every process they begin inherits. Dagster gives SIGTERM the same meaning,
+# so that after the first run in this process nothing it begins could be ended any more.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGEST = (
     "test_backfill.py",

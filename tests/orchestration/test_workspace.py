@@ -17,8 +17,7 @@ from orchestration.environment import child
 
 ROOT = Path(__file__).resolve().parents[2]
 UI = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests were started with `&`
+import sys
 from orchestration.cli import run
 sys.exit(run(["ui", "--port", sys.argv[1], "--json"]))
 """

@@ -355,13 +355,12 @@ def test_two_syncs_share_a_journal_and_an_account(desk: Desk, recorder: Recorder
 
 
 INTERRUPTED = """
-import pathlib, signal, sys
+import pathlib, sys
 from models.settings import Settings
 from sinks.journal import Journal
 from sinks.limiter import Limiters
 from sinks.recorder import RecorderOptions, RecorderSink
 from tests.sinks.desk import Desk, people
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests were started with `&`
 home = pathlib.Path(sys.argv[1])
 settings = Settings(home, home, recorder=sys.argv[2])
 desk = Desk(settings, Journal(settings.journal))
