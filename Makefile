@@ -2,24 +2,31 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-BENCHMARKS := diff deliver ingest idle
+BENCHMARKS := diff deliver ingest idle journeys
 
-.PHONY: demo test quick faults ui check lint bench docs shots lock
+# A module is one worker's: what it makes for all its tests is made once.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test quick faults oracle ui check lint bench docs shots lock
 
 demo: $(STAMP)
 	$(BIN)/tailrace demo
 
 # Every test but the long fault suite.
 test: $(STAMP)
-	$(BIN)/pytest -m "not faults" -n 2
+	$(PYTEST) -m "not faults"
 
 # The tests that answer in seconds.
 quick: $(STAMP)
-	$(BIN)/pytest -m "not faults and not slow" -n 2 -x
+	$(PYTEST) -m "not faults and not slow" -x
 
 # 300 seeded faults against the real command line, counted at the receiver.
 faults: $(STAMP)
 	$(BIN)/pytest -m faults -n 2 tests/faults
+
+# 500 random worlds of journeys, the engine beside the oracle row by row; TAILRACE_ORACLE says how many (`make test`: 12).
+oracle: $(STAMP)
+	TAILRACE_ORACLE=$${TAILRACE_ORACLE:-500} $(BIN)/pytest -m oracle -n 2 tests/journeys
 
 # Dagster with its daemon, on this project's own home; Ctrl-C stops all of it.
 ui: $(STAMP)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from assets.journeys.messages import COLUMNS, TIMES
 from assets.mistakes import suggestion
 from models.errors import UserError
-from models.sync import Mode, Sync
+from models.sync import TRANSACTIONAL, Mode, Sync
 from warehouse.base import Warehouse
 from warehouse.query import render
 
@@ -31,6 +32,7 @@ class Audience:
     contact: str | None  # the column with the contact point, where it is one of `columns`
     refused: str | None  # a query of contact points that said no, where the sync has a purpose
     pii: frozenset[str] = frozenset()  # columns shown masked
+    carried: tuple[str, ...] = ()  # columns that are not sent and that the claim asks for
 
 
 @dataclass(frozen=True)
@@ -46,23 +48,32 @@ def audience_of(
     settled: str,
     kinds: Mapping[str, str] | None = None,
     after: datetime | None = None,
+    messages: str | None = None,
 ) -> Audience:
     """The audience today.
 
     For send_on_entry, `settled` is a query of entry ids that need no message, and only entries `after` that moment
-    get one. `kinds` are types to cast to instead of those the model has. Raises UserError when a relation or column
-    is missing.
+    get one; for a journey's sync `messages` is the query of those due. `kinds` are types to cast to instead of those
+    the model has. Raises UserError when a relation or column is missing.
     """
-    return _Shape(warehouse, sync, settled, kinds or {}, after).audience()
+    return _Shape(warehouse, sync, settled, kinds or {}, after, messages).audience()
 
 
 class _Shape:
     def __init__(
-        self, warehouse: Warehouse, sync: Sync, settled: str, kinds: Mapping[str, str], after: datetime | None
+        self,
+        warehouse: Warehouse,
+        sync: Sync,
+        settled: str,
+        kinds: Mapping[str, str],
+        after: datetime | None,
+        messages: str | None,
     ) -> None:
         self.warehouse, self.sync, self.settled, self.kinds, self.after = warehouse, sync, settled, kinds, after
-        self.entry, self.quote = sync.entry, warehouse.dialect.quote
-        self.own = self._described(sync.relation, "the model")
+        self.entry, self.quote, self.messages = sync.entry, warehouse.dialect.quote, messages
+        self.own = (
+            dict.fromkeys(COLUMNS, warehouse.dialect.text) if messages else self._described(sync.relation, "the model")
+        )
         self.theirs = warehouse.columns(self._named(sync.profiles)) if sync.profiles else {}
         if self.entry.mode is Mode.SEND_ON_ENTRY:
             self.own = {"entry_id": warehouse.dialect.text, **self.own}
@@ -79,9 +90,11 @@ class _Shape:
             columns=columns,
             profile_id=f"cast(model.profile_id as {self.warehouse.dialect.text})" if self._has_profile() else "null",
             contact=contact if self.entry.purpose else "null",
+            carried=self._carried,
             source=self._source(),
             profiles=self._named(self.sync.profiles) if joined and self.sync.profiles else None,
             purpose=self.entry.purpose,
+            is_transactional=self.entry.purpose == TRANSACTIONAL,
             consent=self._consent(),
             by_profile=self._has_profile(),
         )
@@ -94,7 +107,12 @@ class _Shape:
             contact=column if column in names else None,
             refused=self._refused(),
             pii=self.sync.pii,
+            carried=self._carried,
         )
+
+    @property
+    def _carried(self) -> tuple[str, ...]:
+        return TIMES if self.messages else ()
 
     def _names(self) -> tuple[str, ...]:
         """What is sent: the key, then the fields; without fields all columns of the model."""
@@ -142,6 +160,8 @@ class _Shape:
         return "null", None
 
     def _source(self) -> str:
+        if self.messages:
+            return f"({self.messages})"
         relation = self._named(self.sync.relation)
         if self.entry.mode is not Mode.SEND_ON_ENTRY:
             return relation
@@ -174,6 +194,8 @@ class _Shape:
         return consent and (
             f"select distinct lower(trim(contact_point)) as contact_point from {consent} "
             f"where purpose = {purpose} and (not granted or suppressed)"
+            if self.entry.purpose != TRANSACTIONAL
+            else f"select distinct lower(trim(contact_point)) as contact_point from {consent} where suppressed"
         )
 
     def _has_profile(self) -> bool:

@@ -6,7 +6,7 @@ A part of another file (the `meta.syncs` of a dbt model) is read with `Document.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,10 @@ from models.source import Source, Sources
 Model = TypeVar("Model", bound=BaseModel)
 Key = str | int
 KeyPath = tuple[Key, ...]
+DEEPEST = 100  # levels of nesting: more is a mistake, and what reads them would break
+TOO_DEEP = f"goes more than {DEEPEST} levels deep, or holds itself by an anchor; allowed: {DEEPEST} levels"
+SECOND = "a second document begins here; a file has one"
+TEXT = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,15 @@ class Document:
     def read(self, model: type[Model], *path: Key) -> Model:
         """The part at `path` as `model`. Raises ConfigError that lists every mistake, with line and key."""
         data = self.at(*path)
-        data = {} if data is None else data
+        data = {} if data is None else data  # so what is empty may be all defaults
         try:
             return model.model_validate(data)
         except ValidationError as error:
             found = mistakes(error, model, data)
-            raise self._refusal(found, path) from error
+            if not data and not path:  # an empty file
+                message = f"is empty; it needs {', '.join(f'`{one.path[-1]}`' for one in found if one.path)}"
+                raise self.error(message, *path) from error
+            raise self.refusal(found, *path) from error
 
     def check(self, model: type[Model], *path: Key) -> None:
         """As `read`, of a part that may lack keys: others give them."""
@@ -75,9 +82,10 @@ class Document:
         except ValidationError as error:
             found = [one for one in mistakes(error, model, data) if self.at(*path, *one.path) is not None]
             if found:
-                raise self._refusal(found, path) from error
+                raise self.refusal(found, *path) from error
 
-    def _refusal(self, found: list[Mistake], base: KeyPath) -> ConfigError:
+    def refusal(self, found: Iterable[Mistake], *base: Key) -> ConfigError:
+        """All mistakes of the part at `base` as one error, in the order of their lines."""
         found = sorted(found, key=lambda mistake: self.where(*base, *mistake.path) or 0)
         first, *others = found
         also = "".join(f"\n{self.error(other.message, *base, *other.path)}" for other in others)
@@ -86,36 +94,61 @@ class Document:
 
 def parse(path: Path) -> Document:
     """Read a YAML file. Raises ConfigError when it is missing, not UTF-8, not YAML or has a key twice."""
+    return parsed(path, text_of(path))
+
+
+def parsed(path: Path, text: str) -> Document:
+    """As `parse`, of the YAML at the beginning of a file that has more."""
+    return _parsed(path, shown_path(path), text)
+
+
+def text_of(path: Path) -> str:
+    """What a file says. Raises ConfigError when it is missing or not UTF-8."""
     shown = shown_path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise ConfigError(message, file=shown) from error
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 text (byte {error.start})"
         raise ConfigError(message, file=shown) from error
-    return _parsed(path, shown, text)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _parsed(path: Path, shown: str, text: str) -> Document:
     """A run asks for the same few files many times, and reading YAML is slow. Nobody changes a document."""
-    loader = yaml.SafeLoader(text)
     try:
-        root = loader.get_single_node()
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
         lines = dict(_lines(root, (), shown)) if root else {}
-        data = loader.construct_document(root) if root else None
+        data = _Loader("").construct_document(root) if root else None
+    except yaml.reader.ReaderError as error:
+        at = text.count("\n", 0, error.position) + 1
+        message = f"has a character that no text has, number {error.character} of Unicode; take it out"
+        raise ConfigError(message, file=shown, line=at) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        message = f"is not valid YAML: {error.problem or error.context}"
+        message = SECOND if error.problem == "but found another document" else _said(error.problem or error.context)
         raise ConfigError(message, file=shown, line=line) from error
     except yaml.YAMLError as error:
-        message = f"is not valid YAML: {error}"
-        raise ConfigError(message, file=shown) from error
-    finally:
-        loader.dispose()
+        raise ConfigError(_said(error), file=shown) from error
+    except RecursionError as error:
+        raise ConfigError(TOO_DEEP, file=shown) from error
     return Document(path, data, lines)
+
+
+class _Loader(yaml.SafeLoader):
+    """Says where a date or number is that is none: 2026-13-45."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - as PyYAML has it
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+
+
+def _said(problem: object) -> str:
+    return f"is not valid YAML: {problem}"
 
 
 def load(path: Path, model: type[Model]) -> Model:
@@ -134,6 +167,9 @@ def policy(settings: Settings) -> Policy:
 
 
 def _lines(node: yaml.Node, path: KeyPath, file: str) -> Iterator[tuple[KeyPath, int]]:
+    """The line of everything in the node. Makes its keys text as they are written, where YAML has `yes` as true."""
+    if len(path) > DEEPEST:
+        raise ConfigError(TOO_DEEP, file=file, line=node.start_mark.line + 1)
     yield path, node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         seen: dict[Key, int] = {}
@@ -144,7 +180,7 @@ def _lines(node: yaml.Node, path: KeyPath, file: str) -> Iterator[tuple[KeyPath,
             if key in seen:
                 message = f"the key is already on line {seen[key]}"
                 raise ConfigError(message, file=file, line=line, key=_dotted((*path, key)))
-            seen[key] = line
+            seen[key], key_node.tag = line, TEXT
             yield from _lines(value_node, (*path, key), file)
             yield (*path, key), line
     elif isinstance(node, yaml.SequenceNode):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +128,7 @@ def _variables(name: str, source: Source) -> dict[str, Any]:
 def fingerprint(settings: Settings) -> str:
     """Changes whenever parsing again could give something else."""
     digest = hashlib.sha256()
-    said = (version("dbt-core"), version("dbt-duckdb"), source_variables(settings))
+    said = (*_versions(), source_variables(settings))
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     for path in _project_files(settings.dbt_project):
         digest.update(str(path.relative_to(settings.dbt_project)).encode() + b"\0")
@@ -134,13 +136,20 @@ def fingerprint(settings: Settings) -> str:
     return digest.hexdigest()
 
 
+@cache
+def _versions() -> tuple[str, str]:
+    """Of dbt and its adapter: to look them up takes longer than to read the project."""
+    return version("dbt-core"), version("dbt-duckdb")
+
+
 def _project_files(project: Path) -> list[Path]:
-    left_out = {"target", "logs", "dbt_packages"}
-    return sorted(
-        path
-        for path in project.rglob("*")
-        if path.is_file() and path.relative_to(project).parts[0] not in left_out and not path.name.startswith(".")
-    )
+    left_out = {"target", "logs", "dbt_packages", "journeys", "templates"}  # the last two are ours, not dbt's
+    found: list[Path] = []
+    for folder, folders, files in os.walk(project):
+        if Path(folder) == project:
+            folders[:] = [name for name in folders if name not in left_out]
+        found += [Path(folder, name) for name in files if not name.startswith(".")]
+    return sorted(found)
 
 
 def _parse(settings: Settings) -> None:

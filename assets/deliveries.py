@@ -16,7 +16,7 @@ from assets.compaction import compact, discard_replaced
 from assets.fold import Folder
 from assets.folding import Folding
 from assets.opening import Opener
-from assets.store import writing
+from assets.store import Desk, writing
 from assets.suppressions import position_known
 from assets.syncs import Manifest, destination_digest, load_syncs, named, sink_of
 from models.clock import Clock
@@ -32,7 +32,7 @@ from sinks.journal import Journal
 from sinks.limiter import Limiters
 from sinks.spool import Spool
 from warehouse.base import Warehouse
-from warehouse.lock import hold
+from warehouse.lock import hold, is_held
 
 _log = logging.getLogger("tailrace.sync")
 
@@ -98,8 +98,12 @@ def apply(
     sync = named(load_syncs(settings, manifest), kept["sync"])
     clock = Clock.at(kept["as_of"])
     _refuse_old(settings, kept)
-    run = _Run(settings, clock, sync, Limiters(), on_progress, dagster_run_id, kept["planned_at"], apply=kept)
-    return run.run()
+    desk = Desk(settings)
+    run = _Run(desk, clock, sync, Limiters(), on_progress, dagster_run_id, kept["planned_at"], apply=kept)
+    try:
+        return run.run()
+    finally:
+        desk.leave()
 
 
 def sync(
@@ -121,8 +125,12 @@ def sync(
     chosen = declared if names is None else [named(declared, name) for name in names]
     launched_at = launched_at or _now()
     _refuse_clock(settings, clock, launched_at)
-    run = partial(_Run, settings, clock, limiters=Limiters(), on_progress=on_progress, dagster_run_id=dagster_run_id)
-    return [_guarded(run(sync=each, launched_at=launched_at)) for each in chosen]
+    desk = Desk(settings)
+    run = partial(_Run, desk, clock, limiters=Limiters(), on_progress=on_progress, dagster_run_id=dagster_run_id)
+    try:
+        return [_guarded(run(sync=each, launched_at=launched_at)) for each in chosen]
+    finally:
+        desk.leave()
 
 
 def release(settings: Settings, name: str, key: str | None = None, *, manifest: Manifest | None = None) -> int:
@@ -150,9 +158,9 @@ def release(settings: Settings, name: str, key: str | None = None, *, manifest: 
 
 @dataclass
 class _Run:
-    """One sync, once: recover, plan, open, deliver, fold, close."""
+    """One sync, once: recover, plan, open, deliver, fold, close. The warehouse is free while it delivers."""
 
-    settings: Settings
+    desk: Desk
     clock: Clock
     sync: Sync
     limiters: Limiters
@@ -162,14 +170,20 @@ class _Run:
     apply: Mapping[str, object] | None = None
     planned: Plan | None = None  # known as soon as there is one, also where it is refused
 
+    @property
+    def settings(self) -> Settings:
+        return self.desk.settings
+
     @cached_property
     def sink(self) -> Sink:
         return sink_of(self.settings, self.sync)
 
     def run(self) -> SyncResult:
-        name = self.sync.name
+        name, lock = self.sync.name, _lock(self.settings, self.sync)
+        if is_held(lock):  # whoever has it may need the warehouse to end
+            self.desk.leave()
         with (
-            hold(_lock(self.settings, self.sync), wait_seconds=LOCK_SECONDS, what=f"the sync {name}"),
+            hold(lock, wait_seconds=LOCK_SECONDS, what=f"the sync {name}"),
             Journal(_prepared(self.settings)) as journal,
         ):
             planned, delivery = self._opened(journal)
@@ -180,7 +194,7 @@ class _Run:
 
     def _opened(self, journal: Journal) -> tuple[Plan, Delivery | None]:
         """The plan, and the delivery it opened; none when there is nothing to send or the sync is paused."""
-        with writing(self.settings) as warehouse:
+        with self.desk.writing() as warehouse:
             ledgers.prepare(warehouse)
             opener = Opener(self.settings, warehouse, journal)
             with troubles.noted(warehouse, self.sync, _now()):
@@ -235,6 +249,7 @@ class _Run:
 
         summary: Summary | None = None
         stopped = "interrupted"
+        self.desk.leave()
         try:
             with Folding(self.settings):
                 summary = deliver(
@@ -256,7 +271,7 @@ class _Run:
         return summary
 
     def _closed(self, journal: Journal, delivery: Delivery, stopped: str | None) -> None:
-        with writing(self.settings, wait_seconds=CLOSING_SECONDS) as warehouse:
+        with self.desk.writing(CLOSING_SECONDS) as warehouse:
             opener = Opener(self.settings, warehouse, journal)
             journal.abandon(delivery.run_id, _now())
             Folder(warehouse, journal, opener).fold(_now())
@@ -271,7 +286,7 @@ class _Run:
 
     def _paused(self, journal: Journal) -> str | None:
         paused = journal.paused()
-        scope = next((scope for scope in (self.sync.name, "all") if scope in paused), None)
+        scope = next((scope for scope in (self.sync.name, *self.sync.scopes, "all") if scope in paused), None)
         return scope and f"paused ({scope})"
 
 

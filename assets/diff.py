@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,11 @@ from warehouse.query import render
 SQL = Path(__file__).parent / "sql"
 ROWS = "plan_rows"  # the temporary table with the result
 EXAMPLES = 5
+_CONTACT = re.compile(
+    r"[^\s@<>'\"(),;:/]+@[^\s@<>'\"(),;:/]+"  # an e-mail address
+    r"|(?<![\w.-])(\+|00?)[1-9][0-9 ()./-]{6,}[0-9]"  # a phone number as people write it: +49 170 1234567, 0170/1234567
+    r"|(?<![\w.-])[1-9][0-9]{10,14}(?![\w.-])"  # … or as vendors do: 491701234567
+)
 EPOCH_SIZE = 2**40  # more than the sequence numbers a journal will ever give
 
 
@@ -101,6 +107,7 @@ def statement(
         row_hash=dialect.row_hash([dialect.row_hash(identity), *hashed]),
         key_text=lambda relation: ledgers.key_text(dialect, audience.identity, relation),
         contact=audience.contact,
+        kept=("_contact", *audience.carried),
         refused=audience.refused,
         removes=question.mode is Mode.MIRROR,
         once=question.mode in {Mode.APPEND, Mode.SEND_ON_ENTRY},
@@ -167,6 +174,11 @@ def mask(value: object) -> str:
     """Enough of a value to find it, too little to use it: `a***@e***`."""
     text = "" if value is None else str(value)
     return "@".join(f"{part[:1]}***" for part in text.split("@", 1)) if text else "(nothing)"
+
+
+def mask_contacts(text: str) -> str:
+    """The text with every e-mail address and phone number in it masked: what vendors say, what a key is."""
+    return _CONTACT.sub(lambda found: mask(found[0]), text)
 
 
 def _count(warehouse: Warehouse, kind: str) -> int:

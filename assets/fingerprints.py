@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from assets.audience import audience_of
+from assets.journeys.messages import due
 from models.errors import UserError
 from models.policy import Policy
 from models.sync import Sync
@@ -20,15 +22,18 @@ SQL = Path(__file__).parent / "sql"
 NOTHING_SETTLED = "select cast(null as varchar) as entry_id where false"
 
 
-def fingerprints(warehouse: Warehouse, policy: Policy, syncs: Iterable[Sync]) -> dict[str, str]:
+def fingerprints(warehouse: Warehouse, policy: Policy, syncs: Iterable[Sync], as_of: datetime) -> dict[str, str]:
     """Sync → the fingerprint of its audience: keys, fields and consent, whatever the order of the rows.
+
+    Of a journey's messages those that may go at `as_of`.
 
     A sync that cannot be planned (its model is not built, a column is not there) has none: planning it says why.
     """
     found: dict[str, str] = {}
     for sync in syncs:
         try:
-            audience = audience_of(warehouse, sync, NOTHING_SETTLED)
+            messages = due(warehouse, sync, policy, NOTHING_SETTLED, as_of) if sync.journey else None
+            audience = audience_of(warehouse, sync, NOTHING_SETTLED, messages=messages)
         except UserError:
             continue
         dialect = warehouse.dialect

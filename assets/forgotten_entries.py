@@ -23,7 +23,7 @@ NOBODY = "select cast(null as varchar) as profile_id, cast(null as varchar) as c
 
 def put_back(warehouse: Warehouse, sync: Sync, at: datetime) -> int:
     """Append what the history of the sync's segment lacks; how many entries. No other mode is about entries."""
-    if sync.entry.mode is not Mode.SEND_ON_ENTRY:
+    if sync.entry.mode is not Mode.SEND_ON_ENTRY or sync.journey:
         return 0
     sent = [name for name in ledgers.relations(warehouse, sync) if "entry_id" in warehouse.columns(name)]
     if not any(_is_lacking(warehouse, sync, relation) for relation in sent):

@@ -21,6 +21,7 @@ class Size:
     excused: int  # removes of those who said no, part of `removes`: no guard holds them
     sends: int
     is_first: bool  # no run went through to its end yet
+    sent: int = 0  # messages of all journeys since the last tick, where these are a journey's
 
 
 def verdicts(limits: Guards, size: Size, above: Upstream) -> Iterator[Guard]:
@@ -35,14 +36,19 @@ def verdicts(limits: Guards, size: Size, above: Upstream) -> Iterator[Guard]:
     )
     yield Guard(
         "max_add",
-        size.is_first or size.adds <= limits.max_add * size.accepted,
+        size.is_first or size.adds <= max(limits.max_add_rows, limits.max_add * size.accepted),
         f"{size.adds:,} would enter an audience of {size.accepted:,}"
-        + ("; the first run may" if size.is_first else f"; allowed {limits.max_add:g} times that"),
+        + (
+            "; the first run may"
+            if size.is_first
+            else f"; allowed {limits.max_add:g} times that or {limits.max_add_rows:,}"
+        ),
     )
     yield Guard(
         "max_send",
-        size.sends <= limits.max_send,
-        f"{size.sends:,} messages; allowed {limits.max_send:,} a run",
+        size.sends == 0 or size.sends + size.sent <= limits.max_send,
+        f"{size.sends:,} messages; allowed {limits.max_send:,} a run"
+        + (f", of which journeys sent {size.sent:,} since the last tick" if size.sent else ""),
     )
     yield Guard(
         "empty_model",

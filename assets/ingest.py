@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from assets import configuration, files, in_place, ingest_report, raw, store
+from assets import configuration, files, in_place, ingest_report, loaded, raw, store
 from assets.folder import Folder, Progress
 from assets.ingest_report import IngestResult
+from assets.journeys import tables
 from assets.mistakes import suggestion
 from models.clock import Clock
 from models.errors import UserError
@@ -34,6 +35,9 @@ def ingest(
         try:
             for name, source in chosen.items():
                 results.append(ingest_source(warehouse, settings, clock, name, source, on_progress=on_progress))
+            if any(source.loaded_through for source in chosen.values()):
+                tables.prepare(warehouse)
+                loaded.record(warehouse, settings, clock, configuration.policy(settings).zone_info, declared, results)
         finally:
             ingest_report.keep(settings, results, declared)
     return results

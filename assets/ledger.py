@@ -37,7 +37,13 @@ LEDGER_COLUMNS = {
     "_dagster_run_id": "varchar",
     "_config": "varchar",
 }
-PLANNED_COLUMNS = {**ROW_COLUMNS, "_send_key": "varchar", "_contact": "varchar"}
+PLANNED_COLUMNS = {
+    **ROW_COLUMNS,
+    "_send_key": "varchar",
+    "_contact": "varchar",
+    "_expires_at": "timestamptz",  # of a journey's messages: from when they may not leave …
+    "_quiet_at": "timestamptz",  # … and from when not until the quiet hours end
+}
 LOGS: Mapping[str, Mapping[str, str]] = {
     "tailrace.ledger": {
         "sync": "varchar",
@@ -219,6 +225,21 @@ def kept_kinds(warehouse: Warehouse, ledger: Ledger, columns: Mapping[str, str])
             if have != columns[name] and warehouse.rows(f"select 1 as found from {relation} where {lost} limit 1"):
                 kept[name] = dialect.text
     return kept
+
+
+def settled_sql(warehouse: Warehouse, sync: Sync, ledger: Ledger | None) -> str:
+    """A query of the entries that were sent, or ended otherwise: they get no message any more."""
+    relations = [each for each in (ledger.relations if ledger else ()) if "entry_id" in warehouse.columns(each)]
+    is_journey = bool(sync.journey and ledger)
+    return render(
+        SQL,
+        "settled_entries",
+        warehouse.dialect,
+        relations=relations,
+        is_journey=is_journey,
+        released=released_sql(warehouse, sync, ledger.destination) if ledger and is_journey else None,
+        released_all=released_all(warehouse, sync, ledger.destination) if ledger and is_journey else (0, 0),
+    )
 
 
 def position(warehouse: Warehouse, ledger: Ledger) -> Position:

@@ -11,6 +11,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 Schema = dict[str, Any]
+_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+
+_IN_WORDS = {
+    r"^[a-z][a-z0-9_]*$": "be small letters, digits and _, and begin with a letter: like cart_reminder",
+    r"^seg_[a-z0-9_]+$": "be the name of a segment, like seg_lapsed",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "be letters, digits and _, and begin with no digit: like cart_id",
+    r"^[1-9][0-9]* (minute|hour|day)s?$": "be like 30 minutes, 26 hours or 2 days",
+}  # pattern → what a text must
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,9 @@ def mistakes(error: ValidationError, model: type[BaseModel], data: Any) -> list[
     schema = model.model_json_schema()
     found: dict[Mistake, None] = {}
     for detail in error.errors(include_url=False):
-        path = _written(detail["loc"], data, missing=detail["type"] == "missing")
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # Pydantic counts the entries without those that are wrong, and these are told
+        path = written(detail["loc"], data, missing=detail["type"] == "missing")
         found[Mistake(path, _message(detail, path, _Schema(schema, data)))] = None
     return list(found)
 
@@ -38,8 +48,11 @@ def suggestion(word: str, allowed: Sequence[str], what: str = "allowed") -> str:
     return f"{hint} {what}: {', '.join(allowed) or 'none'}"
 
 
-def _written(loc: Sequence[str | int], data: Any, *, missing: bool) -> tuple[str | int, ...]:
-    """Pydantic's location without the names it adds itself (of union members, `[key]`)."""
+def written(loc: Sequence[str | int], data: Any, *, missing: bool = False) -> tuple[str | int, ...]:
+    """A location as the data has it: without names Pydantic adds (of union members, `[key]`), or of a longer form.
+
+    Of a key that is not there its nearest ancestor, or with `missing` the key where it should be.
+    """
     path: list[str | int] = []
     for position, part in enumerate(loc):
         inside = isinstance(data, dict) and part in data
@@ -79,12 +92,12 @@ class _Schema:
                 target = self._root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
                 schema = {**target, **outer}
             elif options:
-                written = set(data) if isinstance(data, dict) else set()
+                keys = set(data) if isinstance(data, dict) else set()
                 schema = max(
                     (self._resolve(option, data) for option in options),
                     key=lambda option: (
-                        len(written & set(option.get("properties", {}))),
-                        isinstance(data, dict) == (option.get("type") == "object"),
+                        len(keys & set(option.get("properties", {}))),
+                        option.get("type") == _TYPES.get(type(data)),
                     ),
                 )
             else:
@@ -102,17 +115,25 @@ def _message(detail: ErrorDetails, path: Sequence[str | int], schema: _Schema) -
             message = "is missing" + (f": {described}" if described else "")
         case "literal_error" | "enum":
             allowed = [str(value) for value in schema.at(path).get("enum", [schema.at(path).get("const")])]
-            message = f"'{given}' is not allowed{suggestion(str(given), allowed)}"
+            wrong = "has no value" if given is None else f"'{given}' is not allowed"
+            message = f"{wrong}{suggestion(str(given), allowed)}"
         case "value_error" | "assertion_error":
             message = str(context.get("error", detail["msg"]))
         case "string_pattern_mismatch":
-            message = f"'{given}' must match {context['pattern']}"
+            pattern = context["pattern"]
+            message = f"'{given}' must {_IN_WORDS.get(pattern, f'match {pattern}')}"
+        case "too_short":
+            least = context["min_length"]
+            message = f"must have at least {least} item{'s' if least > 1 else ''}, not {len(given)}"
+        case "float_parsing" | "int_parsing":
+            message = f"must be a{'n integer' if kind == 'int_parsing' else ' number'}, not {given!r}"
         case "model_type" | "model_attributes_type" | "dict_type":
             message = f"must be a mapping (key: value), not {_kind(given)}"
         case _:
             said = detail["msg"].replace("Input should", "must").replace("must be a valid", "must be a")
             said = said.replace("a integer", "an integer").replace("Tuple should", "must").replace("a tuple", "a list")
-            message = f"{said[0].lower()}{said[1:]}" + ("" if given is None else f", not {given!r}")
+            said = f"{said[0].lower()}{said[1:]}"
+            message = f"has no value: it {said}" if given is None else f"{said}, not {given!r}"
     return message
 
 

@@ -100,6 +100,7 @@ class Opener:
             dagster_run_id=dagster_run_id,
             purpose=sync.entry.purpose,
             suppressed_from=suppressed_from,
+            scopes=sync.scopes,
         )
         # in this order: who does not know a run that the next one knows is older than it (assets/reopening.py)
         self.journal.open_delivery(delivery)
@@ -177,7 +178,9 @@ class Opener:
     def _planned_sql(self, planned: Planned, opened: Opened, salt: str) -> str:
         sync, dialect = planned.sync, self.warehouse.dialect
         send_key = "null"
-        if sync.entry.mode is Mode.SEND_ON_ENTRY:
+        if sync.journey:
+            send_key = "entry_id"  # so that a tick takes it back by what the outbox calls it
+        elif sync.entry.mode is Mode.SEND_ON_ENTRY:
             send_key = dialect.sha256(f"{dialect.literal(opened.destination + '|' + sync.name + '|')} || entry_id")
         contact = contact_hash(self.warehouse, salt, "_contact") if sync.entry.purpose else "null"
         return render(
@@ -188,6 +191,7 @@ class Opener:
             rows=ROWS,
             send_key=send_key,
             contact=contact,
+            carried=planned.audience.carried,
             columns=tuple(planned.audience.columns),
             identity=planned.audience.identity,
             operations=planned.operations,
@@ -199,6 +203,7 @@ class Opener:
         names = [spools.ROW, spools.OP, spools.PROFILE]
         names += [spools.SEND_KEY] if planned.sync.entry.mode is Mode.SEND_ON_ENTRY else []
         names += [spools.CONTACT] if planned.sync.entry.purpose else []
+        names += planned.audience.carried
         listed = ", ".join([*names, *(quote(name) for name in planned.audience.columns)])
         run_id = self.warehouse.dialect.literal(opened.run_id)
         reader = self.warehouse.stream(f"select {listed} from {opened.planned} where _run_id = {run_id} order by _row")

@@ -16,6 +16,7 @@ from assets.audience import Audience, audience_of
 from assets.diff import ROWS, Question, Totals, difference, mask
 from assets.first_plans import entries_after
 from assets.guards import Size, verdicts
+from assets.journeys.messages import due, sent_of_tick
 from assets.ledger import Ledger
 from assets.syncs import config_digest, destination_digest
 from assets.upstream import upstream
@@ -24,7 +25,7 @@ from models.delivery import Guard, Plan
 from models.errors import Refused, UserError
 from models.policy import Policy
 from models.settings import Settings
-from models.sync import Mode, Op, Sync
+from models.sync import Guards, Mode, Op, Sync
 from sinks.base import Sink
 from warehouse import batches
 from warehouse.base import Warehouse
@@ -173,22 +174,17 @@ class _Maker:
                 raise UserError(message)
 
     def _audience(self, ledger: Ledger | None) -> Audience:
-        settled = "select cast(null as varchar) as entry_id where false"
-        if ledger:
-            names = " union all ".join(
-                f"select entry_id from {relation} where _outcome <> 'retry'"
-                for relation in ledger.relations
-                if "entry_id" in self.warehouse.columns(relation)
-            )
-            settled = names or settled
-        after = self._entries_after()
-        audience = audience_of(self.warehouse, self.sync, settled, after=after)
+        settled = ledgers.settled_sql(self.warehouse, self.sync, ledger)
+        after, messages = self._entries_after(), None
+        if self.sync.journey:
+            messages = due(self.warehouse, self.sync, self.policy, settled, self.clock.as_of)
+        audience = audience_of(self.warehouse, self.sync, settled, after=after, messages=messages)
         kept = ledgers.kept_kinds(self.warehouse, ledger, audience.columns) if ledger else {}
-        return audience_of(self.warehouse, self.sync, settled, kept, after) if kept else audience
+        return audience_of(self.warehouse, self.sync, settled, kept, after, messages) if kept else audience
 
     def _entries_after(self) -> datetime | None:
         """A message sync that is new to an old segment is not for those who entered long ago."""
-        if self.sync.entry.mode is not Mode.SEND_ON_ENTRY:
+        if self.sync.entry.mode is not Mode.SEND_ON_ENTRY or self.sync.journey:
             return None
         after = entries_after(self.warehouse, self.sync, self.destination, self.at)
         return after if self.sync.entry.first_run == "hold" else None
@@ -248,8 +244,9 @@ class _Maker:
             excused=sum(count for (_, op, excused), count in kinds.items() if op == Op.REMOVE and excused),
             sends=by_op[Op.SEND],
             is_first=self._is_first(),
+            sent=sent_of_tick(self.warehouse) if self.sync.journey and by_op[Op.SEND] else 0,
         )
-        guards: tuple[Guard, ...] = tuple(verdicts(self.sync.entry.guards, size, self.above))
+        guards: tuple[Guard, ...] = tuple(verdicts(self._guards(), size, self.above))
         sealed = [self.sync.name, self.destination, self.config, position, digest]
         seal = hashlib.sha256(json.dumps(sealed).encode()).hexdigest()
         name = hashlib.sha256(f"{self.sync.name}|{self.clock.as_of.isoformat()}|{seal}".encode()).hexdigest()[:12]
@@ -268,6 +265,15 @@ class _Maker:
             new_columns=tuple(new_columns),
             sample=tuple(self.sample(audience, audience.pii)),
         )
+
+    def _guards(self) -> Guards:
+        """Of journeys' messages a share of all people may go at once, and always a few."""
+        guards = self.sync.entry.guards
+        if not self.sync.journey or self.sync.profiles is None:
+            return guards
+        profiles = ".".join(self.warehouse.dialect.quote(part) for part in self.sync.profiles)
+        people = int(self.warehouse.rows(f"select count(*) as n from {profiles}")[0]["n"])
+        return guards.model_copy(update={"max_send": self.policy.at_once(people)})
 
     def _is_first(self) -> bool:
         """Until a run went through: one that was killed or stopped half-way is gone on with."""

@@ -26,7 +26,24 @@ from warehouse.query import render
 SQL = Path(__file__).parent / "sql"
 OF_SYNCS = ("deliveries", "sync_runs", "rejects", "unknowns", "sync_troubles")  # the only ones that a sync changes
 OF_STATUS = (*OF_SYNCS, "ingest_file", "broken_models")  # what a run says of itself, also one that came to nothing
+OF_JOURNEYS = (
+    "journey_version",
+    "journey_run",
+    "journey_non_entry",
+    "journey_transition",
+    "journey_audience",
+    "journey_late",
+    "journey_tick",
+    "message_outbox",
+    "message_event",
+    "journey_held",
+    "pause_change",
+    "source_loaded",
+    "profile_id_history",
+)
+OF_PEOPLE = ("profile_history", "consent_history", "people_evaluation")  # what journeys read of people
 KEPT = (
+    *OF_JOURNEYS,
     "quarantine",
     "profile_map",
     "segment_history",
@@ -36,6 +53,8 @@ KEPT = (
     "phone",
     "segment_evaluation",
     "model_definition",
+    # what `why` and a backtest need besides
+    *OF_PEOPLE,
 )
 NAMED = {"events": "stg_events", "profiles": "profiles", "consent": "consent"}
 FOLDERS = {"segments", "syncs", "marts"}

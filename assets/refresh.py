@@ -1,6 +1,6 @@
 """One refresh: what landed becomes events, people, segments and what is known of them, as of one clock.
 
-ingest → staging → identity → profiles → segments → history → marts → suppressions → publish, in one process. The
+ingest → staging → identity → profiles → segments → history → journeys → marts → suppressions → publish. The
 stages themselves are in stages.py, where Dagster's steps find them too.
 """
 
@@ -15,6 +15,7 @@ from assets import builds, publish, stages, store
 from assets.identity import IdentityResult
 from assets.ingest import ingest
 from assets.ingest_report import IngestResult
+from assets.journeys.live import JourneysResult
 from assets.segments import Recorded
 from assets.stages import Staged
 from models.clock import Clock
@@ -34,6 +35,7 @@ class RefreshResult:
     identity: IdentityResult
     profiles_built: bool
     segments: tuple[Recorded, ...]
+    journeys: JourneysResult
     broken: dict[str, str]
     published: tuple[str, ...]
     seconds: dict[str, float] = field(compare=False, default_factory=dict)  # real time, by stage
@@ -55,7 +57,7 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
         with store.locked(settings), stages.opened(settings) as warehouse:
             builds.begin(warehouse, clock)
         ingested = tuple(ingest(settings, clock))
-    with store.locked(settings):
+    with store.kept_open(settings):
         with _failure_published(settings):
             with watch("staging"):
                 staged = stages.stage(settings, clock)
@@ -63,11 +65,14 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
                 people = stages.identify(settings, clock)
             with watch("profiles"):
                 profiles = stages.build_profiles(settings, clock)
+                stages.record_people(settings, clock)
         with watch("segments"):
             segments = stages.build_segments(settings, clock)
         with watch("history"):
             built = [name for name in stages.segment_names(settings) if name in segments.whole]
             recorded = tuple(stages.record_segments(settings, clock, built))
+        with watch("journeys"):
+            journeys = stages.advance_journeys(settings, clock)
         with watch("marts"):
             marts = stages.build_marts(settings, clock)
         with watch("suppressions"):
@@ -76,7 +81,7 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
             published = publish.publish(settings, warehouse)
     broken = {**segments.reasons, **marts.reasons}
     return RefreshResult(
-        clock, ingested, staged, people, bool(profiles.nodes), recorded, broken, published, watch.seconds
+        clock, ingested, staged, people, bool(profiles.nodes), recorded, journeys, broken, published, watch.seconds
     )
 
 

@@ -15,6 +15,8 @@ from assets import builds, configuration, identity, in_place, ledger, lineage, r
 from assets.builds import Build
 from assets.dbt_project import LIVE, project, variables
 from assets.identity import IdentityResult
+from assets.journeys import documents, live, people, publication, tables
+from assets.journeys.live import JourneysResult
 from assets.measures import measure
 from assets.opening import Opener
 from assets.segments import Recorded
@@ -54,7 +56,7 @@ def opened(settings: Settings) -> Iterator[Warehouse]:
     with DuckDB(settings.warehouse, memory_limit=settings.memory_limit) as warehouse:
         batches.prepare(warehouse)
         raw.ensure_raw(warehouse, configuration.sources(settings))
-        for part in (builds, identity, segments, segment_days, ledger):
+        for part in (builds, identity, segments, segment_days, ledger, tables):
             part.prepare(warehouse)
         yield warehouse
 
@@ -185,6 +187,23 @@ def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> l
         done = [segments.record(warehouse, clock, name, definition) for name, definition in definitions.items()]
         withdraw_departed(Opener(settings, warehouse, journal), names, clock.known_by)
         return done
+
+
+def record_people(settings: Settings, clock: Clock) -> bool:
+    """Write down what journeys read of people: profiles and consent are built as of the clock.
+
+    Dates that journeys wait for are kept from the first refresh on that finds them written, published or not.
+    """
+    with opened(settings) as warehouse:
+        dates = publication.date_columns(publication.published(warehouse))
+        dates |= {name for read in documents.readable(settings) for name in publication.awaited_dates(read.journey)}
+        return people.record(warehouse, clock, dates)
+
+
+def advance_journeys(settings: Settings, clock: Clock) -> JourneysResult:
+    """One tick of every published journey, or none where a later clock was there before."""
+    with opened(settings) as warehouse, Journal(settings.journal) as journal:
+        return live.advance(warehouse, settings, journal, clock)
 
 
 def hand_over_suppressions(settings: Settings, clock: Clock) -> int:

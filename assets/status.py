@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assets import configuration, freshness, ingest_report, store
+from assets.journeys import funnel, waits
 from assets.measures import count_late
 from assets.sync_states import SyncState, sync_state
 from assets.syncs import load_syncs
@@ -49,7 +50,8 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
     paused, open_deliveries = _journal(settings)
     stuck = [one for one in open_deliveries if not is_held(settings.locks / f"{one.sync.replace('/', '__')}.lock")]
     if not settings.published.exists():
-        needs = [*_of_ingest(settings), *_of_journal(paused, stuck), "nothing is published yet: run `tailrace refresh`"]
+        needs = [*_of_ingest(settings), *_of_files(settings), *_of_journal(paused, stuck)]
+        needs.append("nothing is published yet: run `tailrace refresh`")
         return Status(settings.target, None, (), (), (), (), tuple(needs))
     with store.reading(settings) as copy:
         segments = _rows(copy, "status_segments")
@@ -60,12 +62,15 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
         runs = _rows(copy, "status_runs", limit=RUNS)
         broken = copy.rows("select model, reason from broken_models order by model")
         troubles = tuple(_troubles(copy, syncs))
+        waiting = waits.reasons(copy, funnel.COPY)
     models = {node["name"] for node in manifest["nodes"].values()}
     needs = [
         *_of_ingest(settings),
         *(_stale(row) for row in sources if row["stale"]),
         *(f"model {row['model']} is broken: {row['reason']}" for row in broken if row["model"] in models),
         *troubles,
+        *(f"journey {journey}: {reason}" for journey, reason in waiting.items()),
+        *_of_files(settings),
         *_of_syncs(syncs),
         *_of_journal(paused, stuck),
     ]
@@ -102,6 +107,10 @@ def _of_ingest(settings: Settings) -> Iterator[str]:
             yield f"source {name} stopped: {result.stopped}"
         if result.stale:
             yield f"source {name} cannot be read: {result.stale}"
+
+
+def _of_files(settings: Settings) -> Iterator[str]:
+    yield from funnel.unread(settings)
 
 
 def _troubles(copy: Warehouse, syncs: Sequence[SyncState]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from models.errors import UserError
 from models.settings import Settings
@@ -27,11 +27,55 @@ def writing(settings: Settings, wait_seconds: float = 60) -> Iterator[Warehouse]
         yield warehouse
 
 
+class Desk:
+    """The live warehouse for several uses in a row: opened at the first, kept until `leave`, so that each need not."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self._kept = settings, ExitStack()
+        self._warehouse: Warehouse | None = None
+
+    @contextmanager
+    def writing(self, wait_seconds: float = 60) -> Iterator[Warehouse]:
+        """As `writing`, but nothing is closed at the end, unless something was raised."""
+        if self._warehouse is None:
+            self._warehouse = self._kept.enter_context(writing(self.settings, wait_seconds))
+        try:
+            yield self._warehouse
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Others may write."""
+        self._warehouse = None
+        self._kept.close()
+
+
 @contextmanager
 def locked(settings: Settings, wait_seconds: float = 60) -> Iterator[None]:
     """The writer's lock without a connection."""
     with hold(settings.root / LOCK, wait_seconds=wait_seconds):
         yield
+
+
+@contextmanager
+def kept_open(settings: Settings, wait_seconds: float = 60) -> Iterator[None]:
+    """The writer's lock, and the file open: whoever opens it by and by in this process, dbt too, need not read it anew.
+
+    Opening and closing the file of a project takes a tenth of a second, and a refresh does it twenty times.
+    """
+    with locked(settings, wait_seconds), DuckDB(settings.warehouse, memory_limit=settings.memory_limit):
+        yield
+
+
+@contextmanager
+def reading_any(settings: Settings) -> Iterator[Warehouse | None]:
+    """As `reading`; None while nothing is published."""
+    if not settings.published.exists():
+        yield None
+        return
+    with reading(settings) as copy:
+        yield copy
 
 
 def reading(settings: Settings) -> Warehouse:

@@ -49,13 +49,25 @@ def sync_state(warehouse: Warehouse, settings: Settings, sync: Sync, paused: Col
             waiting[name] = int(found[0]["n"])
     return SyncState(
         name=sync.name,
-        in_audience=_in_audience(warehouse, sync),
+        in_audience=_messages(warehouse, sync, schema) if sync.journey else _in_audience(warehouse, sync),
         accepted=int(counts["accepted"]),
         rejected=waiting["rejects"],
         unknown=waiting["unknowns"],
         pending=int(counts["pending"]),
-        paused=bool({sync.name, "all"} & set(paused)),
+        paused=bool({sync.name, *sync.scopes, "all"} & set(paused)),
     )
+
+
+def _messages(warehouse: Warehouse, sync: Sync, schema: str) -> int:
+    """Messages of a journey that were admitted, sent or not."""
+    if not warehouse.columns(f"{schema}.message_outbox"):
+        return 0
+    found = warehouse.rows(
+        f"select count(distinct send_key) as n from {schema}.message_outbox "
+        "where journey = ? and sink = ? and purpose = ? and decision = 'admitted'",
+        [sync.journey, sync.entry.sink, sync.entry.purpose],
+    )
+    return int(found[0]["n"])
 
 
 def _in_audience(warehouse: Warehouse, sync: Sync) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import orjson
 from assets.configuration import Document, KeyPath, parse
 from assets.dbt_project import target_path
 from assets.destinations import destinations
+from assets.journeys import documents, messages, templates
+from assets.journeys.documents import Read
 from assets.mistakes import suggestion
 from models.errors import ConfigError, UserError
 from models.settings import Settings
@@ -32,12 +35,14 @@ RESERVED = frozenset({"batch_id"})  # and every name with an underscore first: t
 def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Sync]:
     """Every declared sync, by name. Raises ConfigError with file, line, model, key and what is allowed.
 
-    Without a manifest, the one of the target's last refresh.
+    Without a manifest, the one of the target's last refresh. A journey whose file is half written has none: `status`
+    lists it, and `check` says what is wrong.
     """
     manifest = read_manifest(settings) if manifest is None else manifest
     models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
     declared = [(model, index, given) for model in models.values() for index, given in _declared(model)]
-    known = destinations(settings) if declared else {}
+    journeys = documents.readable(settings)
+    known = destinations(settings) if declared or journeys else {}
     read = [
         (_Declaration(settings, models, model, index, given).read(known), index) for model, index, given in declared
     ]
@@ -53,7 +58,58 @@ def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Syn
             message += f" sync; give one of them another {options}"
             raise ConfigError(message, file=sync.file, line=sync.line, key=f"{sync.model}.syncs[{index}]")
         syncs[sync.slug] = sync
+    if journeys and {"profiles", "consent"} <= models.keys():
+        for sync in _of_messages(settings, journeys, known, _people(models)):
+            if other := syncs.get(sync.slug):
+                message = (
+                    f"its {sync.entry.purpose} messages would leave by {sync.name}, which is of {other.file} already; "
+                    "give one of them another name"
+                )
+                raise ConfigError(message, file=sync.file, line=sync.line, key="journey")
+            syncs[sync.slug] = sync
     return sorted(syncs.values(), key=lambda sync: sync.name)
+
+
+def _of_messages(
+    settings: Settings, journeys: Iterable[Read], known: Mapping[str, Destination], people: messages.People
+) -> Iterator[Sync]:
+    texts = templates.readable(settings)
+    for each in journeys:
+        with suppress(ConfigError):  # what it names is half written
+            yield from messages.syncs([each], known, texts, people)
+
+
+def _people(models: Mapping[str, Node]) -> messages.People:
+    """What the messages of journeys are joined with, and everything above it."""
+    profiles = models["profiles"]
+    return messages.People(
+        profiles=_relation(profiles),
+        consent=_relation(models["consent"]),
+        columns=frozenset(profiles["columns"]),
+        pii=_pii([profiles]),
+        above=_above(models, ["profiles", "consent"]),
+    )
+
+
+def _above(models: Mapping[str, Node], names: Iterable[str]) -> frozenset[str]:
+    """These models and every model above them."""
+    waiting, found = [*names], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in models and name not in found:
+            found.add(name)
+            nodes = models[name].get("depends_on", {}).get("nodes", ())
+            waiting += [node_id.split(".")[2] for node_id in nodes if node_id.startswith("model.")]
+    return frozenset(found)
+
+
+def _pii(nodes: Iterable[Node]) -> frozenset[str]:
+    return frozenset(
+        name
+        for node in nodes
+        for name, column in node["columns"].items()
+        if (column.get("config", {}).get("meta") or column.get("meta") or {}).get("pii")
+    )
 
 
 def read_manifest(settings: Settings) -> Manifest:
@@ -186,8 +242,8 @@ class _Declaration:
             destination=destination,
             options=merged,
             identity=identity,
-            pii=self._pii(),
-            above=self._above(entry),
+            pii=_pii([self.model, *([self.models["profiles"]] if "profiles" in self.models else [])]),
+            above=_above(self.models, [self.model["name"], "profiles", *(["consent"] if entry.purpose else [])]),
         )
 
     def _document(self) -> tuple[Document, KeyPath]:
@@ -230,27 +286,6 @@ class _Declaration:
     @staticmethod
     def _columns(model: Node | None) -> tuple[str, ...] | None:
         return tuple(model["columns"]) if model else None
-
-    def _above(self, entry: SyncEntry) -> frozenset[str]:
-        """The model, the people and the consent it is joined with, and every model above these."""
-        waiting = [self.model["name"], "profiles", *(["consent"] if entry.purpose else [])]
-        found: set[str] = set()
-        while waiting:
-            name = waiting.pop()
-            if name in self.models and name not in found:
-                found.add(name)
-                nodes = self.models[name].get("depends_on", {}).get("nodes", ())
-                waiting += [node_id.split(".")[2] for node_id in nodes if node_id.startswith("model.")]
-        return frozenset(found)
-
-    def _pii(self) -> frozenset[str]:
-        nodes = [self.model, *([self.models["profiles"]] if "profiles" in self.models else [])]
-        return frozenset(
-            name
-            for node in nodes
-            for name, column in node["columns"].items()
-            if (column.get("config", {}).get("meta") or column.get("meta") or {}).get("pii")
-        )
 
 
 def _at(document: Document, path: KeyPath, data: Mapping[str, Any]) -> Document:

@@ -35,6 +35,11 @@ def settle(warehouse: Warehouse, sync: Sync, at: datetime) -> None:
         _append(warehouse, sync, "done", None, at)
 
 
+def syncs(warehouse: Warehouse) -> set[str]:
+    """The syncs whose last run did not go well."""
+    return {str(row["sync"]) for row in warehouse.rows(f"select sync from {TROUBLES}")}
+
+
 def _append(warehouse: Warehouse, sync: Sync, how: str, reason: str | None, at: datetime) -> None:
     found = warehouse.rows(f"select count(*) as n from {UNOPENED} where sync = ?", [sync.name])
     values = {"sync": sync.name, "how": how, "reason": reason, "ended_at": at}

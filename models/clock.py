@@ -43,7 +43,7 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
         if len(text) == len("2026-11-24"):
             return end_of_day(date.fromisoformat(text), zone)
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the first and last day of all have no moment in every zone
         message = f"'{text}' is not a date (2026-11-24) or a moment (2026-11-24T09:30:00+00:00)"
         raise UserError(message) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)

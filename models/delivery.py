@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     RETRY = "retry"  # certainly not processed: again, with back-off, then in the next run
     UNKNOWN = "unknown"  # the request may have been processed
     PENDING = "pending"  # an asynchronous job of the vendor's, polled
-    WITHDRAWN = "withdrawn"  # never left: suppressed, or left the segment, since the plan was made
+    WITHDRAWN = "withdrawn"  # never left: suppressed, expired, or left the segment, since the plan was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class Delivery:
     dagster_run_id: str = ""
     purpose: str | None = None
     suppressed_from: int = 0
+    scopes: tuple[str, ...] = ()  # what holds it when it is paused, besides its sync and `all`
 
 
 Ranges = tuple[tuple[int, int], ...]

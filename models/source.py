@@ -9,8 +9,40 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from models.journey import EventName
+from models.times import Duration
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Age = Annotated[str, Field(pattern=r"^[1-9][0-9]* (minute|hour|day)s?$")]
+
+
+class LoadedThrough(BaseModel):
+    """Until when everything of a source is loaded, which no event's own time can tell: a night may be quiet.
+
+    Declared in one of three ways; a journey that waits for an event goes on without it only when this has passed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lag: Duration | None = Field(default=None, description="So long behind the last look at the source that succeeded")
+    closes: Literal["day", "hour"] | None = Field(
+        default=None,
+        description="A file's name holds the day or hour it closes: 2026-11-24, 2026-11-24T13 or 2026-11-24-13; loaded "
+        "to the end of the last one before which none is missing, empty files too. One file is the whole interval",
+    )
+    marker: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Glob of files without content below the landing folder; the newest name holds the day or moment",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if sum(each is not None for each in (self.lag, self.closes, self.marker)) != 1:
+            raise ValueError('give one of `lag: 2 hours`, `closes: day` (or hour), `marker: "done/*"`')
+        if ".." in PurePath(self.marker or "").parts:
+            raise ValueError("`marker` may not contain `..`; write an absolute path for files outside")
+        return self
 
 
 class _Entry(BaseModel):
@@ -18,6 +50,12 @@ class _Entry(BaseModel):
 
     description: str = ""
     max_age: Age | None = Field(default=None, description="Freshness: nothing new for longer (`26 hours`) is stale")
+    events: tuple[EventName, ...] | None = Field(
+        default=None, min_length=1, description="The events it may send; default: those it has sent"
+    )
+    loaded_through: LoadedThrough | None = Field(
+        default=None, description="Until when it is loaded: journeys that wait for its events need it"
+    )
 
     @property
     def freshness(self) -> timedelta | None:
@@ -122,6 +160,13 @@ class TableSource(_Entry):
     known_at: str | None = Field(
         default=None, description="Column that says when a row was known; without it the past cannot be replayed"
     )
+
+    @field_validator("loaded_through")
+    @classmethod
+    def _has_no_files(cls, loaded_through: LoadedThrough | None) -> LoadedThrough | None:
+        if loaded_through and not loaded_through.lag:
+            raise ValueError("a table has no files: only `lag` says until when it is loaded")
+        return loaded_through
 
 
 def _kind(entry: Any) -> str:

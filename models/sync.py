@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -21,18 +22,32 @@ class Op(StrEnum):
     SEND = "send"
 
 
+def number(value: object) -> object:
+    """Refuses true and false, which Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        message = f"must be a number, not {str(value).lower()}"
+        raise ValueError(message)  # noqa: TRY004 - Pydantic tells people of ValueErrors
+    return value
+
+
 def _share(value: object) -> object:
     """`10%` → 0.1; numbers pass."""
-    if isinstance(value, str) and value.endswith("%"):
-        return float(value[:-1]) / 100
-    return value
+    if isinstance(value, str):
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", value)
+        if not found:
+            message = f"'{value}' is not a share; write one like 10% or 0.1"
+            raise ValueError(message)
+        return float(found[1]) / 100
+    return number(value)
 
 
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _SHARES = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0), WithJsonSchema({"anyOf": _SHARES})]
 
+Channel = Literal["email", "sms"]
 Purpose = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1)]  # as `consent` has it
+TRANSACTIONAL = "transactional"  # what somebody asked for by what they did: it needs no consent, and no cap holds it
 
 
 class Guards(BaseModel):
@@ -43,8 +58,9 @@ class Guards(BaseModel):
     max_remove: Share = Field(default=0.10, description="Share of the audience that may leave in one plan …")
     max_remove_rows: int = Field(default=50, ge=0, description="… once more than this many rows leave")
     max_add: float = Field(
-        default=3.0, gt=0, description="Adds may be this many times the audience, after the first run"
+        default=3.0, gt=0, description="Adds may be this many times the audience, after the first run …"
     )
+    max_add_rows: int = Field(default=50, ge=0, description="… once more than this many rows enter")
     max_send: int = Field(default=10_000, ge=0, description="Messages a run may send without an apply")
 
 
@@ -82,6 +98,7 @@ class Destination(BaseModel):
 
     sink: str = Field(description="The module in sinks/")
     description: str = ""
+    channel: Channel | None = Field(default=None, description="Through what it reaches people: journeys send to it")
     secrets: dict[str, str] = Field(
         default_factory=dict, description="Secret the sink asks for → environment variable that holds it"
     )
@@ -107,6 +124,15 @@ class Sync(BaseModel):
     above: frozenset[str] = Field(
         default=frozenset(), description="The models its rows are built from, its own and what it joins included"
     )
+
+    journey: str | None = Field(default=None, description="The journey whose messages it carries")
+    variables: tuple[str, ...] = Field(default=(), description="Of a journey: the entry event's properties it sends")
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What holds it when it is paused, besides its own name and `all`."""
+        found = [f"journey:{self.journey}"] if self.journey else []
+        return (*found, *([f"channel:{self.destination.channel}"] if self.journey and self.destination.channel else []))
 
     @property
     def name(self) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from assets import syncs
-from models.errors import UserError
+from assets import store, syncs
+from assets.journeys import documents, funnel
+from assets.journeys.messages import CONTACTS
+from assets.mistakes import suggestion
+from models.errors import TailraceError, UserError
 from models.settings import Settings
 from sinks.journal import Journal
 
@@ -21,22 +25,44 @@ def pause(settings: Settings, scope: str, at: datetime) -> list[str]:
         return sorted(journal.paused())
 
 
-def resume(settings: Settings, scope: str) -> list[str]:
+def resume(settings: Settings, scope: str, at: datetime) -> list[str]:
     """Let `scope` go on; everything that is still paused. Raises UserError when it was not paused."""
     with Journal(settings.journal) as journal:
         paused = sorted(journal.paused())
-        if not journal.resume(scope):
+        if not journal.resume(scope, at):
             message = f"'{scope}' is not paused; paused: {', '.join(paused) or 'nothing'}"
             raise UserError(message)
         return sorted(journal.paused())
 
 
 def _known(settings: Settings, scope: str) -> None:
-    """Refuse a name that no sync has; a project that cannot be read stops nobody from braking."""
+    """Refuse a name that nothing has; a project that cannot be read stops nobody from braking."""
+    kind, is_of_kind, name = scope.partition(":")
     if scope == ALL:
         return
-    try:
-        known = syncs.load_syncs(settings)
-    except UserError:
+    if kind == "channel" and is_of_kind:
+        _require("channel", name, sorted(CONTACTS), "there are")
         return
-    syncs.named(known, scope)
+    try:
+        known, journeys = syncs.load_syncs(settings), _journeys(settings)
+    except TailraceError:
+        return
+    if kind == "journey" and is_of_kind:
+        _require("journey", name, journeys, "written or published")
+    else:
+        syncs.named(known, scope)
+
+
+def _require(kind: str, name: str, known: Sequence[str], listed: str) -> None:
+    if name not in known:
+        message = f"no {kind} '{name}'{suggestion(name, known, listed)}"
+        raise UserError(message)
+
+
+def _journeys(settings: Settings) -> list[str]:
+    """Every journey that is written, however badly, or published: its file may be gone and its people not."""
+    written = {read.journey.journey for read in documents.readable(settings)} | documents.unreadable(settings).keys()
+    if not settings.published.exists():
+        return sorted(written)
+    with store.reading(settings) as copy:
+        return sorted(written | {version.name for version in funnel.published(copy)})

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from assets import configuration, dbt_project, destinations, syncs
+from assets import configuration, dbt_project, destinations, store, syncs
+from assets.journeys import checks, documents, funnel, in_use, seen, templates
+from assets.journeys.existing import members
 from models.errors import ConfigError
 from models.settings import Settings
 from orchestration.console import Tell
@@ -24,6 +26,13 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
     manifest = read_manifest(bare)
     found = models(manifest)
     declared = syncs.load_syncs(bare, manifest)
+    tell("checking the journeys")
+    written = documents.journeys(bare)
+    known = seen.look(bare, (read.journey for read in written))
+    checks.check(bare, manifest, written, seen=known)
+    with store.reading_any(bare) as copy:
+        if copy and (published := funnel.published(copy)):
+            in_use.check(copy, bare, checks.describe(bare, manifest, known), published)
     tell("checking the models' SQL")
     _lint(bare, found)
     return {
@@ -32,7 +41,16 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
         "models": len(found),
         "segments": len(models(manifest, "segments")),
         "syncs": len(declared),
+        "journeys": len(written),
+        "templates": len(templates.templates(bare)),
     }
+
+
+def existing(settings: Settings) -> Mapping[str, int]:
+    """Journey → members that publishing it would take in at once; empty while nothing is published."""
+    with store.reading_any(settings) as copy:
+        written = [read.journey for read in documents.journeys(settings)]
+        return members(copy, written, funnel.published(copy)) if copy else {}
 
 
 def _lint(settings: Settings, models: Iterable[Node]) -> None:

@@ -11,6 +11,8 @@ from models.errors import UserError
 from models.policy import Policy
 from models.settings import Settings
 
+FIRST, LAST = date(1970, 1, 1), date(2999, 12, 31)  # of the days that people may ask for
+
 
 def policy(settings: Settings) -> Policy:
     """What holds for the whole project."""
@@ -36,7 +38,11 @@ def last_whole_day(settings: Settings, clock: Clock) -> date:
 def day(text: str) -> date:
     """`2026-11-24`. Raises UserError for anything else."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError as error:
         message = f"'{text}' is not a day; write it like 2026-11-24"
         raise UserError(message) from error
+    if not FIRST <= found <= LAST:
+        message = f"'{text}' is out of range; allowed: {FIRST} to {LAST}"
+        raise UserError(message)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets import configuration, stages, syncs
+from assets.journeys import documents
 from models.settings import Settings
 from orchestration import (
     alerts,
@@ -14,6 +15,7 @@ from orchestration import (
     days,
     deliveries,
     jobs,
+    journey_assets,
     keys,
     landing,
     people,
@@ -29,7 +31,7 @@ def build(settings: Settings) -> dg.Definitions:
     """Everything, without a warehouse and without a secret. Raises ConfigError as `tailrace check` does."""
     manifest = read_manifest(settings)
     declared = syncs.load_syncs(settings, manifest)
-    segments = stages.segment_names(settings)
+    segments, journeys = stages.segment_names(settings), documents.readable(settings)
     model_keys = {node["name"]: dg.AssetKey([folder(node), node["name"]]) for node in models(manifest)}
     sync_keys = [keys.sync(sync.name) for sync in declared]
     made: list[dg.AssetsDefinition | dg.AssetSpec] = [
@@ -38,12 +40,15 @@ def build(settings: Settings) -> dg.Definitions:
         people.profile_map(settings),
         people.suppressions(settings),
         *people.histories(settings, segments),
+        *journey_assets.assets(settings, journeys),
         days.segment_days(settings, list(segments)),
         people.published(settings, declared),
         *people.logs(segments, sync_keys),
         *deliveries.assets(settings, declared, model_keys),
     ]
-    wanted = jobs.jobs(sync_keys, _learning(settings, manifest))
+    moving = [keys.journey(read.journey.journey) for read in journeys]
+    messages = [keys.sync(sync.name) for sync in declared if sync.journey]
+    wanted = jobs.jobs(sync_keys, _learning(settings, manifest), [*moving, *messages])
     names = [job.name for job in wanted]
     return dg.Definitions(
         assets=made,

@@ -11,8 +11,10 @@ from assets.plans import document
 from models.errors import Refused
 from models.settings import Settings
 from models.sync import Mode, Sync
-from orchestration import keys, run_clock, sending
+from orchestration import journeys, keys, run_clock, sending
 from orchestration.console import plain, silent
+from orchestration.jobs import TICK
+from orchestration.sending import Launch
 
 GUARDS = "guards"
 PROFILES, CONSENT = dg.AssetKey(["profiles", "profiles"]), dg.AssetKey(["identity", "consent"])
@@ -20,15 +22,18 @@ PROFILES, CONSENT = dg.AssetKey(["profiles", "profiles"]), dg.AssetKey(["identit
 
 def assets(settings: Settings, declared: Iterable[Sync], models: dict[str, dg.AssetKey]) -> list[dg.AssetsDefinition]:
     """One asset a sync; `models`: model → its asset."""
-    return [_asset(settings, sync, models[sync.model]) for sync in declared]
+    return [
+        _asset(settings, sync, keys.journey(sync.journey) if sync.journey else models[sync.model]) for sync in declared
+    ]
 
 
 def _asset(settings: Settings, sync: Sync, model: dg.AssetKey) -> dg.AssetsDefinition:
     key = keys.sync(sync.name)
     spec = dg.AssetSpec(
         key,
+        skippable=sync.journey is not None,
         deps=_deps(sync, model),
-        description=f"{sync.model} → {sync.entry.sink}, {sync.entry.mode}. Declared in {sync.file}.",
+        description=f"{sync.journey or sync.model} → {sync.entry.sink}, {sync.entry.mode}. Declared in {sync.file}.",
         group_name="deliveries",
         owners=["team:marketing"],
         kinds={sync.destination.sink},
@@ -37,12 +42,18 @@ def _asset(settings: Settings, sync: Sync, model: dg.AssetKey) -> dg.AssetsDefin
         GUARDS, asset=key, blocking=True, description="A plan past a guard waits for `tailrace apply`."
     )
 
-    @dg.multi_asset(name=f"sync__{sync.slug}", specs=[spec], check_specs=[guards], pool=_pool(settings, sync))
+    @dg.multi_asset(
+        name=f"sync__{sync.slug}",
+        specs=[spec],
+        check_specs=[guards],
+        pool=_pool(settings, sync),
+        can_subset=sync.journey is not None,  # else a step that skips would owe its check
+    )
     def deliver(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        clock, launched_at = run_clock.of(context, settings), run_clock.launched_at(context)
-        (result,) = sending.sync(
-            settings, clock, [sync.name], silent, launched_at=launched_at, dagster_run_id=context.run.run_id
-        )
+        result = _delivered(context, settings, sync)
+        if result is None:
+            context.log.info("nothing may go now")
+            return
         if result.error is None or isinstance(result.error, Refused):
             yield _verdict(key, result)
         if result.error is not None or (result.stopped and not sending.is_paused(result)):
@@ -52,12 +63,23 @@ def _asset(settings: Settings, sync: Sync, model: dg.AssetKey) -> dg.AssetsDefin
     return deliver
 
 
+def _delivered(context: dg.AssetExecutionContext, settings: Settings, sync: Sync) -> SyncResult | None:
+    """What became of it; a tick asks first whether any message may go, as `tailrace tick` does, and else has None."""
+    clock = run_clock.of(context, settings)
+    launch: Launch = {"launched_at": run_clock.launched_at(context), "dagster_run_id": context.run.run_id}
+    if context.run.job_name == TICK:
+        return next(iter(journeys.send(settings, clock, silent, only=sync.name, **launch)), None)
+    (result,) = sending.sync(settings, clock, [sync.name], silent, **launch)
+    return result
+
+
 def _deps(sync: Sync, model: dg.AssetKey) -> list[dg.AssetKey]:
     """The model; what its rows are joined with; for messages the history whose entries they are."""
     deps = [model]
     deps += [PROFILES] if model != PROFILES else []
     deps += [CONSENT] if sync.entry.purpose else []
-    deps += [keys.history(sync.model)] if sync.entry.mode is Mode.SEND_ON_ENTRY else []
+    is_of_entries = sync.entry.mode is Mode.SEND_ON_ENTRY and sync.journey is None
+    deps += [keys.history(sync.model)] if is_of_entries else []
     return deps
 
 

@@ -12,36 +12,51 @@ import dagster as dg
 
 from orchestration import keys, run_clock
 
-REFRESH, ACTIVATE, LEARN, RECORD_DAYS = "refresh", "activate", "learn", "record_days"
+REFRESH, ACTIVATE, LEARN, TICK, RECORD_DAYS = "refresh", "activate", "learn", "tick", "record_days"
 
 
-def jobs(syncs: Iterable[dg.AssetKey], outcomes: Iterable[dg.AssetKey]) -> list[dg.UnresolvedAssetJobDefinition]:
-    """`syncs`: what sends. `outcomes`: what learning builds; empty without a source of outcomes."""
-    sending, learning = list(syncs), list(outcomes)
+def jobs(
+    syncs: Iterable[dg.AssetKey], outcomes: Iterable[dg.AssetKey], journeys: Iterable[dg.AssetKey]
+) -> list[dg.UnresolvedAssetJobDefinition]:
+    """`syncs`: what sends. `outcomes`: what learning builds; empty without a source of outcomes.
+
+    `journeys`: these and what sends their messages.
+    """
+    sending, learning, moving = list(syncs), list(outcomes), list(journeys)
     everything = dg.AssetSelection.all() - dg.AssetSelection.assets(*sending, keys.SEGMENT_DAYS)
     made = [dg.define_asset_job(REFRESH, selection=everything, description="Load what landed; rebuild, publish.")]
     if sending:
         made.append(dg.define_asset_job(ACTIVATE, selection=sending, description="Plan and deliver every sync."))
     if learning:
         made.append(dg.define_asset_job(LEARN, selection=learning, description="Outcomes, and the results they give."))
+    if moving:
+        made.append(dg.define_asset_job(TICK, selection=moving, description="Move journeys; send what may go."))
     past = "Who was in each segment at the end of a day."
     made.append(dg.define_asset_job(RECORD_DAYS, selection=[keys.SEGMENT_DAYS], description=past))
     return made
 
 
 def schedules(names: Iterable[str], zone: ZoneInfo) -> list[dg.ScheduleDefinition]:
-    """Nightly, in the project's zone: learn from the day, refresh, then send. Each run's clock is its tick's time."""
-    wanted = {LEARN: "30 1 * * *", REFRESH: "0 2 * * *", ACTIVATE: "0 4 * * *"}
-    return [_schedule(job, wanted[job], zone) for job in names if job in wanted]
+    """Nightly, in the project's zone: learn from the day, refresh, then send. Journeys are ticked between refreshes.
+
+    Each run's clock is its schedule's time.
+    """
+    nightly = {LEARN: "30 1 * * *", REFRESH: "0 2 * * *", ACTIVATE: "0 4 * * *"}
+    found = list(names)
+    made = [_schedule(f"nightly_{job}", job, nightly[job], zone, "Every night") for job in found if job in nightly]
+    return [
+        *made,
+        *([_schedule("often_tick", TICK, "*/5 * * * *", zone, "Every five minutes")] if TICK in found else []),
+    ]
 
 
-def _schedule(job: str, cron: str, zone: ZoneInfo) -> dg.ScheduleDefinition:
+def _schedule(name: str, job: str, cron: str, zone: ZoneInfo, when: str) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=f"nightly_{job}",
+        name=name,
         job_name=job,
         cron_schedule=cron,
         execution_timezone=str(zone),
-        description=f"Every night: {job}.",
+        description=f"{when}: {job}.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         return dg.RunRequest(tags=run_clock.tags(context.scheduled_execution_time))

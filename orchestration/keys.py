@@ -23,6 +23,10 @@ def log(table: str) -> dg.AssetKey:
     return dg.AssetKey(["tailrace", table])
 
 
+def journey(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["journeys", name])
+
+
 def sync(name: str) -> dg.AssetKey:
     """`crm/seg_lapsed` → `sync/crm/seg_lapsed`."""
     return dg.AssetKey(["sync", *name.split("/")])

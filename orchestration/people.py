@@ -99,7 +99,8 @@ def published(settings: Settings, syncs: Sequence[Sync]) -> dg.AssetsDefinition:
     def copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with store.locked(settings), stages.opened(settings) as warehouse:
             names = publish.publish(settings, warehouse)
-            due = fingerprints(warehouse, configuration.policy(settings), syncs)
+            as_of = run_clock.of(context, settings).as_of
+            due = fingerprints(warehouse, configuration.policy(settings), syncs, as_of)
         context.log.info("published %s", ", ".join(names) or "nothing: nothing changed")
         return dg.MaterializeResult(metadata={"changed": list(names), FINGERPRINTS: due})
 
@@ -116,6 +117,7 @@ def logs(segments: Iterable[str], syncs: Iterable[dg.AssetKey]) -> list[dg.Asset
         "sync_runs": "How every run of every sync went.",
         "rejects": "What waits because the vendor refused it for good.",
         "unknowns": "What the vendor may have processed, and nothing has settled since.",
+        "journey_audience": "Who entered or left an audience by a step of a journey.",
         "phone": "Phone numbers as written, and in E.164.",
     }
     return [

@@ -43,6 +43,7 @@ def refreshed(done: RefreshResult) -> dict[str, Any]:
         "ingested": done.ingested,
         "profiles": {"minted": done.identity.minted, "merged": done.identity.merged, "rebuilt": done.profiles_built},
         "segments": [{"name": one.segment, "entered": one.entered, "left": one.left} for one in done.segments],
+        "journeys": {"tick": done.journeys.ticked.number or None, "no_tick": done.journeys.skipped},
         "broken": done.broken,
         "published": done.published,
         "seconds": done.seconds,
@@ -64,6 +65,8 @@ def print_refreshed(done: RefreshResult) -> None:
         screen.print("nobody entered or left a segment")
     for line in notes(done.ingested):
         screen.print(line, markup=False)
+    if done.journeys.skipped:
+        screen.print(f"no tick this time: {done.journeys.skipped}; the next one catches up", markup=False)
     for model, reason in sorted(done.broken.items()):
         screen.print(f"broken: {model}: {reason}", markup=False, style="red")
 

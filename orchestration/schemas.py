@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from models.journey import Journey
 from models.policy import Policy
 from models.source import Sources
 from models.sync import Destinations, SyncEntry
@@ -16,6 +17,7 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     "sinks": Destinations,
     "policy": Policy,
     "syncs": SyncEntry,
+    "journey": Journey,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypedDict, Unpack
 
 from assets import deliveries, publish, stages, store, syncs
 from assets.deliveries import SyncResult
@@ -17,12 +18,19 @@ from orchestration.console import Tell
 from orchestration.project import read_manifest
 
 
+class Launch(TypedDict, total=False):
+    """Who asked, where that was not somebody just now: when the run was created, and which of Dagster's it is."""
+
+    launched_at: datetime
+    dagster_run_id: str
+
+
 def plan(settings: Settings, clock: Clock, name: str | None, *, show_pii: bool, tell: Tell) -> list[Plan]:
     """The plan of one sync, or of all; a segment that is new or edited is built first. Writes to no vendor."""
     manifest = read_manifest(settings)
     declared = syncs.load_syncs(settings, manifest)
     chosen = [syncs.named(declared, name)] if name else declared
-    build_unbuilt(settings, {sync.model for sync in chosen})
+    build_unbuilt(settings, {sync.model for sync in chosen if sync.journey is None})
     names = [sync.name for sync in chosen]
     plans = []
     for number, each in enumerate(names):
@@ -43,21 +51,11 @@ def sync(
     clock: Clock,
     names: Sequence[str] | None,
     tell: Tell,
-    *,
-    launched_at: datetime | None = None,
-    dagster_run_id: str = "",
+    **launch: Unpack[Launch],
 ) -> list[SyncResult]:
     """Plan and deliver; one that fails stops no other. What became of it is published."""
     manifest = read_manifest(settings)
-    done = deliveries.sync(
-        settings,
-        clock,
-        names,
-        launched_at=launched_at,
-        on_progress=tell,
-        dagster_run_id=dagster_run_id,
-        manifest=manifest,
-    )
+    done = deliveries.sync(settings, clock, names, on_progress=tell, manifest=manifest, **launch)
     _settle(settings)
     return done
 

@@ -10,6 +10,8 @@ import heapq
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,7 +19,7 @@ import polars as pl
 from models.delivery import Outcome, Ranges, RowOutcome
 from models.sync import Op
 from sinks.base import HttpSink, Limits
-from sinks.spool import CONTACT, RESERVED, ROW, SEND_KEY, written
+from sinks.spool import CONTACT, EXPIRES, QUIET, RESERVED, ROW, SEND_KEY, written
 from sinks.writer import ranges_of
 
 CHUNK_ROWS = 8_192
@@ -34,6 +36,8 @@ class Chunk:
     sizes: list[int]  # bytes of each payload
     contacts: list[str | None] | None
     send_keys: list[str | None] | None
+    expires_at: list[datetime | None] | None
+    quiet_at: list[datetime | None] | None
 
     @classmethod
     def of(cls, sink: HttpSink, op: Op, rows: pl.DataFrame) -> Chunk:
@@ -41,7 +45,7 @@ class Chunk:
         with written():
             payloads = pl.Series(sink.payloads(op, own), dtype=pl.String)
 
-        def column(name: str) -> list[str | None] | None:
+        def column(name: str) -> list[Any] | None:
             return rows[name].to_list() if name in rows.columns else None
 
         return cls(
@@ -52,6 +56,8 @@ class Chunk:
             sizes=payloads.str.len_bytes().to_list(),
             contacts=column(CONTACT),
             send_keys=column(SEND_KEY),
+            expires_at=column(EXPIRES),
+            quiet_at=column(QUIET),
         )
 
 

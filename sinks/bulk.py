@@ -18,8 +18,8 @@ from models.steps import step
 from models.sync import Op
 from sinks.base import BulkSink
 from sinks.journal import Journal
-from sinks.spool import CONTACT, OP, RESERVED, ROW, SEND_KEY, Spool
-from sinks.writer import Entry, Receipt, Request, Writer
+from sinks.spool import CONTACT, EXPIRES, OP, QUIET, RESERVED, ROW, SEND_KEY, Spool
+from sinks.writer import Entry, Receipt, Request, Times, Writer
 
 CHUNK_ROWS = 65_536
 
@@ -36,11 +36,12 @@ def deliver_whole(
     *,
     out: Path,
     clock: Callable[[], datetime],
+    now: Callable[[], datetime],
     progress: Callable[[int], None] | None,
 ) -> Summary:
     """Hand every row over and write what became of it. Raises StorageFull where the sink or the journal is full."""
     writer = Writer(journal)
-    handover = _Handover(spool, delivery, writer, clock)
+    handover = _Handover(spool, delivery, writer, clock, now)
     try:
         try:
             sink.send(out, delivery.sync, delivery.plan_id, handover.frames())
@@ -61,6 +62,7 @@ class _Handover:
     delivery: Delivery
     writer: Writer
     clock: Callable[[], datetime]
+    now: Callable[[], datetime]
     claims: list[Claim] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -79,6 +81,9 @@ class _Handover:
             at=self.clock(),
             contacts=frame[CONTACT].to_list() if CONTACT in frame.columns else None,
             send_keys=frame[SEND_KEY].to_list() if SEND_KEY in frame.columns else None,
+            times=Times(frame[EXPIRES].to_list(), frame[QUIET].to_list(), self.now)
+            if EXPIRES in frame.columns
+            else None,
         )
         grant = self.writer.claim(request)
         if grant.stopped:

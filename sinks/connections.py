@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
@@ -26,7 +25,7 @@ from sinks.limiter import Limiter
 from sinks.settlement import Settlement
 from sinks.spool import OP, Spool
 from sinks.transport import Lost, NotSent, Transport
-from sinks.writer import Entry, Grant, Receipt, Request, Writer
+from sinks.writer import Entry, Grant, Receipt, Request, Times, Writer
 
 
 def phases(frames: Iterator[pl.DataFrame]) -> Iterator[tuple[Op, Iterator[pl.DataFrame]]]:
@@ -46,14 +45,13 @@ class Run:
     settlement: Settlement
     writer: Writer
     transport: Transport
-    clock: Callable[[], datetime]
+    clock: Callable[[], datetime]  # dates what is written
+    now: Callable[[], datetime]  # the delivery's own: what a vendor hears, and by which messages are late
     progress: Callable[[int], None]
-    is_live: bool = False  # in prod a vendor hears the clock; in dev the run's as_of, from which outcomes are dated
     _posted: list[tuple[Entry, asyncio.Future[Grant | None]]] = field(default_factory=list)
 
     async def all(self, spool: Spool) -> Summary:
         """Every phase, each begun when the one before is settled."""
-        self._started = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._limits = self.sink.limits
         async with self.transport:
@@ -138,6 +136,16 @@ class Run:
             contacts=chunk.contacts and [chunk.contacts[offset] for offset in offsets],
             send_keys=chunk.send_keys and [chunk.send_keys[offset] for offset in offsets],
             settled=work.settled or {},
+            times=self._times(work),
+            in_doubt=work.last is Outcome.UNKNOWN,
+        )
+
+    def _times(self, work: Work) -> Times | None:
+        expires_at, quiet_at = work.chunk.expires_at, work.chunk.quiet_at
+        if expires_at is None or quiet_at is None:
+            return None
+        return Times(
+            [expires_at[offset] for offset in work.offsets], [quiet_at[offset] for offset in work.offsets], self.now
         )
 
     def _granted(self, work: Work, grant: Grant) -> Work:
@@ -155,11 +163,9 @@ class Run:
         """What became of one request."""
         if self.settlement.stopped is not None:  # while the claim was written
             return Outcomes.all(Outcome.RETRY, "not sent: the run stopped")
-        elapsed = timedelta(seconds=time.monotonic() - self._started)
-        now = self.clock() if self.is_live else self.delivery.as_of + elapsed
         chunk = work.chunk
         batch = Batch(
-            self.delivery.sync, chunk.op, claim.key, self.identity, now, work.payloads, chunk.frame, work.offsets
+            self.delivery.sync, chunk.op, claim.key, self.identity, self.now(), work.payloads, chunk.frame, work.offsets
         )
         request = self.sink.request(batch)
 

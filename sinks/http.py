@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from models.delivery import Delivery, Summary
 from models.settings import Settings
@@ -49,8 +50,9 @@ def deliver(
     everything else ends in the summary.
     """
     at = clock or (lambda: delivery.as_of)
+    now = at if settings.target == "prod" else _going_on_from(delivery.as_of)
     if isinstance(sink, BulkSink):
-        return deliver_whole(sink, spool, delivery, journal, out=settings.out, clock=at, progress=progress)
+        return deliver_whole(sink, spool, delivery, journal, out=settings.out, clock=at, now=now, progress=progress)
     assert isinstance(sink, HttpSink), f"a sink speaks HTTP or takes all at once: {type(sink)}"
     wire = transport or transport_for(sink, settings, sync=delivery.sync, as_of=delivery.as_of)
     wire.ready()
@@ -73,9 +75,15 @@ def deliver(
             writer=writer,
             transport=wire,
             clock=at,
+            now=now,
             progress=progress or (lambda _: None),
-            is_live=settings.target == "prod",
         )
         return asyncio.run(run.all(spool))
     finally:
         writer.close()
+
+
+def _going_on_from(as_of: datetime) -> Callable[[], datetime]:
+    """In dev a delivery begins at its `as_of` and takes as long as it takes; in prod it has the real clock."""
+    started = time.monotonic()
+    return lambda: as_of + timedelta(seconds=time.monotonic() - started)

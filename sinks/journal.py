@@ -28,8 +28,12 @@ SUPPRESSED_AT_ONCE = 10_000  # contacts a commit: it takes a tenth of a second
 EXPAND_ROWS = 250_000  # receipts expanded at once: about 25 MB of Arrow
 
 _DELIVERY = (
-    "number, run_id, plan_id, sync, epoch, row_count, spool, as_of, opened_at, dagster_run_id, purpose, suppressed_from"
+    "number, run_id, plan_id, sync, epoch, row_count, spool, as_of, opened_at, dagster_run_id, purpose, "
+    "suppressed_from, scopes"
 )
+
+
+_PAUSE_CHANGE = "insert into pause_change (scope, change, at) values (?, ?, ?)"
 
 
 class Journal:
@@ -52,7 +56,7 @@ class Journal:
         with self._commit() as connection:
             connection.execute(
                 "insert or ignore into delivery (run_id, plan_id, sync, epoch, row_count, spool, as_of, opened_at, "
-                "dagster_run_id, purpose, suppressed_from) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "dagster_run_id, purpose, suppressed_from, scopes) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     delivery.run_id,
                     delivery.plan_id,
@@ -65,6 +69,7 @@ class Journal:
                     delivery.dagster_run_id,
                     delivery.purpose,
                     delivery.suppressed_from,
+                    _scopes(delivery),
                 ],
             )
 
@@ -175,14 +180,26 @@ class Journal:
     # --- what may not leave
 
     def pause(self, scope: str, at: datetime) -> None:
-        """Hold a sync, or `all`, before its next claim."""
+        """Hold a sync, `journey:NAME`, `channel:NAME` or `all` before its next claim."""
         with self._commit() as connection:
-            connection.execute("insert or ignore into pause (scope, at) values (?, ?)", [scope, utc_text(at)])
+            added = connection.execute("insert or ignore into pause (scope, at) values (?, ?)", [scope, utc_text(at)])
+            if added.rowcount:
+                connection.execute(_PAUSE_CHANGE, [scope, "paused", utc_text(at)])
 
-    def resume(self, scope: str) -> bool:
+    def resume(self, scope: str, at: datetime) -> bool:
         """False when it was not paused."""
         with self._commit() as connection:
-            return connection.execute("delete from pause where scope = ?", [scope]).rowcount > 0
+            resumed = connection.execute("delete from pause where scope = ?", [scope]).rowcount > 0
+            if resumed:
+                connection.execute(_PAUSE_CHANGE, [scope, "resumed", utc_text(at)])
+            return resumed
+
+    def pause_changes(self, after: int = 0) -> list[tuple[int, str, str, datetime]]:
+        """(position, scope, `paused` or `resumed`, when) of every change after a position, in order."""
+        found = self._all(
+            "select position, scope, change, at from pause_change where position > ? order by position", [after]
+        )
+        return [(int(place), scope, change, datetime.fromisoformat(at)) for place, scope, change, at in found]
 
     def paused(self) -> dict[str, datetime]:
         return {scope: datetime.fromisoformat(at) for scope, at in self._all("select scope, at from pause")}
@@ -225,7 +242,8 @@ class Journal:
         with self._commit() as connection:
             before = connection.total_changes
             connection.executemany(
-                "delete from send_key where send_key = ? and claim is not null", ([key] for key in send_keys)
+                "delete from send_key where send_key = ? and claim is not null and reason = ''",
+                ([key] for key in send_keys),
             )
             return connection.total_changes - before
 
@@ -283,8 +301,15 @@ class Journal:
         return self._all(sql, params)[0][0]
 
 
+def _scopes(delivery: Delivery) -> str:
+    """As `sinks/writer.py` looks for one: a bar before and after each."""
+    return "".join(f"|{scope}" for scope in delivery.scopes) + "|" if delivery.scopes else ""
+
+
 def _delivery(row: tuple[Any, ...]) -> Delivery:
-    _, run_id, plan_id, sync, epoch, rows, spool, as_of, opened_at, dagster_run_id, purpose, suppressed_from = row
+    _, run_id, plan_id, sync, epoch, rows, spool, as_of, opened_at, dagster_run_id, purpose, suppressed_from, scopes = (
+        row
+    )
     return Delivery(
         run_id,
         plan_id,
@@ -297,6 +322,7 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
         dagster_run_id,
         purpose,
         suppressed_from,
+        tuple(scope for scope in scopes.split("|") if scope),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from models.errors import NeedsPerson, StorageFull
 
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 30.0  # another process's commit takes milliseconds; a lock held longer is worth a message
 
 _SCHEMA = """
@@ -37,7 +37,8 @@ create table delivery (
     dagster_run_id text not null,
     purpose text,
     suppressed_from integer not null,
-    closed_at text
+    closed_at text,
+    scopes text not null default ''
 ) strict;
 create index delivery_by_sync on delivery (sync, epoch);
 
@@ -72,6 +73,14 @@ create table pause (
     at text not null
 ) strict;
 
+-- what was paused and resumed, in order: journeys decide by it
+create table pause_change (
+    position integer primary key,
+    scope text not null,
+    change text not null,
+    at text not null
+) strict;
+
 create table suppression (
     position integer primary key,
     contact text not null,
@@ -91,6 +100,20 @@ create table send_key (
 ) strict, without rowid;
 create index send_key_by_claim on send_key (claim) where claim is not null;
 """
+
+# what a journal of an earlier version lacks
+_UPGRADES = {
+    1: """
+alter table delivery add column scopes text not null default '';
+create table pause_change (
+    position integer primary key,
+    scope text not null,
+    change text not null,
+    at text not null
+) strict;
+insert into pause_change (scope, change, at) select scope, 'paused', at from pause
+"""
+}
 
 
 @contextmanager
@@ -169,12 +192,17 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version == VERSION:
         return
     with transaction(connection, path):
-        if connection.execute("pragma user_version").fetchone()[0] == VERSION:
-            return  # another process was faster
-        for statement in _statements(_SCHEMA):
+        version = connection.execute("pragma user_version").fetchone()[0]
+        for statement in _statements(_SCHEMA if version == 0 else _upgrade(version)):
             connection.execute(statement)
-        connection.execute("insert into journal (id) values (?)", [new_id()])
+        if version == 0:
+            connection.execute("insert into journal (id) values (?)", [new_id()])
         connection.execute(f"pragma user_version = {VERSION}")
+
+
+def _upgrade(version: int) -> str:
+    """Nothing where another process was faster."""
+    return ";".join(_UPGRADES[step] for step in range(version, VERSION))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The rows of one plan on disk, so that the warehouse is not held while they leave. One Parquet file a run.
 
-Columns `_row` (0 … n-1, removes first), `_op`, perhaps `_send_key`, `_contact` and `_profile_id`, then the sync's
-own, typed.
+Columns `_row` (0 … n-1, removes first), `_op`, perhaps `_send_key`, `_contact`, `_profile_id`, of a journey's messages
+`_expires_at` and `_quiet_at`, then the sync's own, typed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from models.steps import step
 from sinks.aside import written_aside
 
 ROW, OP, SEND_KEY, CONTACT, PROFILE = "_row", "_op", "_send_key", "_contact", "_profile_id"
-RESERVED = (ROW, OP, SEND_KEY, CONTACT, PROFILE)
+EXPIRES, QUIET = "_expires_at", "_quiet_at"  # moments from which a message may not leave
+RESERVED = (ROW, OP, SEND_KEY, CONTACT, PROFILE, EXPIRES, QUIET)
 GROUP_ROWS = 65_536  # rows a row group: read back in constant memory
 
 

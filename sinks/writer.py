@@ -1,15 +1,15 @@
 """Group commit: the claims and receipts of all connections that are waiting, in one.
 
-The claim is the last decision: its transaction reads pause, suppression, withdrawn messages and the sync's epoch.
-It runs in the event loop's own thread: a commit is 0.3 ms in which the wire goes on in its thread and answers gather
-for the next one, while a writer thread waited five times as long for the interpreter's lock.
+The claim is the last decision: its transaction reads pause, suppression, withdrawn messages, the sync's epoch and the
+clock of messages. It runs in the event loop's own thread: a commit is 0.3 ms in which the wire goes on in its thread
+and answers gather for the next one, while a writer thread waited five times as long for the interpreter's lock.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from itertools import chain
@@ -26,8 +26,11 @@ from sinks.receipts import encode
 
 SUPPRESSED = "suppressed since the plan"
 TAKEN = "the message was claimed before"
+EXPIRED = "expired since the plan"
+QUIET = "the quiet hours of the recipient have begun since the plan"
 SENDS_AGAIN = frozenset({Outcome.RETRY, Outcome.REJECTED, Outcome.WITHDRAWN})  # the message's key is free again
-_NEVER_LEFT = 0  # the attempt of such a claim
+_NEVER_LEFT = 0  # the attempt of a claim of rows that were not to leave
+_EXPIRED, _QUIET = RowOutcome(Outcome.WITHDRAWN, EXPIRED), RowOutcome(Outcome.RETRY, QUIET)
 
 _POSITIONS = """
 select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position), 0) from suppression)
@@ -59,10 +62,20 @@ class Receipt:
 
 
 @dataclass(slots=True)
+class Times:
+    """From when messages may not leave, one a row: for good, and in this run. `now` is the delivery's own clock."""
+
+    expires_at: Sequence[datetime | None]
+    quiet_at: Sequence[datetime | None]
+    now: Callable[[], datetime]
+
+
+@dataclass(slots=True)
 class Request:
     """Rows that want to leave. `contacts` and `send_keys` are one a row where the spool has them.
 
     `settled`: offsets that cannot leave whatever the journal says (a row larger than the largest request).
+    `in_doubt`: an attempt before may have been processed.
     """
 
     delivery: Delivery
@@ -73,11 +86,13 @@ class Request:
     contacts: Sequence[str | None] | None = None
     send_keys: Sequence[str | None] | None = None
     settled: Mapping[int, RowOutcome] = field(default_factory=dict)
+    times: Times | None = None
+    in_doubt: bool = False
 
 
 @dataclass(slots=True)
 class Grant:
-    """The answer to a request: what may leave now, which of its rows (offsets) never will, or why nothing may."""
+    """The answer to a request: what may leave now, which of its rows (offsets) will not, or why nothing may."""
 
     claim: Claim | None
     settled: Mapping[int, RowOutcome] = field(default_factory=dict)
@@ -169,7 +184,7 @@ class _Commit:
         number, stopped = self._standing(request.delivery)
         if stopped:
             return Grant(None, stopped=stopped)
-        refused = {**self._listed(request), **request.settled}
+        refused = {**self._late(request), **self._listed(request), **request.settled}
         if request.op is Op.SEND and request.send_keys:
             refused |= self._taken(request, number, refused)
         if not refused:
@@ -187,7 +202,8 @@ class _Commit:
             row = self.connection.execute(
                 "select number, closed_at, "
                 "(select max(epoch) from delivery as later where later.sync = delivery.sync), "
-                "(select min(scope) from pause where scope in (delivery.sync, 'all')) from delivery where run_id = ?",
+                "(select min(scope) from pause where scope in (delivery.sync, 'all') "
+                "or instr(delivery.scopes, '|' || scope || '|') > 0) from delivery where run_id = ?",
                 [delivery.run_id],
             ).fetchone()
             number, closed_at, epoch, scope = row or (0, "", delivery.epoch, None)
@@ -213,6 +229,18 @@ class _Commit:
             self.suppressed[since, purpose] = (self.listed, contacts)
         withdrawn = RowOutcome(Outcome.WITHDRAWN, SUPPRESSED)
         return {offset: withdrawn for offset, contact in enumerate(request.contacts) if contact in contacts}
+
+    def _late(self, request: Request) -> dict[int, RowOutcome]:
+        """Offsets of messages whose time is over: for good, or until the quiet hours end and they are planned again."""
+        times = request.times
+        if times is None:
+            return {}
+        now = times.now()
+        late = {offset: _QUIET for offset, at in enumerate(times.quiet_at) if at is not None and at <= now}
+        late |= {offset: _EXPIRED for offset, at in enumerate(times.expires_at) if at is not None and at <= now}
+        if request.in_doubt:  # it does not go again, but nobody can say that it never left
+            return {offset: replace(row, outcome=Outcome.UNKNOWN) for offset, row in late.items()}
+        return late
 
     def _taken(self, request: Request, number: int, refused: Mapping[int, RowOutcome]) -> dict[int, RowOutcome]:
         """Claim the messages' keys for the next claim; offsets of those that were claimed or withdrawn before."""
@@ -252,7 +280,7 @@ class _Commit:
         return Claim(self.seq, request.delivery.run_id, str(request.op), ranges, request.attempt, key)
 
     def _settle(self, request: Request, number: int, rows: Sequence[int], refused: Mapping[int, RowOutcome]) -> None:
-        """Rows that never leave have a claim of attempt 0 and its receipt, one an outcome."""
+        """Rows that do not leave have a claim of attempt 0 and its receipt, one an outcome."""
         by_outcome: dict[RowOutcome, list[int]] = {}
         for offset in sorted(refused):
             by_outcome.setdefault(refused[offset], []).append(rows[offset])

@@ -7,7 +7,7 @@ visible batches only. A batch is visible once its row in `tailrace.batch` exists
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,16 +36,22 @@ def prepare(warehouse: Warehouse) -> None:
     )
 
 
-def create_log(warehouse: Warehouse, name: str, columns: Mapping[str, str]) -> None:
-    """Create the log `name` (`schema.table`) with these columns, or add those that are new; no column changes type."""
+def create_log(
+    warehouse: Warehouse, name: str, columns: Mapping[str, str], keys: Collection[str] | None = None
+) -> None:
+    """Create the log `name` (`schema.table`) with these columns, or add those that are new; no column changes type.
+
+    `keys`: the texts that differ from row to row while all others are few words, of a log that must be written fast.
+    """
     with definitions.made(warehouse, name, json.dumps(dict(columns))) as is_made:
         if not is_made:
-            _make_log(warehouse, name, {"batch_id": "varchar", **columns})
+            _make_log(warehouse, name, {"batch_id": "varchar", **columns}, keys)
 
 
-def _make_log(warehouse: Warehouse, name: str, wanted: Mapping[str, str]) -> None:
-    quote = warehouse.dialect.quote
+def _make_log(warehouse: Warehouse, name: str, columns: Mapping[str, str], keys: Collection[str] | None) -> None:
+    quote, stored = warehouse.dialect.quote, warehouse.dialect.stored
     log = name + LOG_SUFFIX
+    wanted = {each: kind if keys is None else stored(kind, is_key=each in keys) for each, kind in columns.items()}
     have = warehouse.columns(log)
     if not have:
         warehouse.execute(f"create schema if not exists {name.split('.', maxsplit=1)[0]}")

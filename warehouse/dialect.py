@@ -6,7 +6,7 @@ Everything in assets/sql is Jinja with one Dialect's functions in scope; what is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -19,10 +19,13 @@ class Dialect(Protocol):
     text: str  # the type of any text
 
     def quote(self, name: str) -> str: ...
+    def stored(self, kind: str, *, is_key: bool) -> str: ...
     def literal(self, value: object) -> str: ...
     def try_cast(self, expression: str, kind: str) -> str: ...
     def json_text(self, column: str, path: str) -> str: ...
     def json_valid(self, expression: str) -> str: ...
+    def json_object(self, columns: Mapping[str, str]) -> str: ...
+    def json_keys(self, column: str) -> str: ...
     def starts_with(self, expression: str, text: str) -> str: ...
     def sha256(self, expression: str) -> str: ...
     def hashable(self, column: str, kind: str) -> str: ...
@@ -30,6 +33,13 @@ class Dialect(Protocol):
     def digest(self, hashed: str) -> str: ...
     def text_list(self, values: Iterable[str]) -> str: ...
     def unnest(self, column: str) -> str: ...
+    def plus_seconds(self, moment: str, seconds: str) -> str: ...
+    def seconds_between(self, earlier: str, later: str) -> str: ...
+    def window_end(self, moment: str, seconds: int) -> str: ...
+    def moment_text(self, moment: str) -> str: ...
+    def local_time(self, moment: str, zone: str) -> str: ...
+    def utc_time(self, local: str, zone: str) -> str: ...
+    def weekday(self, local: str) -> str: ...
 
 
 class DuckDBDialect:
@@ -39,6 +49,13 @@ class DuckDBDialect:
     def quote(self, name: str) -> str:
         """`a"b` → `"a""b"`: any name is safe."""
         return '"' + name.replace('"', '""') + '"'
+
+    def stored(self, kind: str, *, is_key: bool) -> str:
+        """A column's type with how to compress it: told, inserts are twice as fast as where every way is tried.
+
+        `is_key`: nearly all values differ; else they are few words.
+        """
+        return f"{kind} using compression {'fsst' if is_key else 'dictionary'}" if kind == self.text else kind
 
     def literal(self, value: object) -> str:
         """A value as SQL text. Moments must carry a zone."""
@@ -68,6 +85,15 @@ class DuckDBDialect:
     def json_valid(self, expression: str) -> str:
         return f"json_valid({expression})"
 
+    def json_object(self, columns: Mapping[str, str]) -> str:
+        """A JSON object, as text, from key → expression."""
+        pairs = ", ".join(f"{self.literal(key)}, {expression}" for key, expression in columns.items())
+        return f"cast(json_object({pairs}) as varchar)"
+
+    def json_keys(self, column: str) -> str:
+        """One row a key of a JSON object."""
+        return f"unnest(json_keys({column}))"
+
     def starts_with(self, expression: str, text: str) -> str:
         return f"starts_with({expression}, {self.literal(text)})"
 
@@ -92,3 +118,36 @@ class DuckDBDialect:
 
     def unnest(self, column: str) -> str:
         return f"unnest({column})"
+
+    def plus_seconds(self, moment: str, seconds: str) -> str:
+        return f"({moment} + to_seconds({seconds}))"
+
+    def seconds_between(self, earlier: str, later: str) -> str:
+        """Whole and part seconds from one moment to another."""
+        return f"((epoch_us({later}) - epoch_us({earlier})) / 1000000.0)"
+
+    def window_end(self, moment: str, seconds: int) -> str:
+        """The end of the window of this length, counted from 1970, that holds the moment."""
+        return (
+            f"(timestamptz '1970-01-01 00:00:00+00' + to_seconds((epoch_us({moment}) // {seconds * 1_000_000} + 1) "
+            f"* {seconds}))"
+        )
+
+    def moment_text(self, moment: str) -> str:
+        """A moment in UTC as `2026-11-24 09:30`."""
+        return f"strftime(timezone('UTC', {moment}), '%Y-%m-%d %H:%M')"
+
+    def local_time(self, moment: str, zone: str) -> str:
+        """What clocks in the zone (an IANA name) show at the moment, as a timestamp without a zone."""
+        return f"timezone({zone}, {moment})"
+
+    def utc_time(self, local: str, zone: str) -> str:
+        """The moment at which clocks in the zone show a local time.
+
+        Of a time that there is twice it is the later; one that there is not is as much later as the clock jumped.
+        """
+        return f"timezone({zone}, {local})"
+
+    def weekday(self, local: str) -> str:
+        """0 Monday … 6 Sunday."""
+        return f"(isodow({local}) - 1)"

@@ -125,8 +125,8 @@ def _buying(came: pl.DataFrame, seed: int) -> Iterator[pl.DataFrame]:
     device = pl.when(~by_server).then("anonymous_id")
     guest = pl.when("is_guest").then(pl.struct("email").struct.json_encode())
     order = pl.format(
-        '{{"order_id":"{}","revenue":{},"quantity":{},"currency":"EUR","coupon":null,"items":{}}}',
-        "order_id", money(pl.col("cents")), "quantity", "items",
+        '{{"order_id":"{}","cart_id":"{}","revenue":{},"quantity":{},"currency":"EUR","coupon":null,"items":{}}}',
+        "order_id", "cart_id", money(pl.col("cents")), "quantity", "items",
     )  # fmt: skip
     yield _rows(orders, ORDER, "Order Completed", order, guest, anonymous_id=device)
     refund = pl.format('{{"order_id":"{}","refund":{}}}', "order_id", money(pl.col("refund_cents")))

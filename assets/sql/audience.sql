@@ -6,7 +6,12 @@ select
     {% endfor %}
     {{ profile_id }} as _profile_id,
     {{ contact }} as _contact,
-    {% if purpose %}
+    {% for name in carried %}
+    model.{{ name }},
+    {% endfor %}
+    {% if is_transactional %}
+    forbidden.contact_point is not null or {{ contact }} is null as _suppressed
+    {% elif purpose %}
     allowed.contact_point is null as _suppressed
     {% else %}
     false as _suppressed
@@ -15,7 +20,13 @@ from {{ source }} as model
 {% if profiles %}
 left join {{ profiles }} as profiles on profiles.profile_id = model.profile_id
 {% endif %}
-{% if purpose %}
+{% if is_transactional %}
+left join (
+    select distinct lower(trim(contact_point)) as contact_point
+    from {{ consent }}
+    where suppressed
+) as forbidden on forbidden.contact_point = {{ contact }}
+{% elif purpose %}
 left join (
     select {{ "profile_id, " if by_profile }}lower(trim(contact_point)) as contact_point
     from {{ consent }}

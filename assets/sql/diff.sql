@@ -137,7 +137,7 @@ today as (
     select
         _suppressed,
         _profile_id,
-        _contact,
+        {{ each(kept) }},
         {{ each(columns) }}
     from doubts
     where _suppressed is not null and _is_alone
@@ -148,7 +148,7 @@ today as (
     select distinct
         _suppressed,
         _profile_id,
-        _contact,
+        {{ each(kept) }},
         {{ each(columns) }}
     from doubts
     where _suppressed is not null and not _is_alone
@@ -257,7 +257,9 @@ compared as (
             when accepted._op is not null then accepted._profile_id
             else latest._profile_id
         end as _profile_id,
-        today._contact,
+        {% for name in kept %}
+        today.{{ name }},
+        {% endfor %}
         today._suppressed is not null as is_in_model,
         accepted._op is not null as is_in_state,
         standing.unknown_position > standing.accepted_position as is_uncertain,
@@ -342,7 +344,7 @@ select
     {% endif %}
     case when kind = 'changed' then differing end as _note,
     _profile_id,
-    _contact,
+    {{ each(kept) }},
     {{ each(columns) }}
 from decided
 where kind not in ('pending', 'gone'{{ ", 'same'" if not whole }})
@@ -355,7 +357,9 @@ select
     false as _excused,
     cast(count(*) as {{ dialect.text }}) as _note,
     null as _profile_id,
-    null as _contact,
+    {% for name in kept %}
+    null as {{ name }},
+    {% endfor %}
     {% for name in columns %}
     {{ quote(name) if name in identity else "null" }} as {{ quote(name) }}{{ "," if not loop.last }}
     {% endfor %}
@@ -386,7 +390,9 @@ select
         (select count(*) from compared where is_in_state)
     ) as _note,
     null as _profile_id,
-    null as _contact,
+    {% for name in kept %}
+    null as {{ name }},
+    {% endfor %}
     {% for name in columns %}
     null as {{ quote(name) }}{{ "," if not loop.last }}
     {% endfor %}

@@ -12,6 +12,9 @@ select
     _profile_id,
     {{ send_key }} as _send_key,
     {{ contact }} as _contact,
+    {% for name in carried %}
+    {{ name }},
+    {% endfor %}
     {% for name in columns %}
     {{ quote(name) }}{{ "," if not loop.last }}
     {% endfor %}

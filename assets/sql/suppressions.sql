@@ -13,6 +13,17 @@ refused as (
         and (not consent.granted or consent.suppressed)
     group by {{ contact }}, consent.purpose
 
+    union all
+
+    -- what no purpose may use, not even what somebody asked for
+    select
+        {{ contact }} as contact,
+        'transactional' as purpose,
+        max(consent.decided_at) as suppressed_at
+    from {{ consent }} as consent
+    where consent.contact_point is not null and consent.suppressed and consent.purpose <> 'transactional'
+    group by {{ contact }}
+
 ),
 
 told as (

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -13,7 +12,13 @@ from orchestration.commands.options import AsJson, AsOf, ShowPii
 from orchestration.environment import settings
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[SYNC]...", help="`<sink>/<model>`; default: all.")]
-Scope = Annotated[str, typer.Argument(metavar="SYNC|all", help="A sync, `<sink>/<model>`, or `all`.")]
+Scope = Annotated[
+    str,
+    typer.Argument(
+        metavar="SYNC|journey:NAME|channel:NAME|all",
+        help="A sync, `<sink>/<model>`; what a journey or a channel (`email`, `sms`) sends; or `all`.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,12 +49,32 @@ def plan(
         sending_reports.print_plans(plans)
 
 
-def apply(plan_id: Annotated[str, typer.Argument(metavar="PLAN_ID")], *, as_json: AsJson = False) -> None:
+def apply(
+    plan_id: Annotated[str, typer.Argument(metavar="PLAN_ID|journey:NAME")],
+    *,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
     """Carry out a plan, whatever its guards say; refused when anything it was made of has moved since.
 
-    Example: `tailrace apply 3f2a90c41b7e`
+    Of a journey: let in at its next tick those whom the last one held back, as they were too many at once.
+    Examples: `tailrace apply 3f2a90c41b7e` · `tailrace apply journey:win_back`
     """
-    from orchestration import sending, sending_reports
+    from models.errors import UserError
+    from orchestration import journeys, sending, sending_reports
+
+    kind, is_of_kind, name = plan_id.partition(":")
+    if is_of_kind and kind != "journey":
+        message = f"'{plan_id}' cannot be applied; what can: PLAN_ID, as `tailrace plan` says it, or journey:NAME"
+        raise UserError(message)
+    if is_of_kind:
+        now = settings()
+        entries = journeys.approve(now, name, clocks.clock(now, as_of))
+        if as_json:
+            console.print_json({"journey": name, "entries": entries})
+        else:
+            console.out().print(f"{name}: {entries:,} people may enter at the next tick", markup=False)
+        return
 
     with console.progress(quiet=as_json) as tell:
         result = sending.apply(settings(), plan_id, tell)
@@ -71,24 +96,27 @@ def sync(*, names: Names = None, as_of: AsOf = None, as_json: AsJson = False) ->
     raise typer.Exit(sending.exit_code(results))
 
 
-def pause(scope: Scope, *, as_json: AsJson = False) -> None:
-    """Hold a sync, or all of them, before its next request. What has left has left.
+def pause(scope: Scope, *, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Hold a sync, a journey's messages, a channel, or everything, before its next request. What has left has left.
 
-    Examples: `tailrace pause all` · `tailrace pause crm/seg_lapsed`
+    People go on through a paused journey; its messages wait, keep their expiry and are decided when it is resumed.
+    Examples: `tailrace pause all` · `tailrace pause crm/seg_lapsed` · `tailrace pause journey:welcome`
     """
     from orchestration import brakes
 
-    _say(brakes.pause(settings(), scope, datetime.now(UTC)), as_json=as_json)
+    now = settings()
+    _say(brakes.pause(now, scope, clocks.clock(now, as_of).as_of), as_json=as_json)
 
 
-def resume(scope: Scope, *, as_json: AsJson = False) -> None:
-    """Let a paused sync, or all of them, go on.
+def resume(scope: Scope, *, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Let what was paused go on.
 
-    Examples: `tailrace resume all` · `tailrace resume crm/seg_lapsed`
+    Examples: `tailrace resume all` · `tailrace resume crm/seg_lapsed` · `tailrace resume channel:sms`
     """
     from orchestration import brakes
 
-    _say(brakes.resume(settings(), scope), as_json=as_json)
+    now = settings()
+    _say(brakes.resume(now, scope, clocks.clock(now, as_of).as_of), as_json=as_json)
 
 
 def release(

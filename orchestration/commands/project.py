@@ -19,6 +19,7 @@ class File(StrEnum):
     sinks = "sinks"
     policy = "policy"
     syncs = "syncs"
+    journey = "journey"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,18 +28,25 @@ def register(app: typer.Typer) -> None:
 
 
 def check(*, as_json: AsJson = False) -> None:
-    """Read everything a pull request can change: YAML files, models, syncs, SQL. No warehouse, no secret.
+    """Read everything a pull request can change: YAML files, models, syncs, journeys, SQL. No warehouse, no secret.
 
+    Where something was refreshed, also how many people a journey with `existing: true` would take in.
     Example: `tailrace check`
     """
     from orchestration import checking
 
     with console.progress(quiet=as_json) as tell:
-        found = checking.check(settings(), tell)
+        now = settings()
+        found, existing = checking.check(now, tell), checking.existing(now)
     if as_json:
-        console.print_json({"ok": True, **found})
-    else:
-        console.out().print("ok: " + ", ".join(f"{count} {what}" for what, count in found.items()))
+        console.print_json({"ok": True, **found, "existing": existing})
+        return
+    screen = console.out()
+    screen.print("ok: " + ", ".join(f"{count} {what}" for what, count in found.items()))
+    for journey, count in existing.items():
+        screen.print(
+            f"{journey}: {count:,} present members enter when it is published (`existing: true`)", markup=False
+        )
 
 
 def sinks(*, as_json: AsJson = False) -> None:
@@ -60,7 +68,7 @@ def sinks(*, as_json: AsJson = False) -> None:
 
 
 def schema(
-    file: Annotated[File, typer.Argument(help="The YAML file, or `syncs` for an entry of a model's meta.syncs.")],
+    file: Annotated[File, typer.Argument(help="The YAML file; `syncs`: an entry of a model's meta.syncs.")],
     *,
     as_json: AsJson = False,
 ) -> None:

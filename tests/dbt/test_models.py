@@ -290,8 +290,14 @@ def test_engagement_is_the_last_open(published: Warehouse) -> None:
 
 
 def test_nothing_before_the_marts_reads_what_was_sent() -> None:
-    """No staging, identity, profile, segment or payload model has a delivery or a history above it."""
+    """No staging, identity, profile, segment or payload model has a delivery or a history above it.
+
+    But the audiences of journeys, `sync_journey_*`, are what journeys keep of them: they belong to the next refresh.
+    """
     models = Path(__file__).parents[2] / "dbt_project" / "models"
     for path in models.rglob("*.sql"):
         if path.parent.name != "marts":
-            assert "source('kept'" not in path.read_text(), path
+            text = path.read_text()
+            if path.name.startswith("sync_journey_"):
+                text = text.replace("source('kept', 'journey_audience')", "")
+            assert "source('kept'" not in text, path

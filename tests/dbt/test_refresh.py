@@ -55,7 +55,8 @@ def test_a_refresh_with_nothing_new_builds_no_profile(settings, land, night, ask
     assert again.identity.skipped
     assert not again.profiles_built
     assert not any(each.entered or each.left for each in again.segments)
-    assert again.published == ("segment_evaluation",)
+    # until when sources are loaded, people are known and segments evaluated is all that is new
+    assert set(again.published) == {"segment_evaluation", "people_evaluation", "source_loaded"}
     assert ask("select count(*) as n from profiles") == [{"n": 1}]
 
 

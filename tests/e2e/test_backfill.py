@@ -27,8 +27,9 @@ from tests.nights import (
     run,
     segment_days,
 )
+from tests.sampling import sampled
 
-NIGHTS = 15 if os.environ.get("TAILRACE_SAMPLE") else 60
+NIGHTS = sampled(60, 15)
 PEOPLE = 150
 # a step of the real command line at whose nth time it is killed: within a day, and right after one
 KILLS = (("appended", 8), ("committed", 11))

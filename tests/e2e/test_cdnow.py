@@ -1,12 +1,7 @@
 """Real purchases, loaded as a user would: an entry in sources.yml and a staging model."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +17,8 @@ from assets.refresh import RefreshResult, refresh
 from models.clock import Clock, end_of_day
 from models.settings import Settings
 from orchestration import cli
+from tests import recorders
+from tests.sampling import sampled
 
 ROOT = Path(__file__).parents[2]
 PURCHASES = ROOT.parent / "shared" / "data" / "cdnow" / "CDNOW_master.txt"
@@ -139,7 +136,7 @@ models:
         syncs:
           - {sink: crm, audience: Silent, fields: [orders, items, revenue, last_order_at]}
 """
-DAYS = 12 if os.environ.get("TAILRACE_SAMPLE") else 60
+DAYS = sampled(60, 5)
 SYNC = "crm/seg_silent"
 
 
@@ -168,8 +165,8 @@ def test_sixty_days_end_with_the_vendor_holding_the_segment(tmp_path: Path, monk
     landing = settings.landing / "cdnow"
     landing.mkdir(parents=True)
     everything = purchases()
-    with running(settings.recorder_db) as url:
-        for name, text in {"PROJECT": str(project), "HOME": str(settings.home), "RECORDER": url}.items():
+    with recorders.running(settings.recorder_db) as running:
+        for name, text in {"PROJECT": str(project), "HOME": str(settings.home), "RECORDER": running.url}.items():
             monkeypatch.setenv(f"TAILRACE_{name}", text)
         monkeypatch.delenv("TAILRACE_TARGET", raising=False)
         for back in range(DAYS, -1, -1):
@@ -178,7 +175,7 @@ def test_sixty_days_end_with_the_vendor_holding_the_segment(tmp_path: Path, monk
             (landing / f"{day}.txt").write_text("".join(landed))
             for command in (["ingest"], ["refresh"], ["sync", SYNC]):
                 assert cli.run([*command, "--as-of", str(day)]) == 0, (day, command)
-            held = {row["payload"]["profile_id"] for row in vendor(url).values()}
+            held = {row["payload"]["profile_id"] for row in vendor(running.url).values()}
             with store.reading(settings) as copy:
                 segment = copy.rows(
                     "select seg_silent.profile_id, identifier from seg_silent inner join profile_map "
@@ -208,18 +205,3 @@ def vendor(url: str) -> dict[str, dict[str, Any]]:
         else:
             held[row["identity"]] = row
     return held
-
-
-@contextmanager
-def running(db: Path) -> Iterator[str]:
-    """The shipped recorder on a free port."""
-    db.parent.mkdir(parents=True, exist_ok=True)
-    serve = "import pathlib, sys; from sinks.recorder_server import serve; "
-    serve += "serve(0, pathlib.Path(sys.argv[1]), ready=lambda port: print(port, flush=True))"
-    process = subprocess.Popen([sys.executable, "-c", serve, str(db)], cwd=ROOT, stdout=subprocess.PIPE)
-    assert process.stdout
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait(10)

@@ -15,11 +15,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
-from assets import store
+from assets import configuration, stages, store
 from assets.dbt_project import read_manifest
 from assets.demo_shop import generate
 from assets.refresh import RefreshResult, refresh
@@ -29,9 +30,13 @@ from models.settings import Settings
 from orchestration import demonstration, local_recorder
 from orchestration.environment import child
 from tests.e2e import independent
+from tests.journeys import observed
+from tests.journeys.oracle import Oracle
+from tests.sampling import sampled
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = 2_000
+NIGHTS = sampled(30, 10)
 OUTCOMES = ("delivered", "opened", "clicked", "bounced", "unsubscribed", "converted")
 TYPES = ("user_id", "crm_id", "email", "phone", "anonymous_id")
 
@@ -256,10 +261,10 @@ def test_day_by_day_is_the_same(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """What `tailrace demo` does, on 500 people: two days of ingest, refresh, delivery and outcomes back."""
+    """What `tailrace demo` does, on 500 people: thirty nights (CI's sample: the last twelve) of the whole loop."""
     loop = Loop.at(tmp_path_factory.mktemp("whole"), date(2026, 9, 30))
     loop.settings = replace(loop.settings, recorder=f"http://127.0.0.1:{local_recorder.free_port()}")
-    _, loop.days = demonstration.run(loop.settings, people=500, days=30, seed=7, tell=lambda *_: None)
+    _, loop.days = demonstration.run(loop.settings, people=500, days=30, seed=7, nights=NIGHTS, tell=lambda *_: None)
     return loop
 
 
@@ -280,7 +285,10 @@ def test_results_are_what_was_sent_and_what_came_back(demo: Loop) -> None:
         for outcome in OUTCOMES:
             told[row["sync"], row["result_date"], outcome] += row[outcome]
     expected = Counter(
-        {(result.sync, day.day): result.counts.get("accepted", 0) for day in demo.days for result in day.synced}
+        (result.sync, day.day)
+        for day in demo.days
+        for result in (*day.noon, *day.synced)
+        for _ in range(result.counts.get("accepted", 0))
     )
     assert +taken == +expected
     found = independent.reported(demo.settings.landing, demo.day)
@@ -303,6 +311,105 @@ def test_the_vendor_holds_the_segment(demo: Loop) -> None:
             f"using (profile_id) {consents}"
         )
         assert {identity for identity, is_in in held.items() if is_in} == {row["profile_id"] for row in members}, model
+
+
+@pytest.fixture(scope="module")
+def account(demo: Loop) -> Oracle:
+    """The oracle's own account of the thirty days, and no difference from the engine's, person by person."""
+    with store.locked(demo.settings), stages.opened(demo.settings) as warehouse:
+        policy = configuration.policy(demo.settings)
+        assert not observed.differences(warehouse, policy)
+        return observed.account(warehouse, policy)
+
+
+@pytest.mark.slow
+def test_journeys_are_where_the_oracle_says(account: Oracle) -> None:
+    """All four journeys ran, and people left them in every way that thirty days of a shop bring about."""
+    assert {run.journey for run in account.runs} == {"welcome", "cart_recovery", "post_purchase", "win_back"}
+    ends = {each.ended for run in account.runs for each in run.transitions}
+    assert ends >= {"goal", "exit_step", "exit_condition", "completed"}
+    reasons = {decision.reason for decision in account.decisions}
+    assert reasons >= {None, "holdout", "global_holdout", "no_contact", "no_consent"}
+
+
+@pytest.mark.slow
+def test_what_was_mailed_is_what_was_admitted(demo: Loop, account: Oracle) -> None:
+    """Each message at the recorder was admitted, of a run that is not held out, and came once: every journey's."""
+    with local_recorder.running(demo.settings) as here:
+        lines = map(json.loads, httpx.get(f"{here.recorder}/_received").text.splitlines())
+        heard = [row["payload"] for row in lines if "/message_outbox/" in row["sync"]]
+    admitted = {one.send_key: one for one in account.decisions if one.decision == "admitted"}
+    keys = Counter(row["entry_id"] for row in heard)
+    assert keys.keys() <= admitted.keys()
+    assert set(keys.values()) == {1}
+    arms = {run.run_id: run.arm for run in account.runs}
+    assert {arms[admitted[key].run_id] for key in keys} == {"treated"}
+    assert {row["template"] for row in heard} >= {
+        "cart_reminder",
+        "order_taken",
+        *(["welcome"] if NIGHTS == 30 else []),
+    }
+
+
+@pytest.mark.slow
+def test_nobody_is_mailed_who_must_not_be(demo: Loop, account: Oracle) -> None:
+    """Whom the recorder heard of: nobody without consent, suppressed, in quiet hours, past expiry, or over a cap."""
+    policy = configuration.policy(demo.settings)
+    with local_recorder.running(demo.settings) as here:
+        lines = map(json.loads, httpx.get(f"{here.recorder}/_received").text.splitlines())
+        heard = [row for row in lines if "/message_outbox/" in row["sync"]]
+    decided = {one.send_key: one for one in account.decisions if one.decision == "admitted"}
+    consents, profiles = (
+        sorted(demo.rows(f"select * from {name}"), key=lambda row: row["as_of"])
+        for name in ("consent_history", "profile_history")
+    )
+    marketing: dict[str, list[tuple[datetime, str]]] = {}
+    for row in heard:
+        one, left, said = decided[row["payload"]["entry_id"]], datetime.fromisoformat(row["as_of"]), row["payload"]
+        contact = (one.channel, said["email" if one.channel == "email" else "phone"])
+        mine = [each for each in consents if each["profile_id"] == said["profile_id"] and each["as_of"] <= left]
+        last = {each["purpose"]: each for each in mine if (each["channel"], each["contact_point"]) == contact}
+        assert not any(each["suppressed"] for each in last.values() if each["granted"] is not None), row
+        assert left < one.expires_at, row
+        if one.purpose == "transactional":
+            continue
+        assert last["marketing"]["granted"], row
+        held = [each for each in profiles if each["profile_id"] == said["profile_id"] and each["as_of"] <= left]
+        zone = (held[-1]["time_zone"] if held else None) or policy.recipient_zone
+        assert time(8) <= left.astimezone(ZoneInfo(zone)).time() < time(21), row
+        marketing.setdefault(account.root(one.unit, account.now.as_of), []).append((one.not_before, one.channel))
+    assert policy.quiet_hours
+    assert (policy.quiet_hours.begin, policy.quiet_hours.end) == (time(21), time(8))
+    assert len(marketing) > 50
+    for person, sent in marketing.items():
+        for cap in policy.caps:
+            moments = sorted(at for at, channel in sent if cap.channel in (None, channel))
+            crowded = zip(moments, moments[cap.max :], strict=False)
+            assert all(later - first >= cap.per for first, later in crowded), person
+
+
+@pytest.mark.slow
+def test_a_cart_is_brought_to_mind_unless_the_order_came(demo: Loop) -> None:
+    """No reminder is about a cart whose order was known to have come within its four hours."""
+    reminded = demo.rows(
+        "select json_extract_string(run.properties, '$.cart_id') as cart_id, run.entered_at from journey_transition as "
+        "sent inner join journey_run as run on sent.run_id = run.run_id "
+        "where sent.journey = 'cart_recovery' and sent.detail = 'cart_reminder'"
+    )
+    ordered = {
+        row["cart_id"]: row["occurred_at"]
+        for row in demo.rows(
+            "select json_extract_string(properties, '$.cart_id') as cart_id, occurred_at, known_at from events "
+            "where name = 'Order Completed' and known_at <= occurred_at + interval '1 day'"
+        )
+    }
+    in_time = [
+        row
+        for row in reminded
+        if row["cart_id"] in ordered and ordered[row["cart_id"]] <= row["entered_at"] + timedelta(hours=4)
+    ]
+    assert reminded
+    assert not in_time
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,11 @@ YAML = """\
 """
 
 
-@pytest.fixture
-def recorder(tmp_path: Path) -> Iterator[str]:
-    """The shipped vendor, on a port of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "orchestration",
-        "recorder",
-        "--port",
-        "0",
-        "--db",
-        str(tmp_path / "vendor.sqlite"),
-    ]
+@contextmanager
+def listening(folder: Path) -> Iterator[str]:
+    """The address of the shipped vendor, on a port of its own, that keeps what it receives in the folder."""
+    file = str(folder / "vendor.sqlite")
+    command = [sys.executable, "-m", "orchestration", "recorder", "--port", "0", "--db", file]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout
@@ -61,6 +54,12 @@ def recorder(tmp_path: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[str]:
+    with listening(tmp_path) as url:
+        yield url
 
 
 class Person:

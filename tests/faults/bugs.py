@@ -6,9 +6,11 @@ Each undoes one promise of the delivery loop in the plainest way; nothing else i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from assets.journeys.statements import Statements
 from models.delivery import Claim, Outcome, Outcomes, RowOutcome
 from sinks.backlog import Work
 from sinks.connections import Batch, Run
@@ -74,10 +76,57 @@ def unknown_forgotten() -> None:
     Journal.abandon = abandon  # type: ignore[method-assign,assignment]
 
 
+def claim_without_suppression() -> None:
+    """Who said no since the plan is written to all the same."""
+
+    def nobody(_: _Commit, __: Request) -> dict[int, RowOutcome]:
+        return {}
+
+    _Commit._listed = nobody  # type: ignore[method-assign]
+
+
+def claim_without_expiry() -> None:
+    """What was in time for the plan leaves whenever its turn comes, expired or in the night."""
+
+    def never(_: _Commit, __: Request) -> dict[int, RowOutcome]:
+        return {}
+
+    _Commit._late = never  # type: ignore[method-assign]
+
+
+def counter_in_run_id() -> None:
+    """A run of a journey is called otherwise each time it is worked out."""
+    sql = Statements.sql
+
+    def counted(own: Statements, statement: str, **values: Any) -> str:
+        text = sql(own, statement, **values)
+        return text.replace("chr(31), 'run'", f"chr(31), 'run{time.time_ns()}'")
+
+    Statements.sql = counted  # type: ignore[method-assign]
+
+
+def latest_by_clock() -> None:
+    """Where a run is, is said by the time of its last transition, and not by its number: several share a moment."""
+    sql = Statements.sql
+
+    def by_clock(own: Statements, statement: str, **values: Any) -> str:
+        text = sql(own, statement, **values)
+        if statement != "spots":
+            return text
+        assert "max(hop) as hop" in text
+        return text.replace("max(hop) as hop", "max_by(hop, (logical_at, -hop)) as hop")
+
+    Statements.sql = by_clock  # type: ignore[method-assign]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "claim after send": claim_after_send,
     "receipt before answer": receipt_before_answer,
     "unknown forgotten": unknown_forgotten,
+    "claim without suppression": claim_without_suppression,
+    "claim without expiry": claim_without_expiry,
+    "counter in run_id": counter_in_run_id,
+    "latest by clock": latest_by_clock,
 }
 
 

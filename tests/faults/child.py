@@ -2,7 +2,8 @@
 
     python tests/faults/child.py STEP NTH ACTION [--bug NAME] -- sync crm/seg_badge --as-of 2026-09-02
 
-ACTION: kill (SIGKILL to itself) · sleep (three seconds) · fill (writes the file system of TAILRACE_HOME full) ·
+ACTION: kill (SIGKILL to itself) · sleep (three seconds) · wait (until
+TAILRACE_HOME/go is there) · fill (writes the file system of TAILRACE_HOME full) ·
 count (nothing, but writes how often each step came to TAILRACE_HOME/steps.json).
 The product holds no code for faults; only the planted bugs of bugs.py change it, and only here.
 """
@@ -51,6 +52,14 @@ def sleep() -> None:
     time.sleep(3)
 
 
+def wait() -> None:
+    """Say that it stands, and stand until somebody says go."""
+    home = Path(os.environ["TAILRACE_HOME"])
+    (home / "waiting").touch()
+    while not (home / "go").exists():
+        time.sleep(0.05)
+
+
 def fill() -> None:
     """Leave no free block on the (small, own) file system of TAILRACE_HOME."""
     block = bytes(1 << 20)
@@ -64,7 +73,7 @@ def fill() -> None:
         block = block[: len(block) // 2]
 
 
-ACTIONS = {"kill": kill, "sleep": sleep, "fill": fill, "count": lambda: None}
+ACTIONS = {"kill": kill, "sleep": sleep, "wait": wait, "fill": fill, "count": lambda: None}
 
 
 def main() -> None:

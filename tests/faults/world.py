@@ -139,6 +139,26 @@ class World:
         )
         return Ran(ran.returncode, ran.stdout, ran.stderr)
 
+    def stopped(self, *command: str, step: str, nth: int = 1, bug: str | None = None) -> subprocess.Popen[str]:
+        """A command that stands still at a step, until `go_on`."""
+        planted = ["--bug", bug] if bug else []
+        line = [sys.executable, str(CHILD), step, str(nth), "wait", *planted, "--", *command]
+        child = subprocess.Popen(
+            line, env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 60
+        while not (self.home / "waiting").exists():
+            assert child.poll() is None, child.communicate()
+            assert time.monotonic() < deadline, "the step did not come"
+            time.sleep(0.05)
+        return child
+
+    def go_on(self, child: subprocess.Popen[str]) -> Ran:
+        """Let it go on, to its end."""
+        (self.home / "go").touch()
+        out, err = child.communicate(timeout=120)
+        return Ran(child.returncode, out, err)
+
     def land(self, day: int) -> None:
         """Write the day's file: one line a holder, in whatever state the landing folder is."""
         folder = self.root / "landing" / "badges"
@@ -235,9 +255,11 @@ def build(folder: Path) -> World:
     shutil.copytree(ROOT / "dbt_project", project / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
     shutil.copy(ROOT / "policy.yml", project)
     models = project / "dbt_project" / "models"
-    shipped = (ROOT / "sources.yml").read_text().split("sources:\n", 1)[1]
-    (project / "sources.yml").write_text(SOURCES + shipped)
+    others = (ROOT / "sources.yml").read_text().split("sources:\n", 1)[1]
+    (project / "sources.yml").write_text(SOURCES + others)
     (project / "sinks.yml").write_text(SINKS)
+    for shipped in ("journeys", "templates"):
+        shutil.rmtree(project / "dbt_project" / shipped, ignore_errors=True)
     for shipped_model in [*(models / "segments").glob("*"), *(models / "syncs").glob("*")]:
         shipped_model.unlink()  # only this world's segment: a case is quick, and its right answer is known
     (models / "staging" / "stg_badges.sql").write_text(STAGING)

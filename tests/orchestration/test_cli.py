@@ -60,7 +60,13 @@ def tailrace(shop: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         (["resume", "all"], "'all' is not paused"),
         (["release", "crm/seg_high_value"], "crm/seg_high_value holds nothing"),
         (["apply", "0123456789ab"], "no plan '0123456789ab'"),
+        (["apply", "channel:sms"], "what can: PLAN_ID, as `tailrace plan` says it, or journey:NAME"),
+        (["apply", "journey:nope"], "no journey 'nope' is published; published: none"),
+        (["pause", "channel:"], "no channel ''; there are: email, sms"),
+        (["pause", "journey:"], "no journey ''; written or published: cart_recovery, post_purchase, welcome, win_back"),
         (["backfill", "segment_days", "--from", "soon"], "'soon' is not a day"),
+        (["backtest", "a", "--from", "0001-01-01", "--to", "2026-01-01"], "allowed: 1970-01-01 to 2999-12-31"),
+        (["tick", "--as-of", "0001-01-01T00:00:00+14:00"], "is not a date (2026-11-24) or a moment"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],
 )
@@ -116,7 +122,7 @@ LAPSED = (
 @pytest.mark.parametrize(
     ("entry", "key", "said"),
     [
-        ("{sink: crmm}", ".sink", "no sink 'crmm'; did you mean 'crm'? in sinks.yml: crm, hook, files"),
+        ("{sink: crmm}", ".sink", "no sink 'crmm'; did you mean 'crm'? in sinks.yml: crm, mail, text, hook, files"),
         ("{audience: Lapsed}", ".sink", "is missing: A destination named in sinks.yml"),
         ("crm", "", "must be a mapping"),
         ("{sink: crm, audienc: Lapsed}", ".audienc", "unknown key; did you mean 'audience'?"),
@@ -124,7 +130,7 @@ LAPSED = (
         ("{sink: hook, url: nowhere}", ".url", "'nowhere' must match"),
         ("{sink: crm, mode: miror}", ".mode", "did you mean 'mirror'? allowed: mirror, upsert, append, send_on_entry"),
         ("{sink: crm, guards: {max_remov: 10%}}", ".guards.max_remov", "did you mean 'max_remove'?"),
-        ("{sink: crm, guards: {max_remove: ten}}", ".guards.max_remove", "must be a number"),
+        ("{sink: crm, guards: {max_remove: ten}}", ".guards.max_remove", "is not a share; write one like 10% or 0.1"),
         ("{sink: crm, key: []}", ".key", "at least 1 item"),
         ("{sink: crm, key: email}", ".key", "must be a list"),
         (
@@ -175,6 +181,7 @@ def test_two_mirrors_of_one_audience_are_refused(shop: Settings, tailrace: Tailr
         ("{sink: recorder, options: {acount: x}}", "sinks.crm.options.acount", "did you mean 'account'?"),
         ("{sink: webhook, options: {rows: 0}}", "sinks.crm.options.rows", "must be greater than or equal to 1, not 0"),
         ("{sink: recoder}", "sinks.crm.sink", "no sink 'recoder'; there are: file, recorder, webhook"),
+        ("{sink: recorder, channel: emial}", "sinks.crm.channel", "did you mean 'email'? allowed: email, sms"),
         ("{sink: recorder, secret: {token: X}}", "sinks.crm.secret", "unknown key; did you mean 'secrets'?"),
     ],
 )
@@ -240,6 +247,56 @@ def test_the_whole_way_by_hand(tailrace: Tailrace) -> None:
         "paused": True,
     }
     assert any("tailrace resume" in line for line in status["needs_a_person"])
+
+
+def test_a_half_written_journey_stops_only_itself(shop: Settings, tailrace: Tailrace) -> None:
+    """With a journey file that cannot be read all else goes on, and whoever looks or ticks is told which file it is."""
+    assert tailrace("refresh", "--as-of", "2026-01-04").code == 0
+    assert tailrace("publish", "post_purchase", "--as-of", "2026-01-05T01:00:00+00:00").code == 0
+    half = shop.dbt_project / "journeys" / "half.yml"
+    half.write_text("journey: half\nentry: {event: Signed Up\n")
+    (needed,) = [one for one in tailrace("status", "--json").json["needs_a_person"] if "half.yml" in one]
+    assert needed.startswith("journey half: ")
+    drawn = {row["journey"]: row for row in tailrace("journeys", "--json").json}
+    assert "half.yml" in drawn["half"]["waiting"]
+    assert drawn["post_purchase"]["waiting"] is None
+    assert tailrace("publish", "welcome", "--as-of", "2026-01-05T02:00:00+00:00").code == 0
+    assert tailrace("sync", "files/seg_one_time_buyers", "--as-of", "2026-01-05").code == 0
+    ticked = tailrace("tick", "--as-of", "2026-01-06", "--json")
+    assert (ticked.code, ticked.json["tick"]) == (1, 1)
+    assert ticked.json["unread"] == [needed]
+    assert tailrace("pause", "journey:half").code == 0
+    for command in ("publish", "journeys"):
+        refused = tailrace(command, "half")
+        assert refused.code == 2
+        assert "half.yml" in refused.err
+    assert tailrace("check").code == 2
+
+
+def test_a_half_written_template_stops_only_its_messages(shop: Settings, tailrace: Tailrace) -> None:
+    """With a template that cannot be read other syncs go on, and whoever looks or ticks is told which file it is."""
+    assert tailrace("refresh", "--as-of", "2026-01-04").code == 0
+    assert tailrace("publish", "post_purchase", "--as-of", "2026-01-05T01:00:00+00:00").code == 0
+    (shop.dbt_project / "templates" / "half.md").write_text("---\nsubject: Hello\n")
+    (needed,) = [one for one in tailrace("status", "--json").json["needs_a_person"] if "half.md" in one]
+    assert needed.startswith("template half: ")
+    assert tailrace("sync", "files/seg_one_time_buyers", "--as-of", "2026-01-05").code == 0
+    ticked = tailrace("tick", "--as-of", "2026-01-06", "--json")
+    assert (ticked.code, ticked.json["tick"], ticked.json["unread"]) == (1, 1, [needed])
+    assert tailrace("check").code == 2
+
+
+def test_a_published_journey_is_held_without_its_file(shop: Settings, tailrace: Tailrace) -> None:
+    """A journey whose file is gone is paused as others are; what is not published is not applied; no tick goes back."""
+    assert tailrace("refresh", "--as-of", "2026-01-04").code == 0
+    assert tailrace("publish", "post_purchase", "--as-of", "2026-01-05T01:00:00+00:00").code == 0
+    (shop.dbt_project / "journeys" / "post_purchase.yml").unlink()
+    assert tailrace("pause", "journey:post_purchase", "--json").json == {"paused": ["journey:post_purchase"]}
+    assert "no journey 'post_purchas'; did you mean" in tailrace("pause", "journey:post_purchas").err
+    assert "published: post_purchase" in tailrace("apply", "journey:welcome").err
+    assert tailrace("tick", "--as-of", "2026-01-06").code == 0
+    back = tailrace("tick", "--as-of", "2020-01-01", "--json")
+    assert (back.code, back.json["error"]["kind"]) == (3, "refused")
 
 
 def test_without_a_recorder_nothing_is_claimed(tailrace: Tailrace) -> None:

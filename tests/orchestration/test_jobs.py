@@ -11,10 +11,11 @@ from assets import store
 from assets.dbt_project import read_manifest
 from assets.status import status
 from assets.syncs import load_syncs
+from models.clock import Clock
 from models.settings import Settings
-from orchestration import clocks, keys, local_recorder, run_clock
+from orchestration import clocks, journeys, keys, local_recorder, run_clock
 from orchestration.code_location import build
-from orchestration.jobs import ACTIVATE, REFRESH
+from orchestration.jobs import ACTIVATE, REFRESH, TICK
 from tests.orchestration.conftest import Told, event, land
 
 SEGMENTS = ("seg_new", "seg_high_value", "seg_lapsed")
@@ -235,6 +236,59 @@ def test_a_field_that_changes_launches_its_syncs(shop: Settings, dagster: dg.Dag
     assert moved == {"sync/crm/seg_high_value"}  # where people need consent, nobody has given it
     run(shop, dagster, day="2026-01-05")
     assert launched(cursor)[0] == set()
+
+
+def test_what_an_event_lets_go_leaves_without_the_schedule(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """A file lands, `refresh` ticks, `segment_changed` launches the syncs whose messages may go now: they are sent."""
+    order_taken = keys.sync("mail/message_outbox/post_purchase_transactional")
+    repository = build(shop).get_repository_def()
+    sensor = repository.get_sensor_def("segment_changed")
+
+    def launched(cursor: str | None) -> tuple[list[dg.AssetKey], str | None]:
+        context = dg.build_sensor_context(dagster, cursor=cursor, repository_def=repository)
+        asked = sensor.evaluate_tick(context).run_requests or []
+        return [key for request in asked for key in request.asset_selection or ()], context.cursor
+
+    with local_recorder.running(shop) as here:
+        run(here, dagster)
+        journeys.publish(here, "post_purchase", Clock.at(datetime(2026, 1, 5, 1, tzinfo=UTC)))
+        _, cursor = launched(None)
+        bought = {"order_id": "2", "revenue": 40, "quantity": 1}
+        land(shop, "shop/2.ndjson", [event(9, "ann", "Order Completed", 5, properties=bought)])
+        assert run(here, dagster, day="2026-01-05").success
+        wanted, _ = launched(cursor)
+        assert order_taken in wanted
+        tags = run_clock.tags(clocks.clock(here, "2026-01-05").as_of)
+        activate = build(here).resolve_job_def(ACTIVATE).get_subset(asset_selection=set(wanted))
+        sent = activate.execute_in_process(instance=dagster, tags=tags)
+    assert metadata(sent, order_taken)["rows_accepted"] == 1
+
+
+def test_a_tick_sends_only_what_may_go(shop: Settings, dagster: dg.DagsterInstance) -> None:
+    """The job `tick` moves every journey, plans no sync that has nothing to send, and sends what has, once."""
+    order_taken = "sync/mail/message_outbox/post_purchase_transactional"
+    moved = {f"journeys/{name}" for name in ("cart_recovery", "post_purchase", "welcome", "win_back")}
+    with local_recorder.running(shop) as here:
+        run(here, dagster)
+        journeys.publish(here, "post_purchase", Clock.at(datetime(2026, 1, 5, 1, tzinfo=UTC)))
+        bought = {"order_id": "2", "revenue": 40, "quantity": 1}
+        land(shop, "shop/2.ndjson", [event(9, "ann", "Order Completed", 5, properties=bought)])
+        run(here, dagster, day="2026-01-05")
+        first = run(here, dagster, job=TICK, day="2026-01-05")
+        again = run(here, dagster, job=TICK, day="2026-01-06")
+    assert (first.success, built(first)) == (True, {*moved, order_taken})
+    assert [check.passed for check in first.get_asset_check_evaluations()] == [True]
+    assert (again.success, built(again)) == (True, moved)
+    told = metadata(again, keys.journey("post_purchase"))
+    assert (told["entered"], told["sent"]) == (1, 1)
+    assert order_taken.removeprefix("sync/") not in plans_of(shop, "2026-01-06")
+
+
+def plans_of(settings: Settings, day: str) -> set[str]:
+    """The syncs that were planned as of a day's end."""
+    as_of = clocks.clock(settings, day).as_of
+    with store.writing(settings) as warehouse:
+        return {row["sync"] for row in warehouse.rows("select sync from tailrace.plan where as_of = ?", [as_of])}
 
 
 def test_every_night_that_fails_is_told(shop: Settings, dagster: dg.DagsterInstance, told: Told) -> None:

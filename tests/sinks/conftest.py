@@ -1,7 +1,5 @@
 """A real recorder in a child process, and a desk that delivers to it."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,24 +7,15 @@ import pytest
 
 from models.settings import Settings
 from sinks.journal import Journal
-from tests.sinks.desk import CHECKOUT, Desk, Recorder
-
-SERVE = """
-import pathlib, sys
-from sinks.recorder_server import serve
-serve(0, pathlib.Path(sys.argv[1]), ready=lambda port: print(port, flush=True))
-"""
+from tests import recorders
+from tests.sinks.desk import Desk, Recorder
 
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
     db = tmp_path / "recorder.sqlite"
-    process = subprocess.Popen([sys.executable, "-c", SERVE, str(db)], cwd=CHECKOUT, stdout=subprocess.PIPE)
-    assert process.stdout
-    port = int(process.stdout.readline())
-    yield Recorder(f"http://127.0.0.1:{port}", db)
-    process.terminate()
-    process.wait(10)
+    with recorders.running(db) as running:
+        yield Recorder(running.url, db)
 
 
 @pytest.fixture

@@ -91,10 +91,11 @@ class Desk:
         transport: Transport | None = None,
         patience: Patience = HASTY,
         key: Sequence[str] = ("email",),
+        clock: Callable[[], datetime] | None = None,
         **fields: Any,
     ) -> Summary:
         """Send `rows` as the next run."""
-        return self.run(sink, self.open(rows, **fields), transport=transport, patience=patience, key=key)
+        return self.run(sink, self.open(rows, **fields), transport=transport, patience=patience, key=key, clock=clock)
 
     def run(
         self,
@@ -105,6 +106,7 @@ class Desk:
         patience: Patience = HASTY,
         key: Sequence[str] = ("email",),
         writer: Writer | None = None,
+        clock: Callable[[], datetime] | None = None,
     ) -> Summary:
         """Send what was opened."""
         return deliver(
@@ -119,6 +121,7 @@ class Desk:
             writer=writer,
             patience=patience,
             seed=1,
+            clock=clock,
         )
 
     def receipts(self) -> pa.Table:

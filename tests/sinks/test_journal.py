@@ -1,5 +1,6 @@
 """The journal: claims, receipts and folds survive whatever the machine does."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -143,9 +144,9 @@ def test_pause_holds_the_next_claim_and_resume_frees_it(journal: Journal, writer
     for scope in ("crm/seg", "all"):
         Journal(journal.path).pause(scope, AT)
         assert writer.claim(request(0, 1)).stopped == f"paused ({scope})"
-        assert journal.resume(scope)
+        assert journal.resume(scope, AT)
     assert claimed(writer, 0, 1)
-    assert not journal.resume("all")
+    assert not journal.resume("all", AT)
 
 
 def test_an_overtaken_or_closed_run_claims_nothing(journal: Journal, writer: Writer) -> None:
@@ -223,6 +224,18 @@ def test_a_message_on_its_way_that_did_not_leave_is_withdrawn_after_all(journal:
     assert grant.claim
     assert grant.claim.ranges == ((1, 1),)
     assert grant.settled == dict.fromkeys((0, 2), RowOutcome(Outcome.WITHDRAWN, "left the segment"))
+
+
+def test_release_frees_no_message_that_was_taken_back(journal: Journal, writer: Writer) -> None:
+    """Of messages that may have left a person may send again those that nobody took back meanwhile."""
+    claim = claimed(writer, 0, 2, Op.SEND, send_keys=["a", "b"])
+    assert journal.withdraw(["a"], "left the segment", AT) == 0
+    writer.receive(claim, Outcomes.all(Outcome.UNKNOWN), AT)
+    assert journal.release(["a", "b"]) == 1
+    grant = writer.claim(request(5, 2, Op.SEND, send_keys=["a", "b"]))
+    assert grant.claim
+    assert grant.claim.ranges == ((6, 1),)
+    assert grant.settled == {0: RowOutcome(Outcome.WITHDRAWN, TAKEN)}
 
 
 CHILD = """
@@ -314,3 +327,18 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(journal: Journal, write
     limited.execute("pragma max_page_count = 1000000")
     assert before == 1
     assert claimed(writer, 9999, 1).seq == before + 1
+
+
+def test_a_journal_of_the_version_before_is_brought_up(tmp_path: Path) -> None:
+    """What a journal of version 1 held it still holds, and what was paused in it is paused since then."""
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        journal.pause("crm/seg_lapsed", AT)
+        kept = journal.id
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript("drop table pause_change; alter table delivery drop column scopes; pragma user_version = 1;")
+    for _ in range(2):
+        with Journal(path) as journal:
+            assert journal.id == kept
+            assert journal.pause_changes() == [(1, "crm/seg_lapsed", "paused", AT)]
+            assert journal.open_deliveries() == []

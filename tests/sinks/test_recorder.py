@@ -1,8 +1,8 @@
 """The shipped vendor: it keeps what it answered for, does what it is told, and reports what people did."""
 
 import json
-import subprocess
-import sys
+import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from models.sync import Op
 from sinks.recorder import RecorderOptions, RecorderSink
 from sinks.recorder_behaviour import Rates, Reporting
 from sinks.recorder_outcomes import outcomes
+from sinks.recorder_server import serve
 from sinks.webhook import WebhookOptions, WebhookSink
-from tests.sinks.conftest import SERVE
-from tests.sinks.desk import CHECKOUT, Desk, Recorder, people
+from tests import recorders
+from tests.sinks.desk import Desk, Recorder, people
 
 
 def crm(**options: object) -> RecorderSink:
@@ -89,14 +90,8 @@ def test_a_wrong_secret_is_refused(desk: Desk, recorder: Recorder) -> None:
 def test_what_was_answered_survives_a_killed_recorder(desk: Desk, recorder: Recorder) -> None:
     """Another recorder on the same file knows every row, and goes on counting."""
     desk.deliver(crm(), people(20))
-    again = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(recorder.db)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True
-    )
-    assert again.stdout
-    other = Recorder(f"http://127.0.0.1:{int(again.stdout.readline())}", recorder.db)
-    assert other.identities() == recorder.identities()
-    again.kill()
-    again.wait()
+    with recorders.running(recorder.db) as again:
+        assert Recorder(again.url, recorder.db).identities() == recorder.identities()
 
 
 def test_a_sink_that_is_not_there_is_told(recorder: Recorder) -> None:
@@ -130,7 +125,7 @@ def test_the_programme_can_report_by_itself(desk: Desk, recorder: Recorder, tmp_
         if list((tmp_path / "out").glob("*.ndjson")):
             return
         httpx.get(f"{recorder.url}/_behaviour")
-        subprocess.run(["sleep", "0.1"], check=True)
+        time.sleep(0.1)
     pytest.fail("no outcomes")
 
 
@@ -165,8 +160,5 @@ def test_another_file_is_no_recorders(tmp_path: Path) -> None:
     """A database that is not one is refused by path."""
     path = tmp_path / "recorder.sqlite"
     path.write_text("not a database, but long enough to be mistaken for one " * 9)
-    ran = subprocess.run(
-        [sys.executable, "-c", SERVE, str(path)], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
-    assert NeedsPerson.__name__ in ran.stderr
-    assert str(path) in ran.stderr
+    with pytest.raises(NeedsPerson, match=re.escape(str(path))):
+        serve(0, path)

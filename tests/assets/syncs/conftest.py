@@ -1,11 +1,8 @@
 """A project with syncs and no dbt: models are tables made here, the manifest is written by hand, the vendor is real."""
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,22 +16,20 @@ from assets import deliveries
 from models.clock import Clock
 from models.delivery import Plan
 from models.settings import Settings
+from tests import recorders
 from warehouse import batches
 from warehouse.duckdb import DuckDB
-
-CHECKOUT = Path(__file__).resolve().parents[3]
-SERVE = (
-    "import sys; from pathlib import Path; from sinks.recorder_server import serve; "
-    "serve(0, Path(sys.argv[1]), ready=lambda port: print(port, flush=True))"
-)
 
 
 @dataclass
 class Recorder:
     """The shipped vendor, running."""
 
-    url: str
-    process: subprocess.Popen[str]
+    running: recorders.Running
+
+    @property
+    def url(self) -> str:
+        return self.running.url
 
     def received(self, sync: str) -> list[dict[str, Any]]:
         lines = httpx.get(f"{self.url}/_received").text.splitlines()
@@ -50,14 +45,9 @@ class Recorder:
                 held.pop(row["identity"], None)
         return held
 
-    @contextmanager
-    def hanging(self) -> Iterator[None]:
+    def hanging(self) -> AbstractContextManager[None]:
         """It takes connections and answers nothing before the end of the block."""
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
+        return self.running.hanging()
 
     def behave(self, **programme: Any) -> None:
         httpx.put(f"{self.url}/_behaviour", json=programme).raise_for_status()
@@ -131,14 +121,8 @@ class World:
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
     """Started and ended as a process of its own."""
-    command = [sys.executable, "-c", SERVE, str(tmp_path / "recorder.sqlite")]
-    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    try:
-        yield Recorder(f"http://127.0.0.1:{int(process.stdout.readline())}", process)
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    with recorders.running(tmp_path / "recorder.sqlite") as running:
+        yield Recorder(running)
 
 
 @pytest.fixture

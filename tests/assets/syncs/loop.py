@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Loop:
     sync: Sync
     vendor: Vendor
     clock: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    policy: Policy = POLICY
     planned: Planned | None = field(default=None, init=False)
 
     def model(self, kinds: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -80,21 +81,22 @@ class Loop:
         """What would be done now; settles what a dead run left."""
         self._folder.recover(self.sync.name, self.clock)
         self.planned = plans.make(
-            self.warehouse, self.settings, POLICY, self.sync, self.vendor.sink, Clock.at(self.clock), at=self.clock
+            self.warehouse, self.settings, self.policy, self.sync, self.vendor.sink, Clock.at(self.clock), at=self.clock
         )
         return self.planned.plan
 
-    def run(self, *script: str, dies: str = "") -> Summary | None:
+    def run(self, *script: str, dies: str = "", late: timedelta | None = None) -> Summary | None:
         """Plan and carry it out, whatever the guards say; None where there was nothing to do.
 
-        A run that dies `opened` sends nothing, one that dies `sent` neither folds nor closes.
+        A run that dies `opened` sends nothing, one that dies `sent` neither folds nor closes. One that is `late` sends
+        live, so long after its plan.
         """
         self.clock += timedelta(hours=1)
         plan = self.plan()
         if not plan.operations:
             return None
         assert self.planned
-        delivery = self._opener.open(self.planned, POLICY.salt, 0, self.clock, "")
+        delivery = self._opener.open(self.planned, self.policy.salt, 0, self.clock, "")
         self.journal.release(self._opener.doubtful_send_keys(self.planned, delivery.run_id))
         if dies == "opened":
             return None
@@ -104,12 +106,13 @@ class Loop:
             Spool(self.settings.spool / delivery.spool),
             delivery,
             self.journal,
-            settings=self.settings,
+            settings=replace(self.settings, target="prod") if late else self.settings,
             key=self.sync.identity,
             limiters=Limiters(seed=1, backoff=HASTY.backoff),
             transport=Scripted(self.vendor),
             patience=HASTY,
             seed=1,
+            clock=(lambda: self.clock + late) if late else None,
         )
         self.vendor.script = []
         if dies != "sent":

@@ -9,7 +9,7 @@ import pytest
 
 from assets.deliveries import LOCK_SECONDS
 from models.errors import WarehouseHeld
-from tests.assets.syncs.conftest import CHECKOUT
+from tests.nights import ROOT
 
 X, Y = "crm/seg_x", "crm/seg_y"
 ROWS = 40
@@ -41,7 +41,7 @@ def other(world) -> subprocess.Popen[str]:
     here = world.settings
     given = (here.project, here.home, here.recorder, world.clock.isoformat(), json.dumps(world.manifest))
     command = [sys.executable, "-c", RUN, *map(str, given)]
-    return subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_rows(world) -> None:

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from tests.assets.syncs.loop import Loop, loop
 from tests.assets.syncs.tables import KEYS, disagreements, holding, operations, retyped, steady, successions
+from tests.sampling import sampled
 from warehouse.dialect import DuckDBDialect
 
-MANY = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+MANY = settings(
+    max_examples=sampled(30, 10), deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 STEADY = 48  # beside these all that moves is a small part of a ledger: then its tail is read apart
 
 
@@ -41,7 +44,7 @@ def test_a_mirror_ends_equal_to_its_model(path, tables) -> None:
 @given(tables=successions(3), buckets=st.integers(1, 4))
 @example(tables=[holding(p1=1), holding(p1=1, p2=2), holding(p2=2)], buckets=1)
 @example(tables=[holding(), holding(p1=1, p2=2), holding(p2=2)], buckets=1)
-@settings(MANY, max_examples=20)
+@settings(MANY, max_examples=sampled(20, 8))
 def test_people_whose_hashes_are_equal_are_told_apart(path, tables, buckets) -> None:
     """The same where many identities share a hash: none is missed, none is taken for another."""
     with loop(tables[0].key, dialect=Coarse(tables[0].key, buckets), options={"rows": 1}) as here:

@@ -1,5 +1,7 @@
 """The fingerprint of a sync changes when what it would send does, and only then."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from assets.fingerprints import fingerprints
@@ -10,6 +12,7 @@ from warehouse.duckdb import DuckDB
 
 PEOPLE = "select 'p' || i as profile_id, i || '@x' as email, i as orders, 'DE' as country from range(5) as numbers (i)"
 YES = "select profile_id, 'email' as channel, email as contact_point, 'marketing' as purpose, granted, suppressed"
+AS_OF = datetime(2026, 9, 30, tzinfo=UTC)
 FIELDS, MAIL = "crm/seg_x", "crm/seg_x/mail"
 
 
@@ -30,7 +33,7 @@ def shop(world):
 
 def told(world, salt: str = "test") -> dict[str, str]:
     with DuckDB(world.settings.warehouse) as warehouse:
-        return fingerprints(warehouse, Policy(salt=salt), load_syncs(world.settings, world.manifest))
+        return fingerprints(warehouse, Policy(salt=salt), load_syncs(world.settings, world.manifest), AS_OF)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,14 @@ def test_removes(guards, stay, holds) -> None:
 
 @pytest.mark.parametrize(
     ("guards", "enter", "holds"),
-    [({}, 30, False), ({}, 31, True), ({"max_add": 0.5}, 5, False), ({"max_add": 0.5}, 6, True)],
+    [
+        ({}, 50, False),  # however few there were
+        ({}, 51, True),
+        ({"max_add_rows": 0}, 30, False),
+        ({"max_add_rows": 0}, 31, True),
+        ({"max_add": 0.5, "max_add_rows": 0}, 5, False),
+        ({"max_add": 0.5, "max_add_rows": 0}, 6, True),
+    ],
 )
 def test_adds(guards, enter, holds) -> None:
     """So many may enter at once, after the first run: that one may be of any size."""
@@ -47,6 +54,17 @@ def test_adds(guards, enter, holds) -> None:
         here.run()
         people(here, 10 + enter)
         assert failed(here) == (["max_add"] if holds else [])
+
+
+def test_an_audience_that_nobody_was_left_in_fills_again() -> None:
+    """A few may enter an audience of none: who is at risk today are few, and yesterday nobody was."""
+    with loop() as here:
+        people(here, 9)
+        here.run()
+        people(here, 0)
+        here.run()
+        people(here, 9)
+        assert failed(here) == []
 
 
 def test_what_changes_is_no_add() -> None:

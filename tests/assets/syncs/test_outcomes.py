@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 
 from tests.assets.syncs.loop import loop
 from tests.assets.syncs.tables import disagreements, holding, successions
+from tests.sampling import sampled
 from tests.sinks.vendor import WHAT
 
-MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+MANY = settings(
+    max_examples=sampled(40, 12), deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 GOOD, LOST, CUT = ({"script": [what] * 8, "dies": "", "compacts": True} for what in ("ok", "lost", "cut"))
 # a whole run may go one way: after four attempts rows are left as they are
 stubborn = st.sampled_from(["lost", "late 500", "garbage", "cut", "reject", "whole"]).map(lambda what: [what] * 8)
@@ -30,7 +33,7 @@ faults = st.fixed_dictionaries(
 )
 @example(tables=[holding(p1=1), holding(p1=2), holding(p1=1)], troubles=(GOOD, LOST), rows=1, connections=1)
 @example(tables=[holding(), holding(p1=1), holding()], troubles=(GOOD, LOST), rows=1, connections=1)
-@settings(MANY, max_examples=60)
+@settings(MANY, max_examples=sampled(60, 20))
 def test_any_order_of_outcomes_ends_converged(tables, troubles, rows, connections) -> None:
     """After one good run the audience is the model, but for rejected rows; after their release it is all of it."""
     with loop(tables[0].key, options={"rows": rows, "connections": connections}) as here:

@@ -1,0 +1,66 @@
+"""Reads the journeys of dbt_project/journeys, one a file. What they name is checked in checks.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from assets.configuration import Document, parse, shown_path
+from models.errors import ConfigError
+from models.journey import Journey
+from models.settings import Settings
+
+FOLDER = "journeys"
+ENDINGS = (".yml", ".yaml", ".json")  # of files that somebody may take for a journey
+
+
+@dataclass(frozen=True)
+class Read:
+    """A journey with the file it is written in."""
+
+    journey: Journey
+    file: Path
+    document: Document
+
+
+def journeys(settings: Settings) -> list[Read]:
+    """Every journey, by file name. Raises ConfigError for the first file that is none, with all its mistakes."""
+    for error in unreadable(settings).values():
+        raise error
+    return readable(settings)
+
+
+def readable(settings: Settings, wanted: str = "") -> list[Read]:
+    """Those that can be read: all else goes on while a file is being written; `tailrace check` says what is wrong.
+
+    Raises ConfigError where that of the journey `wanted` is none.
+    """
+    if error := unreadable(settings).get(wanted):
+        raise error
+    return [each for each in _each(settings).values() if isinstance(each, Read)]
+
+
+def unreadable(settings: Settings) -> dict[str, ConfigError]:
+    """The other files, by their names without the ending: what is wrong with each."""
+    return {name: each for name, each in _each(settings).items() if isinstance(each, ConfigError)}
+
+
+def _each(settings: Settings) -> dict[str, Read | ConfigError]:
+    found: dict[str, Read | ConfigError] = {}
+    folder = settings.dbt_project / FOLDER
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix == ".yml" and path.parent == folder:
+            try:
+                found[path.stem] = _read(path)
+            except ConfigError as error:
+                found[path.stem] = error
+        elif path.suffix.lower() in ENDINGS and path.is_file():
+            message = f"is not read: journeys end in .yml and are in no folder below; call it {FOLDER}/{path.stem}.yml"
+            found[str(name)] = ConfigError(message, file=shown_path(path))
+    return found
+
+
+def _read(path: Path) -> Read:
+    document = parse(path)
+    return Read(document.read(Journey), path, document)

@@ -1,0 +1,43 @@
+-- What people held, from when until when: zone, contact points, dates.
+with
+
+history as (
+    select
+        profile_id,
+        email,
+        phone,
+        time_zone,
+        dates,
+        as_of as from_at
+    from tailrace.profile_history
+    where
+        as_of <= {{ literal(clock.as_of) }}
+        and known_by <= {{ literal(clock.known_by) }}
+        {% if people %}
+        and profile_id in (select {{ people }}.profile_id from {{ people }})
+        {% endif %}
+),
+
+changed as (
+    select profile_id
+    from history
+    group by profile_id
+    having count(*) > 1
+)
+
+select
+    history.*,
+    {{ literal(forever) }} as to_at
+from history
+left join changed on history.profile_id = changed.profile_id
+where changed.profile_id is null
+
+union all
+
+select
+    history.*,
+    coalesce(
+        lead(history.from_at) over (partition by history.profile_id order by history.from_at), {{ literal(forever) }}
+    ) as to_at
+from history
+inner join changed on history.profile_id = changed.profile_id

@@ -1,0 +1,23 @@
+select
+    send_key,
+    round,
+    run_id,
+    node,
+    hop,
+    journey,
+    version,
+    unit_id,
+    profile_id,
+    channel,
+    sink,
+    template,
+    purpose,
+    priority,
+    logical_at,
+    window_at,
+    not_before,
+    expires_at,
+    zone,
+    case when reason is null then 'admitted' else 'refused' end as decision,
+    reason
+from decided

@@ -1,0 +1,1 @@
+select distinct purpose from consent where purpose is not null

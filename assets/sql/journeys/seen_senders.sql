@@ -1,0 +1,6 @@
+-- which source sent events of which name
+select distinct
+    name,
+    source
+from events
+where name is not null
