@@ -179,7 +179,7 @@ def test_a_guard_is_a_check_that_blocks(shop: Settings, dagster: dg.DagsterInsta
     bought = {"revenue": 5, "quantity": 1}
     many = [
         event(number, f"p{number}", "Order Completed", 5, properties={"order_id": str(number), **bought})
-        for number in range(10, 20)
+        for number in range(10, 70)
     ]
     land(shop, "shop/2.ndjson", many)
     run(shop, dagster, day="2026-01-05")
