@@ -84,12 +84,12 @@ class Document:
             if found:
                 raise self.refusal(found, *path) from error
 
-    def refusal(self, found: Iterable[Mistake], *base: Key) -> ConfigError:
-        """All mistakes of the part at `base` as one error, in the order of their lines."""
+    def refusal(self, found: Iterable[Mistake], *base: Key, also: Iterable[ConfigError] = ()) -> ConfigError:
+        """All mistakes of the part at `base` as one error, in the order of their lines; then what else is wrong."""
         found = sorted(found, key=lambda mistake: self.where(*base, *mistake.path) or 0)
         first, *others = found
-        also = "".join(f"\n{self.error(other.message, *base, *other.path)}" for other in others)
-        return self.error(first.message + also, *base, *first.path)
+        more = [*(self.error(other.message, *base, *other.path) for other in others), *also]
+        return self.error(first.message + "".join(f"\n{error}" for error in more), *base, *first.path)
 
 
 def parse(path: Path) -> Document:

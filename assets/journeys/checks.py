@@ -19,16 +19,17 @@ from models.settings import Settings
 
 
 def check(settings: Settings, manifest: Mapping[str, Any], journeys: Sequence[Read], *, seen: Seen | None) -> None:
-    """Raises ConfigError for the first journey that is wrong, with all its mistakes in the order of their lines.
+    """Raises ConfigError with every mistake of every journey, file by file, in the order of their lines.
 
     `seen`: what the published copy has of the events these journeys name (seen.look); None without a copy.
     """
     project = describe(settings, manifest, seen)
     _caps(settings, project)
-    for place, read in enumerate(journeys):
-        found = [*_name(read, journeys[:place]), *_problems(read, project)]
-        if found:
-            raise read.document.refusal(found)
+    mistakes = [[*_name(read, journeys[:place]), *_problems(read, project)] for place, read in enumerate(journeys)]
+    wrong = [(read.document, found) for read, found in zip(journeys, mistakes, strict=True) if found]
+    if wrong:
+        (document, found), *others = wrong
+        raise document.refusal(found, also=[each.refusal(its) for each, its in others])
 
 
 def _caps(settings: Settings, project: Project) -> None:

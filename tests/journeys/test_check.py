@@ -240,6 +240,17 @@ def test_all_mistakes_of_a_file_are_told_in_order(desk: Desk) -> None:
     ]
 
 
+def test_the_mistakes_of_all_journeys_are_told(desk: Desk) -> None:
+    """Whoever writes one hears of it also while another one is wrong."""
+    one = "entry: {segment: seg_new}\nsteps: [{send: {sink: mail, template: cart_remindr}}]\n"
+    for name in ("first", "second"):
+        desk.journey(f"journey: {name}\n{one}", name)
+    lines = str(desk.refusal()).splitlines()
+    assert [line.split("journeys/")[1].split(": no template")[0] for line in lines] == [
+        f"{name}.yml:3: steps[0].send.template" for name in ("first", "second")
+    ]
+
+
 def test_two_journeys_of_one_name_are_refused(desk: Desk) -> None:
     """The second is told, and the first is named with its file."""
     desk.journey(TIMED, "timed")
