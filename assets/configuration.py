@@ -28,6 +28,7 @@ DEEPEST = 100  # levels of nesting: more is a mistake, and what reads them would
 TOO_DEEP = f"goes more than {DEEPEST} levels deep, or holds itself by an anchor; allowed: {DEEPEST} levels"
 SECOND = "a second document begins here; a file has one"
 TEXT = "tag:yaml.org,2002:str"
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,11 @@ def _parsed(path: Path, shown: str, text: str) -> Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Says where a date or number is that is none: 2026-13-45."""
+    """Says where a date is that is none, such as 2026-13-45; 21:00 is a time of day and no number of minutes."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - as PyYAML has it
+        if node.tag in NUMBERS and isinstance(node, yaml.ScalarNode) and ":" in node.value:
+            return node.value
         try:
             return super().construct_object(node, deep)
         except ValueError as error:

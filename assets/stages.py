@@ -84,6 +84,8 @@ def stage(settings: Settings, clock: Clock) -> Staged:
         variables={"attach": attach},
     )
     with opened(settings) as warehouse:
+        for database in attach:  # whoever keeps the file open would keep their writers out
+            warehouse.detach(database["alias"])
         builds.remember_models(warehouse, clock, result.built, result.reasons)
         result.require()
         builds.remember(warehouse, clock, STAGING, definition, arrived)

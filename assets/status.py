@@ -10,6 +10,7 @@ from typing import Any
 
 from assets import configuration, freshness, ingest_report, store
 from assets.journeys import funnel, waits
+from assets.journeys.stranded import stranded
 from assets.measures import count_late
 from assets.sync_states import SyncState, sync_state
 from assets.syncs import load_syncs
@@ -50,7 +51,7 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
     paused, open_deliveries = _journal(settings)
     stuck = [one for one in open_deliveries if not is_held(settings.locks / f"{one.sync.replace('/', '__')}.lock")]
     if not settings.published.exists():
-        needs = [*_of_ingest(settings), *_of_files(settings), *_of_journal(paused, stuck)]
+        needs = [*_of_ingest(settings), *funnel.unread(settings), *_of_journal(paused, stuck)]
         needs.append("nothing is published yet: run `tailrace refresh`")
         return Status(settings.target, None, (), (), (), (), tuple(needs))
     with store.reading(settings) as copy:
@@ -58,11 +59,13 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
         as_of = max((row["as_of"] for row in segments), default=None)
         moment = clock.as_of if clock else as_of if settings.target == "dev" and as_of else datetime.now(UTC)
         sources = tuple(_sources(settings, copy, moment))
-        syncs = tuple(sync_state(copy, settings, sync, paused) for sync in load_syncs(settings, manifest))
+        declared = load_syncs(settings, manifest)
+        syncs = tuple(sync_state(copy, settings, sync, paused) for sync in declared)
         runs = _rows(copy, "status_runs", limit=RUNS)
         broken = copy.rows("select model, reason from broken_models order by model")
         troubles = tuple(_troubles(copy, syncs))
         waiting = waits.reasons(copy, funnel.COPY)
+        stuck_messages = tuple(stranded(settings, copy, declared))
     models = {node["name"] for node in manifest["nodes"].values()}
     needs = [
         *_of_ingest(settings),
@@ -70,7 +73,8 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
         *(f"model {row['model']} is broken: {row['reason']}" for row in broken if row["model"] in models),
         *troubles,
         *(f"journey {journey}: {reason}" for journey, reason in waiting.items()),
-        *_of_files(settings),
+        *funnel.unread(settings),
+        *stuck_messages,
         *_of_syncs(syncs),
         *_of_journal(paused, stuck),
     ]
@@ -107,10 +111,6 @@ def _of_ingest(settings: Settings) -> Iterator[str]:
             yield f"source {name} stopped: {result.stopped}"
         if result.stale:
             yield f"source {name} cannot be read: {result.stale}"
-
-
-def _of_files(settings: Settings) -> Iterator[str]:
-    yield from funnel.unread(settings)
 
 
 def _troubles(copy: Warehouse, syncs: Sequence[SyncState]) -> Iterator[str]:

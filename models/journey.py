@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from models.sync import Purpose, Share, SinkName, number
+from models.sync import Purpose, Share, SinkName, is_finite, number
 from models.times import DURATION_SCHEMA, RECIPIENT, Duration, LocalMoment, TimeOfDay, When, Zone
 
 NINE = time(9)  # when a date begins for who did not say
@@ -281,13 +281,14 @@ class WaitFor(_Part):
 
 
 def _value(value: object) -> object:
-    if not isinstance(value, str | int | float):
-        message = f"'{value}' is not text, a number, true or false; a date needs quotes"
-        raise ValueError(message)  # noqa: TRY004 - Pydantic tells people of ValueErrors
+    if not isinstance(value, str | int | float) or not is_finite(value):
+        message = f"'{str(value)[:40]}' is not text, a number, true or false; a date needs quotes"
+        raise ValueError(message)
     return value
 
 
 Value = Annotated[str | int | float | bool, BeforeValidator(_value)]
+Number = Annotated[float, BeforeValidator(number), Field(allow_inf_nan=False)]
 
 
 class Arm(_Part):
@@ -297,8 +298,8 @@ class Arm(_Part):
     property: Property | None = Field(default=None, description="A property of the entry event")
     equals: Value | None = Field(default=None, alias="is")
     one_of: tuple[Value, ...] | None = Field(default=None, alias="in", min_length=1)
-    at_least: Annotated[float, BeforeValidator(number)] | None = None
-    less_than: Annotated[float, BeforeValidator(number)] | None = None
+    at_least: Number | None = None
+    less_than: Number | None = None
     then: Target
 
     @model_validator(mode="after")
@@ -340,7 +341,7 @@ class Branch(_Part):
 class Split(_Part):
     """At random, but always the same for one person: shares in percent that add up to 100, and their steps."""
 
-    weights: dict[NodeName, Annotated[float, BeforeValidator(number), Field(gt=0)]]
+    weights: dict[NodeName, Annotated[Number, Field(gt=0)]]
     steps: dict[NodeName, Target]
 
     @model_validator(mode="before")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -23,11 +24,19 @@ class Op(StrEnum):
 
 
 def number(value: object) -> object:
-    """Refuses true and false, which Python takes for 1 and 0."""
-    if isinstance(value, bool):
-        message = f"must be a number, not {str(value).lower()}"
-        raise ValueError(message)  # noqa: TRY004 - Pydantic tells people of ValueErrors
+    """Refuses true and false, which Python takes for 1 and 0, and what has no end or is none (`.inf`, `.nan`)."""
+    if isinstance(value, bool) or not is_finite(value):
+        message = f"must be a number, not {str(value).lower()[:40]}"
+        raise ValueError(message)
     return value
+
+
+def is_finite(value: object) -> bool:
+    """False for numbers that no JSON and no column has; whatever is no number is fine here."""
+    try:
+        return not isinstance(value, int | float) or math.isfinite(value)
+    except OverflowError:  # of hundreds of digits
+        return False
 
 
 def _share(value: object) -> object:

@@ -23,6 +23,7 @@ UNITS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 LONGEST = 3650 * 86_400  # seconds that a duration may have: ten years; the engine counts to some 300,000
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 RECIPIENT = "recipient"
+YEARS = (1970, 2999)  # that somebody may mean
 
 
 def seconds(text: str) -> int:
@@ -62,10 +63,9 @@ Duration = Annotated[
 
 
 def _clock(value: object) -> object:
-    """`09:00`, also where YAML made a number of it."""
-    if isinstance(value, bool | int | float):  # YAML 1.1 reads 21:00 as sixty times twenty-one
-        value = f"{value // 60:02d}:{value % 60:02d}" if type(value) is int and value >= 0 else str(value)
-    if isinstance(value, str):
+    """`09:00`. What is no text is told as it is written."""
+    if not isinstance(value, time):
+        value = str(value)
         if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
             message = f"'{value}' is not a time of day; write one like \"09:00\""
             raise ValueError(message)
@@ -74,12 +74,11 @@ def _clock(value: object) -> object:
 
 
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
-_MINUTES = {"type": "integer", "minimum": 0, "maximum": 1439}  # where YAML made a number of it
 TimeOfDay = Annotated[
     time,
     BeforeValidator(_clock),
     PlainSerializer(lambda value: value.strftime("%H:%M")),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{_TIME}$"}, _MINUTES]}),
+    WithJsonSchema({"type": "string", "pattern": f"^{_TIME}$"}),
 ]
 
 
@@ -114,22 +113,28 @@ class When(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         text = {"type": "string", "pattern": f"^(({'|'.join(('day', *WEEKDAYS, 'month'))}) )?{_TIME}$"}
-        return {"anyOf": [text, _MINUTES, handler(core)]}
+        return {"anyOf": [text, handler(core)]}
 
 
-_MOMENT = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$"}
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$"
+_ZONE = re.compile(r"(?<=:[0-9]{2}) ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$")
 
 
 def _local(value: object) -> object:
-    if isinstance(value, datetime):
-        if value.tzinfo is not None:
-            raise ValueError("write the moment without a zone; `zone` says which")
-        return value
+    written = str(value)
+    if _ZONE.search(written):
+        raise ValueError("write the moment without a zone; `zone` says which")
+    message = f"'{value}' is not a moment; write one like 2026-12-01 09:00"
+    if not re.fullmatch(_MOMENT, written):
+        raise ValueError(message)
     try:
-        return datetime.fromisoformat(str(value))
+        moment = datetime.fromisoformat(written)
     except ValueError as error:
-        message = f"'{value}' is not a moment; write one like 2026-12-01 09:00"
         raise ValueError(message) from error
+    if not YEARS[0] <= moment.year <= YEARS[1]:
+        message = f"'{value}' is out of range; allowed: the years {YEARS[0]} to {YEARS[1]}"
+        raise ValueError(message)
+    return moment
 
 
-LocalMoment = Annotated[datetime, BeforeValidator(_local), WithJsonSchema(_MOMENT)]
+LocalMoment = Annotated[datetime, BeforeValidator(_local), WithJsonSchema({"type": "string", "pattern": _MOMENT})]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from assets import store, syncs
 from assets.journeys import documents, funnel
@@ -21,6 +21,8 @@ def pause(settings: Settings, scope: str, at: datetime) -> list[str]:
     _known(settings, scope)
     settings.root.mkdir(parents=True, exist_ok=True)
     with Journal(settings.journal) as journal:
+        if scope not in journal.paused():
+            _refuse_earlier(journal, scope, at)
         journal.pause(scope, at)
         return sorted(journal.paused())
 
@@ -29,10 +31,21 @@ def resume(settings: Settings, scope: str, at: datetime) -> list[str]:
     """Let `scope` go on; everything that is still paused. Raises UserError when it was not paused."""
     with Journal(settings.journal) as journal:
         paused = sorted(journal.paused())
+        _refuse_earlier(journal, scope, at)
         if not journal.resume(scope, at):
             message = f"'{scope}' is not paused; paused: {', '.join(paused) or 'nothing'}"
             raise UserError(message)
         return sorted(journal.paused())
+
+
+def _refuse_earlier(journal: Journal, scope: str, at: datetime) -> None:
+    """What is paused is resumed afterwards, by the same clock: else nobody could tell what a pause held."""
+    mine = [(change, changed_at) for _, name, change, changed_at in journal.pause_changes() if name == scope]
+    for change, changed_at in mine[-1:]:
+        if at < changed_at:
+            said, last = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" for moment in (at, changed_at))
+            message = f"'{scope}' was {change} as of {last}, and {said} is before that; use a later --as-of, or none"
+            raise UserError(message)
 
 
 def _known(settings: Settings, scope: str) -> None:

@@ -25,8 +25,15 @@ def zone(settings: Settings) -> ZoneInfo:
 
 
 def clock(settings: Settings, as_of: str | None = None) -> Clock:
-    """The clock written as `as_of`, else now."""
-    return Clock.at(parse_moment(as_of, zone(settings)) if as_of else datetime.now(UTC))
+    """The clock written as `as_of`, else now. In prod none is ahead of now: what ran by it cannot be taken back."""
+    now = datetime.now(UTC)
+    if not as_of:
+        return Clock.at(now)
+    found = Clock.at(parse_moment(as_of, zone(settings)))
+    if settings.target == "prod" and found.as_of > now and not found.is_now(now):
+        message = f"'{as_of}' is ahead of now: in prod nothing runs as of {found.as_of.astimezone(UTC).isoformat()}"
+        raise UserError(message)
+    return found
 
 
 def last_whole_day(settings: Settings, clock: Clock) -> date:

@@ -24,6 +24,7 @@ def ticked(done: Ticking) -> dict[str, Any]:
         "waiting": dict(moved.waiting),
         "sent": {result.sync: dict(result.counts) for result in done.synced if result.counts},
         "unread": list(done.unread),
+        "stranded": list(done.stranded),
         "not_sent": {result.sync: str(result.error or result.stopped) for result in done.synced if not result.ok},
     }
 
@@ -32,7 +33,7 @@ def print_ticked(done: Ticking) -> None:
     """One line of what moved, one a reason that a message was or was not admitted, one a journey that waits."""
     screen, moved = console.out(), done.journeys
     if not moved.ticked.number:
-        screen.print("nothing was due or new")
+        screen.print("nobody moved: nothing was due or new")
     else:
         screen.print(
             f"{moved.ticked.entered:,} entered, {moved.ticked.moved:,} moves, {moved.ticked.withdrawn:,} taken back"
@@ -45,7 +46,7 @@ def print_ticked(done: Ticking) -> None:
         screen.print(console.table(sent))
     for journey, reason in moved.waiting.items():
         screen.print(f"{journey}: {reason}", markup=False)
-    for line in done.unread:
+    for line in (*done.unread, *done.stranded):
         screen.print(line, markup=False)
     for result in done.synced:
         if not result.ok:

@@ -14,6 +14,7 @@ from assets.journeys import checks, crowds, documents, funnel, live, messages, p
 from assets.journeys.existing import members
 from assets.journeys.live import JourneysResult
 from assets.journeys.program import Version
+from assets.journeys.stranded import stranded
 from assets.mistakes import suggestion
 from models.clock import Clock
 from models.errors import Refused, UserError
@@ -29,11 +30,19 @@ from warehouse.base import Warehouse
 
 @dataclass(frozen=True)
 class Ticking:
-    """One tick and what was sent after it. `unread`: files that are no journeys, by which nothing is sent."""
+    """One tick and what was sent after it.
+
+    `unread`: files that are no journeys, by which nothing is sent; `stranded`: messages that have nothing to leave by.
+    """
 
     journeys: JourneysResult
     synced: tuple[SyncResult, ...] = ()
     unread: tuple[str, ...] = ()
+    stranded: tuple[str, ...] = ()
+
+    @property
+    def needs_a_person(self) -> bool:
+        return bool(self.unread or self.stranded)
 
 
 def tick(settings: Settings, clock: Clock, tell: Tell, *, sends: bool = True) -> Ticking:
@@ -46,7 +55,10 @@ def tick(settings: Settings, clock: Clock, tell: Tell, *, sends: bool = True) ->
     if moved.skipped:
         message = f"{moved.skipped}: time does not go back; for the past run `tailrace backtest`"
         raise Refused(message)
-    return Ticking(moved, tuple(send(settings, clock, tell)) if sends else (), tuple(funnel.unread(settings)))
+    sent = tuple(send(settings, clock, tell)) if sends else ()
+    declared = syncs.load_syncs(settings, read_manifest(settings))
+    with store.reading(settings) as copy:
+        return Ticking(moved, sent, tuple(funnel.unread(settings)), tuple(stranded(settings, copy, declared)))
 
 
 def move(settings: Settings, clock: Clock) -> JourneysResult:

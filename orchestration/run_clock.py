@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets import builds, stages, store
-from models.clock import Clock, parse_moment
+from models.clock import Clock
 from models.settings import Settings
 from orchestration import clocks
 
@@ -25,7 +25,7 @@ def of(context: dg.AssetExecutionContext, settings: Settings) -> Clock:
     if written is None:
         written = tags(launched_at(context))[TAG]
         context.instance.add_run_tags(context.run.run_id, {TAG: written})
-    return Clock.at(parse_moment(written, clocks.zone(settings)))
+    return clocks.clock(settings, written)
 
 
 def launched_at(context: dg.AssetExecutionContext) -> datetime:

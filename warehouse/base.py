@@ -47,7 +47,7 @@ class Warehouse(Protocol):
         """Make another database file readable as the catalog `alias`, read-only. Raises as opening does."""
 
     def detach(self, alias: str) -> None:
-        """Undo `attach`."""
+        """Undo `attach`, whoever did it; nothing where it is undone."""
 
     def close(self) -> None: ...
 

@@ -86,7 +86,7 @@ class DuckDB:
             raise translated(error, path) from error
 
     def detach(self, alias: str) -> None:
-        self._run(f"detach {self.dialect.quote(alias)}", ())
+        self._run(f"detach database if exists {self.dialect.quote(alias)}", ())
 
     def close(self) -> None:
         self._connection.close()

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from assets import configuration
-from assets.configuration import shown_path
 from assets.destinations import destinations
 from assets.journeys import references, shape
 from assets.journeys.documents import Read
@@ -25,8 +24,7 @@ def check(settings: Settings, manifest: Mapping[str, Any], journeys: Sequence[Re
     """
     project = describe(settings, manifest, seen)
     _caps(settings, project)
-    mistakes = [[*_name(read, journeys[:place]), *_problems(read, project)] for place, read in enumerate(journeys)]
-    wrong = [(read.document, found) for read, found in zip(journeys, mistakes, strict=True) if found]
+    wrong = [(read.document, found) for read in journeys if (found := [*_problems(read, project)])]
     if wrong:
         (document, found), *others = wrong
         raise document.refusal(found, also=[each.refusal(its) for each, its in others])
@@ -55,16 +53,6 @@ def describe(settings: Settings, manifest: Mapping[str, Any], seen: Seen | None)
 
 def _in_folder(models: Sequence[Mapping[str, Any]], folder: str) -> list[str]:
     return sorted(node["name"] for node in models if folder in node["fqn"][1:-1])
-
-
-def _name(read: Read, earlier: Sequence[Read]) -> Iterator[Mistake]:
-    name = read.journey.journey
-    twin = next((each for each in earlier if each.journey.journey == name), None)
-    if twin:
-        yield Mistake(("journey",), f"{shown_path(twin.file)} is a journey '{name}' too; give one another name")
-    if name != read.file.stem:
-        message = f"'{name}' is not the file's name; write `journey: {read.file.stem}`, or call the file {name}.yml"
-        yield Mistake(("journey",), message)
 
 
 def _problems(read: Read, project: Project) -> Iterator[Mistake]:

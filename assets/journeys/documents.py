@@ -50,6 +50,8 @@ def _each(settings: Settings) -> dict[str, Read | ConfigError]:
     folder = settings.dbt_project / FOLDER
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
+        if path.name.startswith("."):  # an editor's lock or copy
+            continue
         if path.suffix == ".yml" and path.parent == folder:
             try:
                 found[path.stem] = _read(path)
@@ -63,4 +65,14 @@ def _each(settings: Settings) -> dict[str, Read | ConfigError]:
 
 def _read(path: Path) -> Read:
     document = parse(path)
-    return Read(document.read(Journey), path, document)
+    journey = document.read(Journey)
+    if journey.journey != path.stem:
+        raise document.error(_misnamed(journey.journey, path), "journey")
+    return Read(journey, path, document)
+
+
+def _misnamed(name: str, path: Path) -> str:
+    own = path.with_stem(name)
+    if own.exists():
+        return f"{shown_path(own)} is a journey '{name}' too; give one another name"
+    return f"'{name}' is not the file's name; write `journey: {path.stem}`, or call the file {name}.yml"

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from assets.journeys.flat import END, Flat, Node, arm_name, flatten
-from models.journey import EXIT, NEXT, Arm, Journey, Migration
+from models.journey import EXIT, NEXT, Arm, Journey, Migration, Value
 from models.times import WEEKDAYS
 
 COMPLETED, OUT = -1, -2
@@ -266,8 +266,7 @@ class _Compiler:
         self.rows["program_node"].append(row)
 
     def _arm(self, number: int, place: int, arm: Arm, way: str, ways: Mapping[str, int]) -> None:
-        given = [{_text(arm.equals)}] if arm.equals is not None else []
-        given += [{_text(each) for each in arm.one_of}] if arm.one_of is not None else []
+        given = [_values(each) for each in ((arm.equals,) if arm.equals is not None else None, arm.one_of) if each]
         self.rows["program_arm"].append(
             {
                 "n": number, "place": place, "way": way, "target": ways[way], "segment": arm.segment,
@@ -275,8 +274,8 @@ class _Compiler:
                 "less_than": arm.less_than,
             }
         )  # fmt: skip
-        for value in sorted(set.intersection(*given) if given else ()):
-            row = {"n": number, "place": place, "value": value, "number": _number(value)}
+        for value in sorted(set.intersection(*map(set, given)) if given else ()):
+            row = {"n": number, "place": place, "value": value, "number": given[0][value]}
             self.rows["program_value"].append(row)
 
 
@@ -294,18 +293,15 @@ def _seconds(at: time) -> int:
     return at.hour * 3600 + at.minute * 60
 
 
-def _text(value: object) -> str:
-    """As JSON has it, without quotes."""
+def _values(given: Iterable[Value]) -> dict[str, float | None]:
+    """As JSON has each, without quotes → the number, where it is written as one."""
+    return {_text(each): None if isinstance(each, bool | str) else float(each) for each in given}
+
+
+def _text(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _known(names: Iterable[str | None]) -> list[str]:

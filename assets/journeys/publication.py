@@ -132,11 +132,13 @@ def _refuse_over(read: Read, versions: Sequence[Version], clock: Clock) -> None:
 
 def append(warehouse: Warehouse, version: Version, clock: Clock) -> None:
     """Make a version known; the same version again is nothing."""
+    spec = version.journey.model_dump_json(by_alias=True)
+    assert Journey.model_validate_json(spec) == version.journey, "every tick reads it back"
     batch = Batch(warehouse, f"journey/{version.name}/{version.version}")
     row = {
         "journey": version.name,
         "version": version.version,
-        "spec": version.journey.model_dump_json(by_alias=True),
+        "spec": spec,
         "salt": version.salt,
         "sources": json.dumps({event: list(names) for event, names in version.sources.items()}),
         "channels": json.dumps(dict(version.channels)),

@@ -62,7 +62,7 @@ def tick(
         console.print_json(journey_reports.ticked(done))
     else:
         journey_reports.print_ticked(done)
-    raise typer.Exit(sending.exit_code(list(done.synced)) or (NeedsPerson.exit_code if done.unread else 0))
+    raise typer.Exit(sending.exit_code(list(done.synced)) or (NeedsPerson.exit_code if done.needs_a_person else 0))
 
 
 def journeys(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
+import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -345,11 +347,11 @@ class Oracle:
                 self.evaluations.setdefault(row.segment, set()).add(row.as_of)
         self.held: dict[str, list[Facts]] = {}
         for fact in self.world.facts:
-            if self._knows(fact):
+            if fact.known_by <= self.now.known_by:
                 self.held.setdefault(fact.profile_id, []).append(fact)
         self.stances: dict[tuple[str, str, str], list[Consent]] = {}
         for consent in self.world.consents:
-            if self._knows(consent):
+            if consent.known_by <= self.now.known_by:
                 key = (consent.profile_id, consent.channel, consent.contact_point)
                 self.stances.setdefault(key, []).append(consent)
         self.happened: dict[str, list[Event]] = {}
@@ -385,8 +387,9 @@ class Oracle:
         return any(row.change == "entered" and row.entry_id not in left for row in rows)
 
     def facts(self, person: str, at: datetime) -> Facts | None:
-        rows = [fact for fact in self.held.get(person, []) if fact.as_of <= at]
-        return max(rows, key=lambda row: row.as_of, default=None)
+        """What the person held; of the time before anything was known, what is known first."""
+        known = sorted(self.held.get(person, []), key=lambda row: row.as_of)
+        return next((fact for fact in reversed(known) if fact.as_of <= at), known[0] if known else None)
 
     def zone(self, unit: str, at: datetime, wanted: str = RECIPIENT) -> str:
         if wanted != RECIPIENT:
@@ -988,8 +991,8 @@ class Oracle:
         if not contact:
             return "no_contact"
         latest: dict[str, Consent] = {}
-        for row in self.stances.get((person, wanted.channel, contact), []):
-            if row.as_of <= window and (row.purpose not in latest or latest[row.purpose].as_of < row.as_of):
+        for row in sorted(self.stances.get((person, wanted.channel, contact), []), key=lambda row: row.as_of):
+            if row.as_of <= window or row.purpose not in latest:
                 latest[row.purpose] = row
         if any(row.suppressed for row in latest.values() if row.granted is not None):
             return "suppressed"
@@ -1049,22 +1052,20 @@ class Oracle:
         return max(at, utc_of(datetime.combine(local.date() + timedelta(days=days), end), zone))
 
 
-def text(value: Any) -> str:
-    """As JSON has it, without quotes."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def alike(one: Any, other: Any) -> bool:
-    """The same text, or the same number."""
-    return text(one) == text(other) or (as_number(one) is not None and as_number(one) == as_number(other))
+def alike(value: Any, wanted: Any) -> bool:
+    """Whether a property is what a journey asks for: the same text; of what it asks for as a number the same number."""
+    if not isinstance(wanted, bool | str) and as_number(value) == wanted:
+        return True
+    return (value if isinstance(value, str) else json.dumps(value)) == (
+        wanted if isinstance(wanted, str) else json.dumps(wanted)
+    )
 
 
 def as_number(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None

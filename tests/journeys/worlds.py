@@ -171,7 +171,7 @@ class _Maker:
             if self.rng.random() < 0.7:
                 properties["plan"] = self.rng.choice(["gold", "silver", True])
             if self.rng.random() < 0.7:
-                properties["total"] = self.rng.choice([10, 20.5, "30", 30.0, "many", 40])
+                properties["total"] = self.rng.choice([10, 20.5, "30", "030", 30.0, "many", "NaN", 40, 1234567.0])
             name, source = self.rng.choice(EVENTS), self.rng.choice(SOURCES)
             known = max(occurred + delay, self.start)
             visible = known + self.rng.choice([HOUR, 20 * HOUR]) if self.rng.random() < 0.1 else None
@@ -375,6 +375,7 @@ class _Maker:
                 {"property": "total", "less_than": 25, "at_least": 5},
                 {"property": "cart_id", "is": 3},
                 {"property": "total", "in": [30, 20.5]},
+                {"property": "total", "is": rng.choice(["30", "030", 1234567.0])},
             ]
         )
         return {**test, "then": then}

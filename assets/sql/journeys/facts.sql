@@ -1,4 +1,5 @@
--- What people held, from when until when: zone, contact points, dates.
+-- What people held, from when until when: zone, contact points, dates. What is known of them first is all that is known
+-- of the time before: somebody orders at nine, and the refresh that finds who that is comes at ten.
 with
 
 history as (
@@ -11,8 +12,7 @@ history as (
         as_of as from_at
     from tailrace.profile_history
     where
-        as_of <= {{ literal(clock.as_of) }}
-        and known_by <= {{ literal(clock.known_by) }}
+        known_by <= {{ literal(clock.known_by) }}
         {% if people %}
         and profile_id in (select {{ people }}.profile_id from {{ people }})
         {% endif %}
@@ -26,7 +26,12 @@ changed as (
 )
 
 select
-    history.*,
+    history.profile_id,
+    history.email,
+    history.phone,
+    history.time_zone,
+    history.dates,
+    {{ literal(never) }} as from_at,
     {{ literal(forever) }} as to_at
 from history
 left join changed on history.profile_id = changed.profile_id
@@ -35,7 +40,16 @@ where changed.profile_id is null
 union all
 
 select
-    history.*,
+    history.profile_id,
+    history.email,
+    history.phone,
+    history.time_zone,
+    history.dates,
+    case
+        when lag(history.from_at) over (partition by history.profile_id order by history.from_at) is null
+            then {{ literal(never) }}
+        else history.from_at
+    end as from_at,
     coalesce(
         lead(history.from_at) over (partition by history.profile_id order by history.from_at), {{ literal(forever) }}
     ) as to_at

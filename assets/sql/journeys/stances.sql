@@ -1,4 +1,4 @@
--- What was decided about contact points, from when until when.
+-- What was decided about contact points, from when until when; what was decided first holds before, too, as facts do.
 with
 
 history as (
@@ -12,8 +12,7 @@ history as (
         as_of as from_at
     from tailrace.consent_history
     where
-        as_of <= {{ literal(clock.as_of) }}
-        and known_by <= {{ literal(clock.known_by) }}
+        known_by <= {{ literal(clock.known_by) }}
         and profile_id in (select kin.profile_id from kin)
 ),
 
@@ -26,7 +25,13 @@ changed as (
 )
 
 select
-    history.*,
+    history.profile_id,
+    history.channel,
+    history.contact_point,
+    history.purpose,
+    history.granted,
+    history.suppressed,
+    {{ literal(never) }} as from_at,
     {{ literal(forever) }} as to_at
 from history
 left join changed on history.profile_id = changed.profile_id
@@ -35,7 +40,21 @@ where changed.profile_id is null
 union all
 
 select
-    history.*,
+    history.profile_id,
+    history.channel,
+    history.contact_point,
+    history.purpose,
+    history.granted,
+    history.suppressed,
+    case
+        when
+            lag(history.from_at) over (
+                partition by history.profile_id, history.channel, history.contact_point, history.purpose
+                order by history.from_at
+            ) is null
+            then {{ literal(never) }}
+        else history.from_at
+    end as from_at,
     coalesce(
         lead(history.from_at) over (
             partition by history.profile_id, history.channel, history.contact_point, history.purpose

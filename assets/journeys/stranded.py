@@ -1,0 +1,41 @@
+"""Messages that nothing takes away: what they were to leave by is gone from the project, and they would expire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from assets.destinations import destinations
+from assets.journeys import documents
+from assets.journeys.funnel import COPY
+from models.settings import Settings
+from models.sync import Sync
+from warehouse.base import Warehouse
+from warehouse.query import render
+
+SQL = Path(__file__).parent.parent / "sql"
+
+
+def stranded(settings: Settings, copy: Warehouse, declared: Iterable[Sync]) -> Iterator[str]:
+    """One line a journey, sink and purpose, with what is missing. `copy`: the published one; `declared`: all syncs.
+
+    Files that cannot be read are told elsewhere (funnel.unread).
+    """
+    if not (copy.columns(f"{COPY}.message_outbox") and copy.columns(f"{COPY}.journey_tick")):
+        return
+    leave = {(sync.journey, sync.entry.sink, sync.entry.purpose) for sync in declared if sync.journey}
+    has_deliveries = bool(copy.columns(f"{COPY}.deliveries"))
+    query = render(SQL, "journeys/stranded_messages", copy.dialect, kept=COPY, has_deliveries=has_deliveries)
+    for row in copy.rows(query):
+        journey, sink, purpose = str(row["journey"]), str(row["sink"]), str(row["purpose"])
+        if (journey, sink, purpose) not in leave and journey not in documents.unreadable(settings):
+            what = _missing(settings, journey, sink)
+            yield f"journey {journey}: {row['messages']:,} {purpose} messages cannot leave by {sink}: {what}"
+
+
+def _missing(settings: Settings, journey: str, sink: str) -> str:
+    if journey not in {read.journey.journey for read in documents.readable(settings)}:
+        return f"{settings.dbt_project.name}/{documents.FOLDER}/{journey}.yml is gone"
+    if sink not in destinations(settings):
+        return f"sinks.yml has no '{sink}'"
+    return "its file has no such step any more, or a template is gone; `tailrace check` says what is wrong"
