@@ -19,8 +19,9 @@ SQL = Path(__file__).parent / "sql"
 ROWS = "plan_rows"  # the temporary table with the result
 EXAMPLES = 5
 _CONTACT = re.compile(
-    r"[^\s@<>'\"(),;:/]+@[^\s@<>'\"(),;:/]+"  # an e-mail address
-    r"|(?<![\w.-])(\+|00?)[1-9][0-9 ()./-]{6,}[0-9]"  # a phone number as people write it: +49 170 1234567, 0170/1234567
+    r"(\"[^\"]+\"|[^\s@<>'\"(),;:/]+)(@|%40)[^\s@<>'\"(),;:/]+"  # an e-mail address, as links write it too
+    r"|(?<![\w.-])(\+|00?)[1-9][0-9 ()./-]{6,}[0-9](?!\w)"  # a phone number as written: +49 170 1234567, 0170/1234567
+    r"|(?<![\w.-])(1[ .-]?)?\(?[2-9][0-9]{2}\)?[ .-]?[0-9]{3}[ .-][0-9]{4}(?![\w.-])"  # … in America: (555) 123-4567
     r"|(?<![\w.-])[1-9][0-9]{10,14}(?![\w.-])"  # … or as vendors do: 491701234567
 )
 EPOCH_SIZE = 2**40  # more than the sequence numbers a journal will ever give

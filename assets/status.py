@@ -65,7 +65,7 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
         broken = copy.rows("select model, reason from broken_models order by model")
         troubles = tuple(_troubles(copy, syncs))
         waiting = waits.reasons(copy, funnel.COPY)
-        stuck_messages = tuple(stranded(settings, copy, declared))
+        stuck_messages = tuple(stranded(settings, copy, declared, moment))
     models = {node["name"] for node in manifest["nodes"].values()}
     needs = [
         *_of_ingest(settings),

@@ -27,6 +27,7 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
     found = models(manifest)
     declared = syncs.load_syncs(bare, manifest)
     tell("checking the journeys")
+    texts = templates.templates(bare)
     written = documents.journeys(bare)
     known = seen.look(bare, (read.journey for read in written))
     checks.check(bare, manifest, written, seen=known)
@@ -42,7 +43,7 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
         "segments": len(models(manifest, "segments")),
         "syncs": len(declared),
         "journeys": len(written),
-        "templates": len(templates.templates(bare)),
+        "templates": len(texts),
     }
 
 

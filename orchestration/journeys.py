@@ -58,7 +58,8 @@ def tick(settings: Settings, clock: Clock, tell: Tell, *, sends: bool = True) ->
     sent = tuple(send(settings, clock, tell)) if sends else ()
     declared = syncs.load_syncs(settings, read_manifest(settings))
     with store.reading(settings) as copy:
-        return Ticking(moved, sent, tuple(funnel.unread(settings)), tuple(stranded(settings, copy, declared)))
+        left = tuple(stranded(settings, copy, declared, clock.as_of))
+    return Ticking(moved, sent, tuple(funnel.unread(settings)), left)
 
 
 def move(settings: Settings, clock: Clock) -> JourneysResult:

@@ -7,12 +7,11 @@ from typing import Any
 
 from assets import configuration
 from assets.destinations import destinations
-from assets.journeys import references, shape
+from assets.journeys import references, shape, templates
 from assets.journeys.documents import Read
 from assets.journeys.flat import flatten
 from assets.journeys.references import Project
 from assets.journeys.seen import Events, Seen
-from assets.journeys.templates import templates
 from assets.mistakes import Mistake, written
 from models.settings import Settings
 
@@ -45,7 +44,8 @@ def describe(settings: Settings, manifest: Mapping[str, Any], seen: Seen | None)
         profiles={name: column.get("data_type") or "unknown" for name, column in profiles.items()},
         synced=_in_folder(models, "syncs"),
         sinks=destinations(settings),
-        templates=templates(settings),
+        templates=templates.readable(settings),
+        half_written=templates.unreadable(settings),
         events=Events(configuration.sources(settings), seen),
         policy=configuration.policy(settings),
     )

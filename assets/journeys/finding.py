@@ -134,6 +134,7 @@ def _find_entrants(tick: Tick) -> None:
         has_existing=has_existing,
         has_timed=len(timed) > 0,
         recipients=recipients,
+        timed_since=min((row["zone_at"] for row in timed.to_pylist()), default=NEVER),
     )
 
 

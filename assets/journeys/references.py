@@ -9,6 +9,7 @@ from assets.journeys import named, templates
 from assets.journeys.flat import Flat, Node, Path
 from assets.journeys.seen import SAMPLE, Events
 from assets.mistakes import Mistake, suggestion
+from models.errors import ConfigError
 from models.journey import Journey, Send
 from models.policy import Policy
 from models.sync import TRANSACTIONAL, Destination
@@ -26,6 +27,7 @@ class Project:
     synced: Collection[str]
     sinks: Mapping[str, Destination]
     templates: Mapping[str, templates.Read]
+    half_written: Mapping[str, ConfigError]  # files that are no templates yet
     events: Events
     policy: Policy
 
@@ -104,6 +106,9 @@ def _send(send: Send, path: Path, project: Project) -> Iterator[Mistake]:
     elif send.sink not in reaching:
         message = f"'{send.sink}' reaches nobody: it has no `channel` in sinks.yml"
         yield Mistake((*path, "sink"), message + suggestion(send.sink, reaching, "with a channel"))
+    if error := project.half_written.get(send.template):
+        yield Mistake((*path, "template"), f"cannot be read: {error}")
+        return
     found = project.templates.get(send.template)
     if not found:
         hint = suggestion(send.template, list(project.templates), "in dbt_project/templates")

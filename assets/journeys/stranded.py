@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from assets.destinations import destinations
@@ -16,17 +17,17 @@ from warehouse.query import render
 SQL = Path(__file__).parent.parent / "sql"
 
 
-def stranded(settings: Settings, copy: Warehouse, declared: Iterable[Sync]) -> Iterator[str]:
+def stranded(settings: Settings, copy: Warehouse, declared: Iterable[Sync], as_of: datetime) -> Iterator[str]:
     """One line a journey, sink and purpose, with what is missing. `copy`: the published one; `declared`: all syncs.
 
     Files that cannot be read are told elsewhere (funnel.unread).
     """
-    if not (copy.columns(f"{COPY}.message_outbox") and copy.columns(f"{COPY}.journey_tick")):
+    if not copy.columns(f"{COPY}.message_outbox"):
         return
     leave = {(sync.journey, sync.entry.sink, sync.entry.purpose) for sync in declared if sync.journey}
     has_deliveries = bool(copy.columns(f"{COPY}.deliveries"))
-    query = render(SQL, "journeys/stranded_messages", copy.dialect, kept=COPY, has_deliveries=has_deliveries)
-    for row in copy.rows(query):
+    values = {"kept": COPY, "as_of": as_of, "has_deliveries": has_deliveries}
+    for row in copy.rows(render(SQL, "journeys/stranded_messages", copy.dialect, **values)):
         journey, sink, purpose = str(row["journey"]), str(row["sink"]), str(row["purpose"])
         if (journey, sink, purpose) not in leave and journey not in documents.unreadable(settings):
             what = _missing(settings, journey, sink)

@@ -165,8 +165,9 @@ def _consent(row: Mapping[str, Any], *, show_pii: bool) -> dict[str, Any]:
 
 
 def _masked(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A key may be an address, and vendors repeat the address they refuse."""
-    return {**row, **{name: mask_contacts(str(row[name])) for name in ("reason", "detail") if row.get(name)}}
+    """A key or an event's id may be an address, and vendors repeat the address they refuse."""
+    names = ["reason", "detail", *(["ref"] if str(row["ref"]).startswith("event/") else [])]
+    return {**row, **{name: mask_contacts(str(row[name])) for name in names if row.get(name)}}
 
 
 def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:

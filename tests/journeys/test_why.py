@@ -218,6 +218,8 @@ def test_personal_data_is_masked_unless_asked_for(tmp_path: Path) -> None:
         ("<mailto:jane@private.example> said no", "<mailto:j***@p***> said no"),
         ("+49 170 1234567 is no mobile", "+*** is no mobile"),
         ("0170/1234567 or 491701234567", "0*** or 4***"),
+        ("555-123-4567, (555) 123-4567 or 1 555 123 4567", "5***, (*** or 1***"),
+        ('"Ann Smith"@shop.example, ann%40shop.example', '"***@s***, a***'),
         (
             "app, loaded through 2026-03-02T09:00:00.123456+00:00",
             "app, loaded through 2026-03-02T09:00:00.123456+00:00",
@@ -239,7 +241,9 @@ def test_a_key_and_an_answer_that_name_the_person_are_masked(tmp_path: Path) -> 
         [{"send": {"sink": "mail", "template": "hello"}}], entry={"event": "One", "key": "email", "reentry": "per_key"}
     )
     world = ann(version)
-    world = replace(world, events=[replace(world.events[0], properties={"email": "ann@example.com"})])
+    world = replace(
+        world, events=[replace(world.events[0], event_id="to-ann@example.com", properties={"email": "ann@example.com"})]
+    )
     said = {}
     for show_pii in (False, True):
         (folder := tmp_path / str(show_pii)).mkdir()
@@ -253,11 +257,11 @@ def test_a_key_and_an_answer_that_name_the_person_are_masked(tmp_path: Path) -> 
             batch.append("tailrace.deliveries", pa.Table.from_pylist([row]))
             batch.commit(AT + HOUR)
             lines = why.account(warehouse, ["ann"], cap_window=HOUR, kept="tailrace", show_pii=show_pii)
-        said[show_pii] = [line.detail for line in lines if line.kind == Account.ENTERED]
+        said[show_pii] = [text for line in lines if line.kind == Account.ENTERED for text in (line.detail, line.ref)]
         said[show_pii] += [line.reason for line in lines if line.kind in (Account.DELIVERED, Account.CONSENT)]
     assert said == {
-        False: ["a***@e***", None, "550 a***@e***"],
-        True: ["ann@example.com", None, "550 ann@example.com"],
+        False: ["a***@e***", "shop/t***@e***", None, "550 a***@e***"],
+        True: ["ann@example.com", "shop/to-ann@example.com", None, "550 ann@example.com"],
     }
 
 

@@ -1,5 +1,5 @@
--- Messages that may still go, by what they would leave by: admitted in their last round, not expired at the last tick,
--- neither taken back nor told of by any vendor.
+-- Messages that may still go, by what they would leave by: admitted in their last round, not expired, neither taken back
+-- nor told of by any vendor.
 with
 
 ranked as (
@@ -10,7 +10,7 @@ ranked as (
             order by outbox.round desc
         ) as place
     from {{ kept }}.message_outbox as outbox
-    where outbox.expires_at > (select max(ticked.as_of) from {{ kept }}.journey_tick as ticked)
+    where outbox.expires_at > {{ literal(as_of) }}
 )
 
 select

@@ -43,6 +43,31 @@ shown as (
     from clocks
 ),
 
+-- a zone that becomes known later shows the same time once more
+decided as (
+    select
+        journey,
+        cause
+    from tailrace.journey_run
+    where entered_at >= {{ literal(timed_since) }}
+
+    union all
+
+    select
+        journey,
+        cause
+    from tailrace.journey_non_entry
+    where logical_at >= {{ literal(timed_since) }}
+),
+
+told as (
+    select
+        shown.*,
+        substring(cast(shown.local_at as {{ dialect.text }}), 1, 16) as entry_key,
+        'time/' || substring(cast(shown.local_at as {{ dialect.text }}), 1, 16) || '/' || shown.profile_id as cause
+    from shown
+),
+
 timed_entrants as (
     select
         version.pv,
@@ -50,10 +75,10 @@ timed_entrants as (
         version.version,
         shown.profile_id as unit_id,
         shown.entered_at,
-        substring(cast(shown.local_at as {{ dialect.text }}), 1, 16) as entry_key,
-        'time/' || substring(cast(shown.local_at as {{ dialect.text }}), 1, 16) || '/' || shown.profile_id as cause,
+        shown.entry_key,
+        shown.cause,
         cast(null as {{ dialect.text }}) as properties
-    from shown
+    from told as shown
     inner join program_version as version on shown.pv = version.pv
     inner join member_stay as stay
         on
@@ -66,8 +91,10 @@ timed_entrants as (
             shown.profile_id = alias.profile_id
             and shown.entered_at >= alias.from_at
             and shown.entered_at < alias.to_at
+    left join decided on version.journey = decided.journey and shown.cause = decided.cause
     where
-        shown.entered_at > version.last_as_of
+        decided.cause is null
+        and shown.entered_at > version.last_as_of
         and shown.entered_at <= {{ literal(clock.as_of) }}
         and shown.entered_at >= version.published_at
         and (version.next_published_at is null or shown.entered_at < version.next_published_at)
