@@ -97,6 +97,9 @@ def _check_migration(read: Read, last: Version) -> None:
     policy, flat = read.journey.on_publish, flatten(last.journey)
     if not isinstance(policy, Migration):
         return
+    if policy == last.journey.on_publish:
+        message = f"this map was carried out when version {last.version} was published; take it out, or write another"
+        raise read.document.error(message, "on_publish", "migrate")
     for step in policy.migrate:
         if flat.node(step) is None:
             known = [node.id for node in flat.nodes]

@@ -25,7 +25,7 @@ def publish(
 ) -> None:
     """Record the journey as it is written: from now on people enter it. Nothing else starts one.
 
-    Examples: `tailrace publish welcome` · `tailrace publish welcome --as-of 2026-11-24`
+    Examples: `tailrace publish welcome` · `tailrace publish welcome --as-of 2026-11-24T09:00:00+00:00`
     """
     from orchestration import journeys as moving
 

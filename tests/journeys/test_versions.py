@@ -107,3 +107,12 @@ def test_a_step_that_nobody_stands_at_is_not_moved_from(shop: Badges) -> None:
     said = str(caught.value)
     assert "thanks.yml:7: on_publish.migrate.wait_a_bit: version 1 has no step 'wait_a_bit'" in said
     assert "it has: 1, 2, 2.then.1" in said
+
+
+def test_a_map_is_carried_out_once(shop: Badges) -> None:
+    """Left in the file for the next version, it is refused: it would move people again, or name steps that are gone."""
+    shop.journey("thanks", NEW + "on_publish: {migrate: {'1': '1'}}\n")
+    assert shop.publish("thanks", "2026-09-02T13:00").version == 2
+    shop.journey("thanks", NEW.replace("2 days", "3 days") + "on_publish: {migrate: {'1': '1'}}\n")
+    with pytest.raises(ConfigError, match="carried out when version 2 was published; take it out"):
+        shop.publish("thanks", "2026-09-02T14:00")
