@@ -17,7 +17,10 @@ from models.journey import WITHDRAWING
 if TYPE_CHECKING:
     from assets.journeys.tick import Tick
 
-_ADMITTED = "send_key, unit_id, person, journey, channel, template, purpose, is_marketing, not_before"
+_ADMITTED = (
+    "send_key, unit_id, person, journey, channel, template, purpose, is_marketing, not_before, null as again_at, "
+    "null as again_priority, null as again_logical_at"
+)
 
 
 def arbitrate(tick: Tick, *, is_busy: bool) -> dict[str, int]:
@@ -90,10 +93,11 @@ class _Arbitration:
         tick = self.tick
         self._gather()
         tick.make("judged", "judge", offers="offer", has_pauses=self.has_pauses)
+        self._look_back()
         tick.make("pending", "pending", offers="offer", judgements="judged")
         tick.create("settled", "select cast(null as bigint) as o, '' as reason limit 0")
         while tick.has("pending"):
-            tick.make("verdict", "compete", has_aliases=tick.has_aliases)
+            tick.make("verdict", "compete", has_aliases=tick.has_aliases, has_pauses=self.has_pauses)
             self._settle()
         tick.show("decided", tick.sql("decided"))
 
@@ -104,6 +108,9 @@ class _Arbitration:
             tick.make("together", "together")
         tick.make("fact", "facts", people="kin")
         tick.make("stance", "stances")
+
+    def _look_back(self) -> None:
+        tick = self.tick
         first = tick.warehouse.rows("select min(logical_at) as first_at from offer")[0]["first_at"]
         reach = max([self.policy.repeat_window, *(cap.per for cap in self.policy.caps)])
         tick.make("admitted", "admitted", since=_less(first, reach))
@@ -131,8 +138,7 @@ class _Arbitration:
             return
         tick.make("judged_again", "judge", offers="offer_again", has_pauses=True)
         tick.insert("pending", tick.sql("pending", offers="offer_again", judgements="judged_again"))
-        again = "select offer_again.send_key from offer_again inner join judged_again on offer_again.o = judged_again.o"
-        tick.create("still_admitted", f"select * from admitted where send_key not in ({again})")
+        tick.make("still_admitted", "admitted_again")
         tick.replace("admitted", "still_admitted")
         tick.insert("offer", "select * from offer_again")
         tick.insert("judged", "select * from judged_again")

@@ -18,7 +18,8 @@ from warehouse.duckdb import DuckDB
 
 WORLDS = int(os.environ.get("TAILRACE_ORACLE", "12"))
 ONE = os.environ.get("TAILRACE_ORACLE_SEED")
-SEEDS = [int(ONE)] if ONE else list(range(WORLDS))
+HARD = (108, 138, 165, 422)  # found what no other of the first five hundred did
+SEEDS = [int(ONE)] if ONE else [*range(WORLDS), *(seed for seed in HARD if seed >= WORLDS)]
 PEOPLE = 200
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def test_engine_and_oracle_leave_the_same_rows(seed: int, tmp_path: Path) -> Non
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("seed", [1_000 + seed for seed in SEEDS[: max(len(SEEDS) // 8, 1)]])
+@pytest.mark.parametrize("seed", [1_000 + seed for seed in SEEDS[: max(WORLDS // 8, 1)]])
 def test_any_split_of_ticks_leaves_the_same_rows(seed: int, tmp_path: Path) -> None:
     """With the same data known, ticks at t1…tn leave the rows of one tick at tn; the oracle's among them."""
     case = worlds.make(seed, PEOPLE // 4)

@@ -70,6 +70,28 @@ near as (
     where
         turn.is_marketing
         and (freed.send_key is null or freed.freed_at > turn.window_at or freed.freed_at >= admitted.not_before)
+        {% if has_pauses %}
+        and (
+            admitted.again_at is null
+            or admitted.again_at > turn.window_at
+            or (
+                admitted.again_at = turn.window_at
+                and (
+                    admitted.again_priority < turn.priority
+                    or (
+                        admitted.again_priority = turn.priority
+                        and (
+                            admitted.again_logical_at > turn.logical_at
+                            or (
+                                admitted.again_logical_at = turn.logical_at
+                                and admitted.send_key > turn.send_key
+                            )
+                        )
+                    )
+                )
+            )
+        )
+        {% endif %}
         and (
             turn.unit_id = admitted.unit_id
             {% if has_aliases %}
