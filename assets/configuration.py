@@ -85,12 +85,10 @@ class Document:
             if found:
                 raise self.refusal(found, *path) from error
 
-    def refusal(self, found: Iterable[Mistake], *base: Key, also: Iterable[ConfigError] = ()) -> ConfigError:
-        """All mistakes of the part at `base` as one error, in the order of their lines; then what else is wrong."""
+    def refusal(self, found: Iterable[Mistake], *base: Key) -> ConfigError:
+        """All mistakes of the part at `base` as one error, in the order of their lines."""
         found = sorted(found, key=lambda mistake: self.where(*base, *mistake.path) or 0)
-        first, *others = found
-        more = [*(self.error(other.message, *base, *other.path) for other in others), *also]
-        return self.error(first.message + "".join(f"\n{error}" for error in more), *base, *first.path)
+        return ConfigError.together(self.error(mistake.message, *base, *mistake.path) for mistake in found)
 
 
 def parse(path: Path) -> Document:

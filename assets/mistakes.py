@@ -45,7 +45,7 @@ def suggestion(word: str, allowed: Sequence[str], what: str = "allowed") -> str:
     """`; did you mean 'format'? allowed: …`: the end of a message about a name that is not there."""
     close = get_close_matches(word, allowed, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ";"
-    return f"{hint} {what}: {', '.join(allowed) or 'none'}"
+    return f"{hint} {what}: {', '.join(dict.fromkeys(allowed)) or 'none'}"
 
 
 def written(loc: Sequence[str | int], data: Any, *, missing: bool = False) -> tuple[str | int, ...]:

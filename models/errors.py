@@ -16,6 +16,7 @@ Every message says what is wrong, where, and what to do; the CLI prints it witho
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -43,10 +44,17 @@ class ConfigError(UserError):
         column: int | None = None,
         key: str | None = None,
     ) -> None:
-        self.file, self.line, self.column, self.key = file, line, column, key
+        self.message, self.file, self.line, self.column, self.key = message, file, line, column, key
         where = ":".join(str(part) for part in (file, line, column) if part is not None)
         prefix = ": ".join(part for part in (where, key) if part)
         super().__init__(f"{prefix}: {message}" if prefix else message)
+
+    @classmethod
+    def together(cls, errors: Iterable[ConfigError]) -> ConfigError:
+        """All of them as one, which says where the first is."""
+        first, *others = errors
+        told = "\n".join((first.message, *map(str, others)))
+        return cls(told, file=first.file, line=first.line, column=first.column, key=first.key)
 
 
 class Refused(TailraceError):

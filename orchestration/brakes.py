@@ -31,7 +31,8 @@ def resume(settings: Settings, scope: str, at: datetime) -> list[str]:
     """Let `scope` go on; everything that is still paused. Raises UserError when it was not paused."""
     with Journal(settings.journal) as journal:
         paused = sorted(journal.paused())
-        _refuse_earlier(journal, scope, at)
+        if scope in paused:
+            _refuse_earlier(journal, scope, at)
         if not journal.resume(scope, at):
             message = f"'{scope}' is not paused; paused: {', '.join(paused) or 'nothing'}"
             raise UserError(message)

@@ -56,11 +56,9 @@ def existing(settings: Settings) -> Mapping[str, int]:
 
 def _lint(settings: Settings, models: Iterable[Node]) -> None:
     """Refuse clocks, chance and what is not portable, in the models as they are written."""
-    problems = []
-    for node in models:
-        file = settings.dbt_project / node["original_file_path"]
-        problems += lint_sql(file.read_text(), configuration.shown_path(file))
-    if problems:
-        first, *others = problems
-        message = "\n".join((first.message, *map(str, others)))
-        raise ConfigError(message, file=first.file, line=first.line)
+    files = [settings.dbt_project / node["original_file_path"] for node in models]
+    found = [each for file in files for each in lint_sql(file.read_text(), configuration.shown_path(file))]
+    if found:
+        raise ConfigError.together(
+            ConfigError(each.message, file=each.file, line=each.line, column=each.column) for each in found
+        )

@@ -10,8 +10,9 @@ from models.clock import Clock, parse_moment
 from models.errors import UserError
 from models.policy import Policy
 from models.settings import Settings
+from models.times import YEARS
 
-FIRST, LAST = date(1970, 1, 1), date(2999, 12, 31)  # of the days that people may ask for
+FIRST, LAST = date(YEARS[0], 1, 1), date(YEARS[1], 12, 31)  # of the days that people may ask for
 
 
 def policy(settings: Settings) -> Policy:

@@ -55,8 +55,8 @@ def tick(settings: Settings, clock: Clock, tell: Tell, *, sends: bool = True) ->
     if moved.skipped:
         message = f"{moved.skipped}: time does not go back; for the past run `tailrace backtest`"
         raise Refused(message)
-    sent = tuple(send(settings, clock, tell)) if sends else ()
     declared = syncs.load_syncs(settings, read_manifest(settings))
+    sent = tuple(_send(settings, clock, tell, declared)) if sends else ()
     with store.reading(settings) as copy:
         left = tuple(stranded(settings, copy, declared, clock.as_of))
     return Ticking(moved, sent, tuple(funnel.unread(settings)), left)
@@ -73,11 +73,15 @@ def move(settings: Settings, clock: Clock) -> JourneysResult:
     return moved
 
 
-def send(
-    settings: Settings, clock: Clock, tell: Tell, *, only: str | None = None, **launch: Unpack[Launch]
+def send(settings: Settings, clock: Clock, tell: Tell, *, only: str, **launch: Unpack[Launch]) -> list[SyncResult]:
+    """Plan and deliver the messages of one sync that may go; nothing while the project has no such sync."""
+    declared = syncs.load_syncs(settings, read_manifest(settings))
+    return _send(settings, clock, tell, [each for each in declared if each.name == only], **launch)
+
+
+def _send(
+    settings: Settings, clock: Clock, tell: Tell, declared: Iterable[Sync], **launch: Unpack[Launch]
 ) -> list[SyncResult]:
-    """Plan and deliver the messages that may go: of all journeys, or by one sync only."""
-    declared = [each for each in syncs.load_syncs(settings, read_manifest(settings)) if only in (None, each.name)]
     with store.locked(settings), stages.opened(settings) as warehouse, Journal(settings.journal) as journal:
         names = due(settings, warehouse, journal, declared, clock)
     return sending.sync(settings, clock, names, tell, **launch) if names else []

@@ -13,6 +13,7 @@ from assets.journeys.flat import flatten
 from assets.journeys.references import Project
 from assets.journeys.seen import Events, Seen
 from assets.mistakes import Mistake, written
+from models.errors import ConfigError
 from models.settings import Settings
 
 
@@ -23,10 +24,9 @@ def check(settings: Settings, manifest: Mapping[str, Any], journeys: Sequence[Re
     """
     project = describe(settings, manifest, seen)
     _caps(settings, project)
-    wrong = [(read.document, found) for read in journeys if (found := [*_problems(read, project)])]
+    wrong = [read.document.refusal(found) for read in journeys if (found := [*_problems(read, project)])]
     if wrong:
-        (document, found), *others = wrong
-        raise document.refusal(found, also=[each.refusal(its) for each, its in others])
+        raise ConfigError.together(wrong)
 
 
 def _caps(settings: Settings, project: Project) -> None:

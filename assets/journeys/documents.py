@@ -24,9 +24,9 @@ class Read:
 
 
 def journeys(settings: Settings) -> list[Read]:
-    """Every journey, by file name. Raises ConfigError for the first file that is none, with all its mistakes."""
-    for error in unreadable(settings).values():
-        raise error
+    """Every journey, by file name. Raises ConfigError with the mistakes of all files that are none."""
+    if wrong := unreadable(settings):
+        raise ConfigError.together(wrong.values())
     return readable(settings)
 
 

@@ -117,7 +117,8 @@ def _find_entrants(tick: Tick) -> None:
     timed = occurrences.of(ticked, tick.clock, tick.last)
     tick.has_campaigns = occurrences.has_come(timed, ticked, tick.clock, tick.last)
     has_existing = any(row["takes_existing"] and row["published_at"] > row["last_as_of"] for row in versions)
-    recipients = any(row["zone"] == RECIPIENT for row in timed.to_pylist())
+    times = timed.to_pylist()
+    recipients = any(row["zone"] == RECIPIENT for row in times)
     if has_existing or len(timed):
         entered = tick.texts(str(row["entry_segment"]) for row in versions if row["entry_kind"] != "event")
         tick.make("member_stay", "stays", segments=entered, people=None)
@@ -134,7 +135,7 @@ def _find_entrants(tick: Tick) -> None:
         has_existing=has_existing,
         has_timed=len(timed) > 0,
         recipients=recipients,
-        timed_since=min((row["zone_at"] for row in timed.to_pylist()), default=NEVER),
+        timed_since=min((row["zone_at"] for row in times), default=NEVER),
     )
 
 

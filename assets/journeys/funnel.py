@@ -135,7 +135,7 @@ def published(copy: Warehouse | None) -> list[Version]:
 
 def counts(warehouse: Warehouse, kept: str = COPY, journey: str | None = None) -> dict[Counted, dict[str, int]]:
     """The numbers of each step that anybody came to: of one journey, or of all."""
-    rows = warehouse.rows(_sql(warehouse, "count_steps", kept, journey=journey))
+    rows = warehouse.rows(query(warehouse, "count_steps", kept, journey=journey))
     return {
         (str(row["journey"]), int(row["version"]), str(row["node"])): {key: int(row[key] or 0) for key in COUNTS}
         for row in rows
@@ -179,20 +179,23 @@ def _all(places: Sequence[Place]) -> Iterator[Place]:
 
 
 def _totals(copy: Warehouse) -> dict[str, dict[str, int]]:
-    rows = copy.rows(_sql(copy, "count_journeys", COPY))
+    rows = copy.rows(query(copy, "count_journeys", COPY))
     return {str(row["journey"]): {key: int(row[key] or 0) for key in TOTALS} for row in rows}
 
 
-def _sql(warehouse: Warehouse, statement: str, kept: str, **values: str | None) -> str:
-    has_deliveries = bool(warehouse.columns(f"{kept}.deliveries"))
-    return render(SQL, f"journeys/{statement}", warehouse.dialect, kept=kept, has_deliveries=has_deliveries, **values)
+def query(
+    warehouse: Warehouse, statement: str, kept: str, unexpired_at: datetime | None = None, **values: str | None
+) -> str:
+    """The text of a statement about what became of messages: of all, or of those that have not expired by a moment."""
+    values_of_all = {"kept": kept, "has_deliveries": bool(warehouse.columns(f"{kept}.deliveries"))}
+    return render(SQL, f"journeys/{statement}", warehouse.dialect, unexpired_at=unexpired_at, **values_of_all, **values)
 
 
 def _blocked(copy: Warehouse, versions: list[Version]) -> dict[str, str]:
     """Journeys that do not move or do not send, and why."""
     found = waits.reasons(copy, COPY)
     if copy.columns(f"{COPY}.pause_change"):
-        changes = copy.rows(_sql(copy, "why_pauses", COPY))
+        changes = copy.rows(query(copy, "why_pauses", COPY))
         for span in paired(changes):
             scope, _, name = span.scope.partition(":")
             if span.end is None and (scope == "journey" or span.scope == "all"):

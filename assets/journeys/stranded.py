@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 
 from assets.destinations import destinations
 from assets.journeys import documents
-from assets.journeys.funnel import COPY
+from assets.journeys.funnel import COPY, query
 from models.settings import Settings
 from models.sync import Sync
 from warehouse.base import Warehouse
-from warehouse.query import render
-
-SQL = Path(__file__).parent.parent / "sql"
 
 
 def stranded(settings: Settings, copy: Warehouse, declared: Iterable[Sync], as_of: datetime) -> Iterator[str]:
@@ -25,11 +21,10 @@ def stranded(settings: Settings, copy: Warehouse, declared: Iterable[Sync], as_o
     if not copy.columns(f"{COPY}.message_outbox"):
         return
     leave = {(sync.journey, sync.entry.sink, sync.entry.purpose) for sync in declared if sync.journey}
-    has_deliveries = bool(copy.columns(f"{COPY}.deliveries"))
-    values = {"kept": COPY, "as_of": as_of, "has_deliveries": has_deliveries}
-    for row in copy.rows(render(SQL, "journeys/stranded_messages", copy.dialect, **values)):
+    broken = documents.unreadable(settings)
+    for row in copy.rows(query(copy, "stranded_messages", COPY, unexpired_at=as_of)):
         journey, sink, purpose = str(row["journey"]), str(row["sink"]), str(row["purpose"])
-        if (journey, sink, purpose) not in leave and journey not in documents.unreadable(settings):
+        if (journey, sink, purpose) not in leave and journey not in broken:
             what = _missing(settings, journey, sink)
             yield f"journey {journey}: {row['messages']:,} {purpose} messages cannot leave by {sink}: {what}"
 

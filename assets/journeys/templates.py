@@ -31,9 +31,9 @@ class Read:
 
 
 def templates(settings: Settings) -> dict[str, Read]:
-    """Every template, by name. Raises ConfigError with file and line for the first that is none."""
-    for error in unreadable(settings).values():
-        raise error
+    """Every template, by name. Raises ConfigError with file and line of all that are none."""
+    if wrong := unreadable(settings):
+        raise ConfigError.together(wrong.values())
     return readable(settings)
 
 

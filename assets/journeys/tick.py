@@ -14,8 +14,9 @@ from typing import Any
 
 from assets.journeys import crowds, finding, keeping
 from assets.journeys.arbitration import arbitrate
+from assets.journeys.compiling import compile_versions, hex_below
 from assets.journeys.moves import Rounds
-from assets.journeys.program import NEVER, SCHEMAS, Last, Program, Version, compile_versions, hex_below
+from assets.journeys.program import NEVER, SCHEMAS, Last, Program, Version
 from assets.journeys.statements import Statements
 from models.clock import Clock
 from models.policy import Policy

@@ -83,6 +83,8 @@ def test_a_pause_ends_after_it_began(shop: Badges) -> None:
         brakes.resume(settings, scope, clock("2026-09-02T11:00").as_of)
     assert brakes.pause(settings, scope, clock("2026-09-02T11:00").as_of) == [scope]  # it is already
     assert brakes.resume(settings, scope, clock("2026-09-02T12:00").as_of) == []
+    with pytest.raises(UserError, match="'journey:hello' is not paused"):
+        brakes.resume(settings, scope, clock("2026-09-02T11:00").as_of)
     with pytest.raises(UserError, match="was resumed as of"):
         brakes.pause(settings, scope, clock("2026-09-02T11:00").as_of)
 

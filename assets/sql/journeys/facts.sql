@@ -9,7 +9,7 @@ history as (
         phone,
         time_zone,
         dates,
-        as_of as from_at
+        as_of
     from tailrace.profile_history
     where
         known_by <= {{ literal(clock.known_by) }}
@@ -26,11 +26,7 @@ changed as (
 )
 
 select
-    history.profile_id,
-    history.email,
-    history.phone,
-    history.time_zone,
-    history.dates,
+    history.*,
     {{ literal(never) }} as from_at,
     {{ literal(forever) }} as to_at
 from history
@@ -40,18 +36,14 @@ where changed.profile_id is null
 union all
 
 select
-    history.profile_id,
-    history.email,
-    history.phone,
-    history.time_zone,
-    history.dates,
+    history.*,
     case
-        when lag(history.from_at) over (partition by history.profile_id order by history.from_at) is null
+        when lag(history.as_of) over (partition by history.profile_id order by history.as_of) is null
             then {{ literal(never) }}
-        else history.from_at
+        else history.as_of
     end as from_at,
     coalesce(
-        lead(history.from_at) over (partition by history.profile_id order by history.from_at), {{ literal(forever) }}
+        lead(history.as_of) over (partition by history.profile_id order by history.as_of), {{ literal(forever) }}
     ) as to_at
 from history
 inner join changed on history.profile_id = changed.profile_id

@@ -1,5 +1,6 @@
--- Every message by its last decision. It is sent once a vendor accepted it; refused where it was not admitted, or was
--- taken back before a vendor had it. One that waits, was rejected by the vendor or is of unknown outcome is neither.
+-- Every message by its last decision; with `unexpired_at` only those that have not expired then. It is sent once a vendor
+-- accepted it; refused where it was not admitted, or was taken back before a vendor had it. One that waits, was rejected
+-- by the vendor or is of unknown outcome is neither.
 rounds as (
     select
         outbox.*,
@@ -8,6 +9,9 @@ rounds as (
             order by outbox.round desc
         ) as place
     from {{ kept }}.message_outbox as outbox
+    {% if unexpired_at %}
+    where outbox.expires_at > {{ literal(unexpired_at) }}
+    {% endif %}
 ),
 
 taken_back as (
@@ -39,6 +43,9 @@ message_states as (
         rounds.version,
         rounds.node,
         rounds.run_id,
+        rounds.sink,
+        rounds.purpose,
+        answers.send_key is not null as is_answered,
         coalesce(answers.is_accepted, 0) as is_sent,
         case
             when answers.send_key is not null then 0

@@ -9,7 +9,7 @@ history as (
         purpose,
         granted,
         suppressed,
-        as_of as from_at
+        as_of
     from tailrace.consent_history
     where
         known_by <= {{ literal(clock.known_by) }}
@@ -21,16 +21,11 @@ changed as (
     select profile_id
     from history
     group by profile_id
-    having min(from_at) < max(from_at)
+    having min(as_of) < max(as_of)
 )
 
 select
-    history.profile_id,
-    history.channel,
-    history.contact_point,
-    history.purpose,
-    history.granted,
-    history.suppressed,
+    history.*,
     {{ literal(never) }} as from_at,
     {{ literal(forever) }} as to_at
 from history
@@ -40,25 +35,20 @@ where changed.profile_id is null
 union all
 
 select
-    history.profile_id,
-    history.channel,
-    history.contact_point,
-    history.purpose,
-    history.granted,
-    history.suppressed,
+    history.*,
     case
         when
-            lag(history.from_at) over (
+            lag(history.as_of) over (
                 partition by history.profile_id, history.channel, history.contact_point, history.purpose
-                order by history.from_at
+                order by history.as_of
             ) is null
             then {{ literal(never) }}
-        else history.from_at
+        else history.as_of
     end as from_at,
     coalesce(
-        lead(history.from_at) over (
+        lead(history.as_of) over (
             partition by history.profile_id, history.channel, history.contact_point, history.purpose
-            order by history.from_at
+            order by history.as_of
         ), {{ literal(forever) }}
     ) as to_at
 from history
