@@ -18,6 +18,7 @@ class Settings:
     home: Path  # TAILRACE_HOME
     target: Target = "dev"
     recorder: str = "http://127.0.0.1:8790"  # TAILRACE_RECORDER: where every request goes in dev
+    gateway: str = "http://127.0.0.1:8791"  # TAILRACE_GATEWAY: where people and providers reach the gateway
     alert_url: str | None = None  # TAILRACE_ALERT_URL
     memory_limit: str | None = None  # TAILRACE_MEMORY_LIMIT: of the warehouse engine; None leaves it to the engine
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)

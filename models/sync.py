@@ -54,7 +54,7 @@ SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _SHARES = [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0), WithJsonSchema({"anyOf": _SHARES})]
 
-Channel = Literal["email", "sms"]
+Channel = Literal["email", "sms", "push"]
 Purpose = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1)]  # as `consent` has it
 TRANSACTIONAL = "transactional"  # what somebody asked for by what they did: it needs no consent, and no cap holds it
 

@@ -29,6 +29,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         home=home,
         target=TARGETS[name],
         recorder=(values.get("TAILRACE_RECORDER") or Settings.recorder).rstrip("/"),
+        gateway=(values.get("TAILRACE_GATEWAY") or Settings.gateway).rstrip("/"),
         alert_url=values.get("TAILRACE_ALERT_URL") or None,
         memory_limit=_memory_limit(values.get("TAILRACE_MEMORY_LIMIT")),
         environ=values,
@@ -52,6 +53,7 @@ def child(settings: Settings, **extra: str) -> dict[str, str]:
         "TAILRACE_HOME": str(settings.home),
         "TAILRACE_TARGET": settings.target,
         "TAILRACE_RECORDER": settings.recorder,
+        "TAILRACE_GATEWAY": settings.gateway,
         "TAILRACE_MEMORY_LIMIT": settings.memory_limit or "",
         **extra,
     }

@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
+from urllib.parse import urlencode
 
 import httpx
 import polars as pl
@@ -21,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.delivery import Outcomes
 from models.errors import UserError
-from models.sync import Mode, Op
+from models.outcome import Report
+from models.sync import Channel, Mode, Op
 
 
 class Options(BaseModel):
@@ -110,6 +112,7 @@ class Sink(ABC):
 
     Options: ClassVar[type[Options]]
     secrets: ClassVar[tuple[str, ...]] = ()
+    channel: ClassVar[Channel | None] = None  # of a sink of messages: its rows are those of models/message.py
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
     reserved: ClassVar[frozenset[str]] = frozenset()  # columns that are the sink's own
     names_sync: ClassVar[bool] = False  # what arrives says whose it is: two syncs at one destination share no audience
@@ -122,6 +125,11 @@ class Sink(ABC):
     def name(self) -> str:
         """The module's name."""
         return type(self).__module__.rpartition(".")[2]
+
+    @classmethod
+    def is_dead(cls, reason: str) -> bool:  # noqa: ARG003 - most vendors have no such word
+        """Whether a row rejected for this reason has a contact point that exists no more: nothing may go there again."""
+        return False
 
     @property
     def whole_audience(self) -> bool:
@@ -165,13 +173,38 @@ class HttpSink(Sink):
         then `unknown`. A batch refused as a whole is `Outcomes.all(REJECTED, reason, split=True)`.
         """
 
+    def is_about_rows(self, response: httpx.Response) -> bool:  # noqa: ARG002 - most vendors keep to what a status means
+        """Whether `outcomes` reads this answer although its status is 401, 403, 408, 413, 429, 1xx, 3xx or 5xx."""
+        return False
+
+    def following(self, batch: Batch, answers: Sequence[httpx.Response]) -> httpx.Request | None:  # noqa: ARG002
+        """The next request of an operation that takes several, given the answers so far, all of them 2xx or 4xx.
+
+        None where there is no other. Only for idempotent operations: a chain that breaks is begun again.
+        """
+        return None
+
+    def outcomes_of_chain(self, batch: Batch, answers: Sequence[httpx.Response]) -> Outcomes:
+        """As `outcomes`, of all answers of a chain."""
+        return self.outcomes(batch, answers[-1])
+
+    def login(self, at: datetime) -> httpx.Request | None:  # noqa: ARG002 - most vendors know us by each request
+        """A request that must be answered before the next one leaves (an access token); None where there is none now.
+
+        Nothing of the rows is in it: whatever becomes of it, they were certainly not processed.
+        """
+        return None
+
+    def logged_in(self, response: httpx.Response, at: datetime) -> None:
+        """Keep what a 2xx answer to `login` gave. Raises ValueError, LookupError or TypeError where it gave nothing."""
+
     @classmethod
     @abstractmethod
     def simulate(cls, request: httpx.Request, fault: Fault) -> Simulated:
         """The vendor's answer to a real request, and what it now knows. Refuses a request without its dev secret."""
 
 
-_JSON = (b"Content-Type", b"application/json")
+_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 @lru_cache
@@ -179,12 +212,57 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-def json_request(url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Request:
-    """A POST of JSON. The address is parsed once, headers and body are given as bytes: 8 µs instead of 90."""
-    given = [_JSON, *((name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items())]
-    request = httpx.Request("POST", _parsed(url), headers=given, stream=httpx.ByteStream(body))
+def json_request(url: str, body: bytes, headers: Mapping[str, str], method: str = "POST") -> httpx.Request:
+    """JSON. The address is parsed once, headers and body are given as bytes: 8 µs instead of 90."""
+    return _request(method, url, body, {"Content-Type": _JSON, **headers})
+
+
+def form_request(url: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> httpx.Request:
+    """A POST of a form, in the order of its fields."""
+    return _request("POST", url, urlencode(fields).encode(), {"Content-Type": _FORM, **headers})
+
+
+def _request(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Request:
+    given = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+    request = httpx.Request(method, _parsed(url), headers=given, stream=httpx.ByteStream(body))
     request.read()
     return request
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A request that came to the gateway's `/webhooks/{sink}`: the address as the provider called it, the raw body."""
+
+    url: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+class Reporting(ABC):
+    """What a sink adds whose provider calls back: is it really the provider, and what does it tell."""
+
+    webhook_secrets: ClassVar[tuple[str, ...]] = ()  # what its signatures are checked with: named in sinks.yml, too
+
+    @classmethod
+    @abstractmethod
+    def is_signed(cls, heard: Heard, secrets: Mapping[str, str], now: datetime) -> bool:
+        """Whether the provider signed exactly this body, lately where its signatures have a time.
+
+        Compares in constant time; never raises, whatever the headers hold.
+        """
+
+    @classmethod
+    @abstractmethod
+    def reports(cls, heard: Heard) -> Iterable[Report]:
+        """What a signed request tells, in our words; what is nobody's business (a deferral) is left out.
+
+        Raises ValueError, LookupError or TypeError where the body is not what the provider documents.
+        """
+
+    @classmethod
+    @abstractmethod
+    def tell(cls, url: str, reports: Sequence[Report], at: datetime) -> Iterator[httpx.Request]:
+        """The provider's own requests that tell this, signed at `at` with the dev secrets: the recorder makes them."""
 
 
 class BulkSink(Sink):

@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
+import httpx
 import polars as pl
 
 from models.delivery import Claim, Delivery, Outcome, Outcomes, Summary
@@ -54,6 +55,7 @@ class Run:
         """Every phase, each begun when the one before is settled."""
         self._loop = asyncio.get_running_loop()
         self._limits = self.sink.limits
+        self._login = asyncio.Lock()
         async with self.transport:
             for op, frames in phases(spool.frames(CHUNK_ROWS)):
                 await self._phase(op, frames)
@@ -167,17 +169,42 @@ class Run:
         batch = Batch(
             self.delivery.sync, chunk.op, claim.key, self.identity, self.now(), work.payloads, chunk.frame, work.offsets
         )
-        request = self.sink.request(batch)
+        refused = await self._logged_in(claim)
+        if refused is not None:
+            return refused
+        given: list[httpx.Response] = []
+        request: httpx.Request | None = self.sink.request(batch)
+        while request is not None:
+            try:
+                response = await self._answered(request, claim)
+            except (NotSent, Lost) as error:
+                # what was begun is done as far as it went
+                return answers.failed(error if not given else Lost(str(error)))
+            if outcomes := answers.refused(self.sink, response):
+                return outcomes
+            given.append(response)
+            request = answers.following(self.sink, batch, given)
+        return answers.read(self.sink, batch, given)
 
+    async def _answered(self, request: httpx.Request, claim: Claim) -> httpx.Response:
         def sent() -> None:
             step("sent", run=claim.run_id, claim=claim.seq)
 
-        try:
-            response = await self.transport.start(request, claim.key, self._limits.timeout, sent)
-        except (NotSent, Lost) as error:
-            return answers.failed(error)
+        response = await self.transport.start(request, claim.key, self._limits.timeout, sent)
         step("answered", run=claim.run_id, claim=claim.seq)
-        return answers.read(self.sink, batch, response)
+        return response
+
+    async def _logged_in(self, claim: Claim) -> Outcomes | None:
+        """None once the vendor knows us, or why the rows were not sent: one connection asks, the others wait for it."""
+        async with self._login:
+            request = self.sink.login(self.now())
+            if request is None:
+                return None
+            try:
+                response = await self.transport.start(request, f"{claim.key}-login", self._limits.timeout)
+            except (NotSent, Lost) as error:
+                return Outcomes.all(Outcome.RETRY, f"not logged in: {error}")
+            return answers.login(self.sink, response, self.now())
 
     def _write(self, entry: Entry) -> asyncio.Future[Grant | None]:
         """Post with everything else of this turn of the event loop; resolved once it is on the disk."""

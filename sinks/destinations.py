@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from models.errors import UserError
+from models.links import SHORTEST_KEY, Links
 from models.settings import Settings
 from models.sync import Destination
 from sinks.base import Sink
 from sinks.transport import HttpTransport, Rewrite
+
+LINK_KEY = "TAILRACE_LINK_KEY"
 
 
 def secrets_for(kind: type[Sink], name: str, destination: Destination, settings: Settings) -> Mapping[str, str]:
@@ -34,6 +37,28 @@ def secrets_for(kind: type[Sink], name: str, destination: Destination, settings:
             raise UserError(message)
         found[secret] = settings.environ[variable]
     return found
+
+
+def links_for(settings: Settings) -> Links:
+    """The links of this target's messages: signed with TAILRACE_LINK_KEY, read with that of before, too.
+
+    Raises UserError where prod has no key, or a short one, or is reached by an address that is not https.
+    """
+    if settings.target != "prod":
+        return Links(settings.gateway, ("dev-TAILRACE_LINK_KEY",))
+    keys = [key.strip() for key in settings.environ.get(LINK_KEY, "").split(",") if key.strip()]
+    if not keys or any(len(key) < SHORTEST_KEY for key in keys):
+        message = (
+            f"{LINK_KEY} must hold the key that signs unsubscribe links, at least {SHORTEST_KEY} characters of chance; "
+            "several are separated by commas, the newest first"
+        )
+        raise UserError(message)
+    if not settings.gateway.startswith("https://"):
+        message = (
+            f"TAILRACE_GATEWAY is {settings.gateway}; in prod it is the https address by which people reach the gateway"
+        )
+        raise UserError(message)
+    return Links(settings.gateway, tuple(keys))
 
 
 def transport_for(sink: Sink, settings: Settings, *, sync: str, as_of: datetime) -> HttpTransport:

@@ -87,7 +87,7 @@ def test_request_simulate_outcomes_agree(name: str, op: Op) -> None:
     assert [row.identity for row in heard.rows] == rows["email"].head(len(heard.rows)).to_list()
     assert [row.op for row in heard.rows] == [op] * len(sent.offsets)
     assert [dict(row.payload) for row in heard.rows] == [json.loads(payload) for payload in sent.payloads]
-    taken = answers.read(sink, sent, heard.response)
+    taken = answers.read(sink, sent, [heard.response])
     assert {taken[offset].outcome for offset in range(len(sent.offsets))} <= {Outcome.ACCEPTED, Outcome.PENDING}
 
 
@@ -141,7 +141,7 @@ def test_a_batch_refused_as_a_whole_ends_in_single_rows(name: str, offline: Desk
 def test_statuses_mean_the_same_for_every_sink(name: str, status: int, op: Op) -> None:
     """401 and 403 stop, 429 and its wait are certain, 413 splits, anything else without a clear word is unknown."""
     sink = made(name)
-    read = answers.read(sink, batch(sink, people(3), op), answered(status, b"<html>", **{"retry-after": "9"}))
+    read = answers.read(sink, batch(sink, people(3), op), [answered(status, b"<html>", **{"retry-after": "9"})])
     expected = {401: Outcome.RETRY, 403: Outcome.RETRY, 413: Outcome.REJECTED, 429: Outcome.RETRY}
     assert read.default.outcome is expected.get(status, Outcome.UNKNOWN)
     assert read.rows == {}
@@ -156,7 +156,7 @@ def test_a_page_instead_of_an_answer_is_unknown(name: str) -> None:
     """A proxy's HTML with status 200 is never taken for success."""
     sink = made(name)
     page = answered(200, b"<!DOCTYPE html><html><body>Welcome</body></html>", **{"content-type": "text/html"})
-    assert answers.read(sink, batch(sink, people(3)), page).default.outcome is Outcome.UNKNOWN
+    assert answers.read(sink, batch(sink, people(3)), [page]).default.outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff{]", b"null", b"[]", b"{}", b'{"rows": 1, "taken": "x"}', b"17"])
@@ -165,7 +165,7 @@ def test_a_page_instead_of_an_answer_is_unknown(name: str) -> None:
 def test_no_answer_breaks_the_reader(name: str, status: int, content: bytes) -> None:
     """Whatever comes back, every row has an outcome, and nothing is raised."""
     sink = made(name)
-    read = answers.read(sink, batch(sink, people(3)), answered(status, content))
+    read = answers.read(sink, batch(sink, people(3)), [answered(status, content)])
     assert all(isinstance(read[offset].outcome, Outcome) for offset in range(3))
 
 
