@@ -1,4 +1,4 @@
-"""What a provider, or the person, tells of a message after it left: the way back of the loop, as the gateway lands it."""
+"""What a provider, or the person, tells of a message after it left: the way back, as the gateway lands it."""
 
 from __future__ import annotations
 

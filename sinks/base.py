@@ -128,7 +128,7 @@ class Sink(ABC):
 
     @classmethod
     def is_dead(cls, reason: str) -> bool:  # noqa: ARG003 - most vendors have no such word
-        """Whether a row rejected for this reason has a contact point that exists no more: nothing may go there again."""
+        """Whether a row rejected for this reason has a contact point that exists no more."""
         return False
 
     @property
