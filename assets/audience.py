@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from assets.journeys.messages import COLUMNS, TIMES
+from assets.messages.versions import locale_sql
 from assets.mistakes import suggestion
 from models.errors import UserError
 from models.sync import TRANSACTIONAL, Mode, Sync
@@ -82,7 +83,7 @@ class _Shape:
         names = self._names()
         columns = [self._column(name) for name in names]
         contact, column = self._contact(names)
-        joined = {name for name in (*names, column) if name and name not in self.own}
+        joined = {name for name in (*names, column) if name and (name not in self.own or name == "locale")}
         sql = render(
             SQL,
             "audience",
@@ -121,6 +122,10 @@ class _Shape:
         return tuple(dict.fromkeys((*first, *self.entry.key, *fields)))
 
     def _column(self, name: str) -> Column:
+        if name == "locale" and self.sync.texts:
+            return Column(name, self._locale(), self.warehouse.dialect.text)
+        if name in {"template", "template_version"} and self.entry.template:
+            return Column(name, self._template(name), self.warehouse.dialect.text)
         if name.startswith("_") or name == "batch_id":
             message = (
                 f"{self.sync.name}: the column name '{name}' is reserved; rename it, or leave it out with `fields`"
@@ -133,6 +138,17 @@ class _Shape:
         allowed = suggestion(name, [*self.own, *self.theirs])
         message = f"{self.sync.file}: {self.sync.model}: '{name}' is no column of the model or of profiles{allowed}"
         raise UserError(message)
+
+    def _locale(self) -> str:
+        """The language that the message is made in: of those its version has, the person's or the first."""
+        theirs = "profiles.locale" if "locale" in self.theirs else None
+        version = self._template("template_version") if self.entry.template else "model.template_version"
+        return locale_sql(self.warehouse.dialect, self.sync.texts, version, theirs)
+
+    def _template(self, name: str) -> str:
+        """Of a segment's messages: one template, in its version of now."""
+        told = self.entry.template if name == "template" else next(iter(self.sync.texts))
+        return self.warehouse.dialect.literal(told)
 
     def _kind(self, name: str, kind: str) -> str:
         if UNSENDABLE.search(kind):

@@ -15,6 +15,8 @@ from assets import ledger as ledgers
 from assets.compaction import compact, discard_replaced
 from assets.fold import Folder
 from assets.folding import Folding
+from assets.messages import letters
+from assets.messages.composing import Letterhead
 from assets.opening import Opener
 from assets.store import Desk, writing
 from assets.suppressions import position_known
@@ -25,8 +27,8 @@ from models.errors import NeedsPerson, Refused, TailraceError, UserError, Wareho
 from models.settings import Settings
 from models.steps import step
 from models.sync import Sync
-from sinks.base import HttpSink, Sink
-from sinks.destinations import transport_for
+from sinks.base import Carrier, Sink
+from sinks.destinations import wire_for
 from sinks.http import deliver
 from sinks.journal import Journal
 from sinks.limiter import Limiters
@@ -169,6 +171,7 @@ class _Run:
     launched_at: datetime
     apply: Mapping[str, object] | None = None
     planned: Plan | None = None  # known as soon as there is one, also where it is refused
+    letterhead: Letterhead | None = None  # of messages
 
     @property
     def settings(self) -> Settings:
@@ -219,8 +222,10 @@ class _Run:
             return planned.plan, None
         if self._paused(journal):
             return planned.plan, None
-        if isinstance(self.sink, HttpSink):
-            transport_for(self.sink, self.settings, sync=self.sync.name, as_of=self.clock.as_of).ready()
+        if isinstance(self.sink, Carrier):
+            wire_for(self.sink, self.settings, sync=self.sync.name, as_of=self.clock.as_of, now=_now).ready()
+        if self.sink.channel:
+            self.letterhead = letters.letterhead(warehouse, self.settings, policy, self.sync, self.clock.as_of, _now())
         delivery = opener.open(planned, policy.salt, known, _now(), self.dagster_run_id)
         journal.release(opener.doubtful_send_keys(planned, delivery.run_id))
         return planned.plan, delivery
@@ -251,7 +256,7 @@ class _Run:
         stopped = "interrupted"
         self.desk.leave()
         try:
-            with Folding(self.settings):
+            with Folding(self.settings), letters.composer(self.letterhead) as compose:
                 summary = deliver(
                     self.sink,
                     Spool(self.settings.spool / delivery.spool),
@@ -260,6 +265,7 @@ class _Run:
                     settings=self.settings,
                     key=self.sync.identity,
                     limiters=self.limiters,
+                    compose=compose,
                     clock=_now,
                     progress=heard,
                 )

@@ -40,6 +40,7 @@ OF_JOURNEYS = (
     "pause_change",
     "source_loaded",
     "profile_id_history",
+    "template_version",
 )
 OF_PEOPLE = ("profile_history", "consent_history", "people_evaluation")  # what journeys read of people
 KEPT = (

@@ -8,27 +8,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from assets import store
 from assets.configuration import Document, KeyPath, parse
 from assets.dbt_project import target_path
 from assets.destinations import destinations
-from assets.journeys import documents, messages, templates
+from assets.journeys import documents, funnel, messages
 from assets.journeys.documents import Read
+from assets.journeys.messages import CONTACTS
+from assets.messages import fitting, templates
+from assets.messages.compiling import compiled
+from assets.messages.text import Text
 from assets.mistakes import suggestion
 from models.errors import ConfigError, UserError
 from models.settings import Settings
-from models.sync import Destination, Mode, Sync, SyncEntry
+from models.sync import Channel, Destination, Mode, Sync, SyncEntry
 from sinks import base
 from sinks.destinations import secrets_for
 
 Manifest = Mapping[str, Any]
 Node = Mapping[str, Any]
+MESSAGE_COLUMNS = ("profile_id", "template", "template_version", "locale")  # of messages that a segment sends
 RESERVED = frozenset({"batch_id"})  # and every name with an underscore first: the ledger's own columns
 
 
@@ -42,7 +47,7 @@ def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Syn
     models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
     declared = [(model, index, given) for model in models.values() for index, given in _declared(model)]
     journeys = documents.readable(settings)
-    known = destinations(settings) if declared or journeys else {}
+    known = destinations(settings)
     read = [
         (_Declaration(settings, models, model, index, given).read(known), index) for model, index, given in declared
     ]
@@ -58,7 +63,7 @@ def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Syn
             message += f" sync; give one of them another {options}"
             raise ConfigError(message, file=sync.file, line=sync.line, key=f"{sync.model}.syncs[{index}]")
         syncs[sync.slug] = sync
-    if journeys and {"profiles", "consent"} <= models.keys():
+    if {"profiles", "consent"} <= models.keys():
         for sync in _of_messages(settings, journeys, known, _people(models)):
             if other := syncs.get(sync.slug):
                 message = (
@@ -72,11 +77,11 @@ def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Syn
 
 def _of_messages(
     settings: Settings, journeys: Iterable[Read], known: Mapping[str, Destination], people: messages.People
-) -> Iterator[Sync]:
-    texts = templates.readable(settings)
-    for each in journeys:
-        with suppress(ConfigError):  # what it names is half written
-            yield from messages.syncs([each], known, texts, people)
+) -> list[Sync]:
+    with store.reading_any(settings) as copy:
+        published = funnel.messages_of(settings, copy)
+    folder = settings.dbt_project / documents.FOLDER
+    return messages.syncs(journeys, known, templates.readable(settings), people, published, folder)
 
 
 def _people(models: Mapping[str, Node]) -> messages.People:
@@ -223,6 +228,13 @@ class _Declaration:
         if entry.mode not in kind.modes:
             message = f"sink '{destination.sink}' cannot {entry.mode}; allowed: {', '.join(sorted(kind.modes))}"
             raise document.error(message, *base_path, "mode")
+        texts: dict[str, tuple[str, ...]] = {}
+        if kind.channel:
+            read, entry = self._message(document, base_path, entry, kind.channel)
+            texts = {read.digest: read.template.languages}
+        elif entry.template:
+            message = f"sink '{destination.sink}' sends rows, no messages: it needs no template"
+            raise document.error(message, *base_path, "template")
         self._check_columns(document, base_path, entry)
         key = ("entry_id",) if entry.mode is Mode.SEND_ON_ENTRY else entry.key
         sink = _without_secrets(kind, options)
@@ -244,7 +256,28 @@ class _Declaration:
             identity=identity,
             pii=_pii([self.model, *([self.models["profiles"]] if "profiles" in self.models else [])]),
             above=_above(self.models, [self.model["name"], "profiles", *(["consent"] if entry.purpose else [])]),
+            texts=texts,
         )
+
+    def _message(self, document: Document, path: KeyPath, entry: SyncEntry, channel: Channel) -> tuple[Text, SyncEntry]:
+        """The template of what enters are sent, and the entry with the columns that it needs."""
+        texts = templates.readable(self.settings)
+        if entry.template not in texts:
+            message = f"no template '{entry.template}'" if entry.template else "is missing: what is sent to who enters"
+            hint = suggestion(entry.template or "", list(texts), "in dbt_project/templates")
+            raise document.error(message + hint, *path, "template")
+        if entry.purpose is None:
+            message = "is missing: what the message is for; marketing, transactional or what consent is about"
+            raise document.error(message, *path, "purpose")
+        if entry.fields is not None:
+            message = "a message has the columns that its template uses; leave `fields` out"
+            raise document.error(message, *path, "fields")
+        read = texts[entry.template]
+        for wrong in fitting.problems(read, channel, entry.purpose):
+            raise document.error(wrong, *path, "template")
+        contact = entry.contact or CONTACTS[channel]
+        used = sorted(compiled(read).variables - {contact, *MESSAGE_COLUMNS})
+        return read, entry.model_copy(update={"contact": contact, "fields": (*MESSAGE_COLUMNS, contact, *used)})
 
     def _document(self) -> tuple[Document, KeyPath]:
         """The entry as a document whose path reads `model.syncs[0]`, with the lines of the YAML file that has it."""
@@ -276,7 +309,7 @@ class _Declaration:
                     raise document.error(message, *path, place, position)
                 # a model that declares no columns is known once it is built: the plan checks it then
                 known = not own or column in own or (theirs is not None and column in theirs)
-                if not known and column != "profile_id":
+                if not known and column not in {"profile_id", *(MESSAGE_COLUMNS if entry.template else ())}:
                     message = f"'{column}' is no column of {self.model['name']} or profiles"
                     raise document.error(message + suggestion(column, allowed), *path, place, position)
         if entry.contact and own and entry.contact not in allowed:

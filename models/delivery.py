@@ -51,13 +51,14 @@ class Outcomes:
         outcome: Outcome,
         reason: str = "",
         *,
+        provider_id: str = "",
         throttled: bool = False,
         retry_after: float | None = None,
         split: bool = False,
         stop: str = "",
     ) -> Outcomes:
         """Every row of the batch has the same outcome."""
-        row = RowOutcome(outcome, reason)
+        row = RowOutcome(outcome, reason, provider_id)
         return cls(row, throttled=throttled, retry_after=retry_after, split=split, stop=stop)
 
     def __getitem__(self, offset: int) -> RowOutcome:

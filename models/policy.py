@@ -6,12 +6,21 @@ from datetime import date, timedelta
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from models.sync import TRANSACTIONAL, Channel, Purpose, Share, number
 from models.times import Duration, TimeOfDay
 from models.zones import zone_name
 
+Parameter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}$")]
 FEW = 500  # so many always may
 
 
@@ -72,6 +81,11 @@ class Policy(BaseModel):
         default=timedelta(days=1), description="Two journeys do not say the same (template) within so long"
     )
     global_holdout: Share = Field(default=0.0, le=1, description="Share of people who get no journey's messages")
+    campaign: dict[Parameter, str] = Field(
+        default_factory=dict,
+        description='Parameters that links of messages get, such as `utm_campaign: "{{ journey }}"`; '
+        "known are channel, journey, node, template and locale",
+    )
     max_send: Share = Field(
         default=0.1,
         le=1,

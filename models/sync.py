@@ -90,6 +90,9 @@ class SyncEntry(BaseModel):
     contact: str | None = Field(
         default=None, description="Column with the contact point that consent is about; default: email, else phone"
     )
+    template: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z0-9_]*$", description="Of a sink of messages: what is sent to who enters"
+    )
     mode: Mode = Mode.MIRROR
     guards: Guards = Guards()
     first_run: Literal["hold", "send"] = Field(
@@ -136,6 +139,9 @@ class Sync(BaseModel):
 
     journey: str | None = Field(default=None, description="The journey whose messages it carries")
     variables: tuple[str, ...] = Field(default=(), description="Of a journey: the entry event's properties it sends")
+    texts: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Of messages: the versions of templates they may be made of → their languages"
+    )
 
     @property
     def scopes(self) -> tuple[str, ...]:

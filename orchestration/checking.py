@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from assets import configuration, dbt_project, destinations, store, syncs
-from assets.journeys import checks, documents, funnel, in_use, seen, templates
+from assets.journeys import checks, documents, funnel, in_use, seen
 from assets.journeys.existing import members
+from assets.messages import fitting, templates
+from assets.messages.composing import campaign_mistake
+from assets.messages.text import Text
 from models.errors import ConfigError
 from models.settings import Settings
 from orchestration.console import Tell
@@ -29,6 +33,7 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
     tell("checking the journeys")
     texts = templates.templates(bare)
     written = documents.journeys(bare)
+    _try_out(bare, texts.values(), manifest)
     known = seen.look(bare, (read.journey for read in written))
     checks.check(bare, manifest, written, seen=known)
     with store.reading_any(bare) as copy:
@@ -45,6 +50,23 @@ def check(settings: Settings, tell: Tell) -> Mapping[str, int]:
         "journeys": len(written),
         "templates": len(texts),
     }
+
+
+def _try_out(settings: Settings, texts: Iterable[Text], manifest: Mapping[str, Any]) -> None:
+    """Refuse templates that cannot be rendered for somebody, and campaign parameters that cannot be filled in."""
+    policy = configuration.parse(settings.project / "policy.yml")
+    for name, text in configuration.policy(settings).campaign.items():
+        if message := campaign_mistake(text):
+            raise policy.error(message, "campaign", name)
+    profiles = checks.profile_types(manifest)
+    wrong = []
+    for read in texts:
+        try:
+            fitting.try_out(read, profiles)
+        except ConfigError as error:
+            wrong.append(error)
+    if wrong:
+        raise ConfigError.together(wrong)
 
 
 def existing(settings: Settings) -> Mapping[str, int]:

@@ -18,7 +18,8 @@ import polars as pl
 
 from models.delivery import Outcome, Ranges, RowOutcome
 from models.sync import Op
-from sinks.base import HttpSink, Limits
+from sinks.base import Carrier, Limits
+from sinks.composed import Compose
 from sinks.spool import CONTACT, EXPIRES, QUIET, RESERVED, ROW, SEND_KEY, written
 from sinks.writer import ranges_of
 
@@ -38,10 +39,15 @@ class Chunk:
     send_keys: list[str | None] | None
     expires_at: list[datetime | None] | None
     quiet_at: list[datetime | None] | None
+    failed: Mapping[int, RowOutcome]  # offset → why the row has no payload
 
     @classmethod
-    def of(cls, sink: HttpSink, op: Op, rows: pl.DataFrame) -> Chunk:
-        own = rows.drop(RESERVED, strict=False)
+    def of(cls, sink: Carrier, op: Op, rows: pl.DataFrame, compose: Compose | None = None) -> Chunk:
+        own, failed = rows.drop(RESERVED, strict=False), dict[int, RowOutcome]()
+        if compose:
+            composed = compose(rows)
+            own = composed.frame
+            failed = {offset: RowOutcome(Outcome.REJECTED, reason) for offset, reason in composed.failed.items()}
         with written():
             payloads = pl.Series(sink.payloads(op, own), dtype=pl.String)
 
@@ -54,6 +60,7 @@ class Chunk:
             frame=own,
             payloads=payloads.to_list(),
             sizes=payloads.str.len_bytes().to_list(),
+            failed=failed,
             contacts=column(CONTACT),
             send_keys=column(SEND_KEY),
             expires_at=column(EXPIRES),
@@ -102,30 +109,35 @@ class Work:
 
 def cut(chunk: Chunk, limits: Limits) -> Iterator[Work]:
     """Batches as large as one request may be, in rows and in bytes. A row too large alone is settled as rejected."""
-    room = limits.bytes - limits.envelope
-    if limits.rows == 1 and max(chunk.sizes, default=0) <= room:
-        yield from (Work(chunk, range(offset, offset + 1)) for offset in range(len(chunk.sizes)))
+    for offsets in _ranges(chunk.sizes, limits):
+        settled = {offset - offsets.start: chunk.failed[offset] for offset in offsets if offset in chunk.failed}
+        room = limits.bytes - limits.envelope
+        if not settled and len(offsets) == 1 and chunk.sizes[offsets.start] > room:
+            reason = f"a row of {chunk.sizes[offsets.start]} bytes; the largest request holds {room}"
+            settled = {0: RowOutcome(Outcome.REJECTED, reason)}
+        yield Work(chunk, offsets, settled=settled or None)
+
+
+def _ranges(sizes: Sequence[int], limits: Limits) -> Iterator[range]:
+    """Neighbours that fit in one request; who fits in none is alone."""
+    if limits.rows == 1:
+        yield from (range(offset, offset + 1) for offset in range(len(sizes)))
         return
-    ends = np.cumsum(np.array(chunk.sizes, dtype=np.int64) + 1)
+    ends = np.cumsum(np.array(sizes, dtype=np.int64) + 1)
     start = 0
-    while start < len(chunk.sizes):
+    while start < len(sizes):
         before = int(ends[start - 1]) if start else 0
-        fits = int(np.searchsorted(ends, before + room + 1, side="right"))
-        stop = min(fits, start + limits.rows)
-        if stop == start:
-            reason = f"a row of {chunk.sizes[start]} bytes; the largest request holds {room}"
-            yield Work(chunk, range(start, start + 1), settled={0: RowOutcome(Outcome.REJECTED, reason)})
-            stop = start + 1
-        else:
-            yield Work(chunk, range(start, stop))
+        fits = int(np.searchsorted(ends, before + limits.bytes - limits.envelope + 1, side="right"))
+        stop = max(start + 1, min(fits, start + limits.rows))
+        yield range(start, stop)
         start = stop
 
 
 class Backlog:
     """One phase's work for several connections. The phase is over when nothing is left, due later or in flight."""
 
-    def __init__(self, sink: HttpSink, op: Op, frames: Iterator[pl.DataFrame]) -> None:
-        self._sink, self._op, self._frames = sink, op, frames
+    def __init__(self, sink: Carrier, op: Op, frames: Iterator[pl.DataFrame], compose: Compose | None = None) -> None:
+        self._sink, self._op, self._frames, self._compose = sink, op, frames, compose
         self._fresh: Iterator[Work] = iter(())
         self._later: list[tuple[float, int, Work]] = []
         self._count = 0
@@ -200,7 +212,7 @@ class Backlog:
 
     def _chunk(self) -> Chunk | None:
         frame = next(self._frames, None)
-        return None if frame is None else Chunk.of(self._sink, self._op, frame)
+        return None if frame is None else Chunk.of(self._sink, self._op, frame, self._compose)
 
     async def _wait(self) -> None:
         self._changed.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
@@ -112,6 +112,7 @@ class Sink(ABC):
 
     Options: ClassVar[type[Options]]
     secrets: ClassVar[tuple[str, ...]] = ()
+    optional_secrets: ClassVar[frozenset[str]] = frozenset()  # of `secrets`, those an account may do without
     channel: ClassVar[Channel | None] = None  # of a sink of messages: its rows are those of models/message.py
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
     reserved: ClassVar[frozenset[str]] = frozenset()  # columns that are the sink's own
@@ -154,12 +155,16 @@ class Sink(ABC):
         return tuple(key)
 
 
-class HttpSink(Sink):
-    """A sink that speaks HTTP; `sinks/http.py` is the only loop that drives it."""
+class Carrier(Sink):
+    """A sink that takes a batch at a time; `sinks/http.py` is the only loop that drives it."""
 
     def payloads(self, op: Op, rows: pl.DataFrame) -> Sequence[str]:  # noqa: ARG002 - some vendors differ by op
-        """One JSON text a row, made by column; `rows` holds the sync's key and fields."""
+        """One JSON text a row, made by column; `rows` holds the sync's key and fields, or composed messages."""
         return rows.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+
+
+class HttpSink(Carrier):
+    """A sink that speaks HTTP."""
 
     @abstractmethod
     def request(self, batch: Batch) -> httpx.Request:
@@ -202,6 +207,39 @@ class HttpSink(Sink):
     @abstractmethod
     def simulate(cls, request: httpx.Request, fault: Fault) -> Simulated:
         """The vendor's answer to a real request, and what it now knows. Refuses a request without its dev secret."""
+
+
+class Line(ABC):
+    """One connection of a protocol of its own. Not for two batches at once."""
+
+    @abstractmethod
+    async def send(self, batch: Batch, sent: Callable[[], None]) -> Outcomes:
+        """Hand the rows over and say what became of each; `sent` is called before what cannot be taken back.
+
+        Raises NotSent or Lost (sinks/transport.py): the line is then closed.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Say goodbye where the other side still listens."""
+
+
+@dataclass(frozen=True)
+class Twin:
+    """In dev: where the recorder listens in the sink's own protocol, and what it is told about the run."""
+
+    host: str
+    port: int
+    sync: str
+    as_of: datetime
+
+
+class LineSink(Carrier):
+    """A sink with a protocol of its own, over connections that are kept while a delivery lasts."""
+
+    @abstractmethod
+    async def connect(self, twin: Twin | None) -> Line:
+        """Raises NotSent where nobody is there, LetNobodyIn where the account is refused (sinks/transport.py)."""
 
 
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"

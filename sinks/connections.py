@@ -1,6 +1,6 @@
 """The connections of one delivery: each claims, sends, reads and writes its receipt together with its next claim.
 
-What an answer means is decided in sinks/answers.py, what follows from it in sinks/settlement.py.
+What carries a batch is sinks/wire.py; what follows from its outcomes is decided in sinks/settlement.py.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-import httpx
 import polars as pl
 
 from models.delivery import Claim, Delivery, Outcome, Outcomes, Summary
-from models.steps import step
 from models.sync import Op
-from sinks import answers
 from sinks.backlog import CHUNK_ROWS, Backlog, Work
-from sinks.base import Batch, HttpSink
+from sinks.base import Batch, Carrier
+from sinks.composed import Compose
 from sinks.limiter import Limiter
 from sinks.settlement import Settlement
 from sinks.spool import OP, Spool
-from sinks.transport import Lost, NotSent, Transport
+from sinks.wire import Wire
 from sinks.writer import Entry, Grant, Receipt, Request, Times, Writer
 
 
@@ -39,24 +37,24 @@ def phases(frames: Iterator[pl.DataFrame]) -> Iterator[tuple[Op, Iterator[pl.Dat
 class Run:
     """One delivery under way. Lives in one event loop and its thread."""
 
-    sink: HttpSink
+    sink: Carrier
     delivery: Delivery
     identity: tuple[str, ...]
     limiter: Limiter
     settlement: Settlement
     writer: Writer
-    transport: Transport
+    wire: Wire
     clock: Callable[[], datetime]  # dates what is written
     now: Callable[[], datetime]  # the delivery's own: what a vendor hears, and by which messages are late
     progress: Callable[[int], None]
+    compose: Compose | None = None  # of a sink of messages: what makes them of rows
     _posted: list[tuple[Entry, asyncio.Future[Grant | None]]] = field(default_factory=list)
 
     async def all(self, spool: Spool) -> Summary:
         """Every phase, each begun when the one before is settled."""
         self._loop = asyncio.get_running_loop()
         self._limits = self.sink.limits
-        self._login = asyncio.Lock()
-        async with self.transport:
+        async with self.wire:
             for op, frames in phases(spool.frames(CHUNK_ROWS)):
                 await self._phase(op, frames)
                 if self.settlement.stopped is not None:
@@ -66,7 +64,7 @@ class Run:
 
     async def _phase(self, op: Op, frames: Iterator[pl.DataFrame]) -> None:
         """All rows of one operation, settled or left when this returns."""
-        self._backlog = self.settlement.backlog = Backlog(self.sink, op, frames)
+        self._backlog = self.settlement.backlog = Backlog(self.sink, op, frames, self.compose)
         connections = [asyncio.create_task(self._connection()) for _ in range(self._limits.connections)]
         try:
             await asyncio.wait(connections, return_when=asyncio.FIRST_EXCEPTION)
@@ -169,42 +167,7 @@ class Run:
         batch = Batch(
             self.delivery.sync, chunk.op, claim.key, self.identity, self.now(), work.payloads, chunk.frame, work.offsets
         )
-        refused = await self._logged_in(claim)
-        if refused is not None:
-            return refused
-        given: list[httpx.Response] = []
-        request: httpx.Request | None = self.sink.request(batch)
-        while request is not None:
-            try:
-                response = await self._answered(request, claim)
-            except (NotSent, Lost) as error:
-                # what was begun is done as far as it went
-                return answers.failed(error if not given else Lost(str(error)))
-            if outcomes := answers.refused(self.sink, response):
-                return outcomes
-            given.append(response)
-            request = answers.following(self.sink, batch, given)
-        return answers.read(self.sink, batch, given)
-
-    async def _answered(self, request: httpx.Request, claim: Claim) -> httpx.Response:
-        def sent() -> None:
-            step("sent", run=claim.run_id, claim=claim.seq)
-
-        response = await self.transport.start(request, claim.key, self._limits.timeout, sent)
-        step("answered", run=claim.run_id, claim=claim.seq)
-        return response
-
-    async def _logged_in(self, claim: Claim) -> Outcomes | None:
-        """None once the vendor knows us, or why the rows were not sent: one connection asks, the others wait for it."""
-        async with self._login:
-            request = self.sink.login(self.now())
-            if request is None:
-                return None
-            try:
-                response = await self.transport.start(request, f"{claim.key}-login", self._limits.timeout)
-            except (NotSent, Lost) as error:
-                return Outcomes.all(Outcome.RETRY, f"not logged in: {error}")
-            return answers.login(self.sink, response, self.now())
+        return await self.wire.send(batch, claim)
 
     def _write(self, entry: Entry) -> asyncio.Future[Grant | None]:
         """Post with everything else of this turn of the event loop; resolved once it is on the disk."""

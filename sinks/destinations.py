@@ -5,15 +5,17 @@ In dev every secret is `dev-<NAME>` and every request goes to the recorder, what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 from models.errors import UserError
 from models.links import SHORTEST_KEY, Links
 from models.settings import Settings
 from models.sync import Destination
-from sinks.base import Sink
-from sinks.transport import HttpTransport, Rewrite
+from sinks.base import Carrier, HttpSink, LineSink, Sink
+from sinks.transport import HttpTransport, Rewrite, Transport
+from sinks.wire import HttpWire, LineWire, Wire, twin_of
 
 LINK_KEY = "TAILRACE_LINK_KEY"
 
@@ -29,6 +31,8 @@ def secrets_for(kind: type[Sink], name: str, destination: Destination, settings:
     found: dict[str, str] = {}
     for secret in kind.secrets:
         variable = destination.secrets.get(secret)
+        if variable is None and secret in kind.optional_secrets:
+            continue
         if variable is None:
             message = f"{where}: '{secret}' is missing; name the environment variable that holds it"
             raise UserError(message)
@@ -61,7 +65,19 @@ def links_for(settings: Settings) -> Links:
     return Links(settings.gateway, tuple(keys))
 
 
-def transport_for(sink: Sink, settings: Settings, *, sync: str, as_of: datetime) -> HttpTransport:
-    """The wire of one delivery."""
-    rewrite = None if settings.target == "prod" else Rewrite(settings.recorder.rstrip("/"), sink.name, sync, as_of)
-    return HttpTransport(sink.limits.connections, rewrite)
+def wire_for(
+    sink: Carrier,
+    settings: Settings,
+    *,
+    sync: str,
+    as_of: datetime,
+    now: Callable[[], datetime],
+    transport: Transport | None = None,
+) -> Wire:
+    """What carries one delivery; `transport`: instead of the network."""
+    is_live, recorder = settings.target == "prod", settings.recorder.rstrip("/")
+    if isinstance(sink, LineSink):
+        return LineWire(sink, None if is_live else partial(twin_of, recorder, sink.name, sync, as_of))
+    assert isinstance(sink, HttpSink), f"a sink speaks HTTP or has lines: {type(sink)}"
+    rewrite = None if is_live else Rewrite(recorder, sink.name, sync, as_of)
+    return HttpWire(sink, transport or HttpTransport(sink.limits.connections, rewrite), now)

@@ -1,6 +1,6 @@
 """Delivers a spool to a sink: the one loop for every vendor. Claims before requests, receipts after answers.
 
-The loop's parts: backlog (what is to be sent), connections (who sends it), answers, settlement, writer, transport.
+Its parts: backlog (what is to be sent), connections (who sends it), wire, transport, answers, settlement, writer.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 
 from models.delivery import Delivery, Summary
 from models.settings import Settings
-from sinks.base import BulkSink, HttpSink, Sink
+from sinks.base import BulkSink, Carrier, Sink
 from sinks.bulk import deliver_whole
+from sinks.composed import Compose
 from sinks.connections import Run
-from sinks.destinations import transport_for
+from sinks.destinations import wire_for
 from sinks.journal import Journal
 from sinks.limiter import Limiters
 from sinks.settlement import Patience, Settlement
@@ -35,6 +36,7 @@ def deliver(
     key: Sequence[str],
     limiters: Limiters,
     transport: Transport | None = None,
+    compose: Compose | None = None,
     writer: Writer | None = None,
     patience: Patience | None = None,
     seed: int | None = None,
@@ -43,9 +45,9 @@ def deliver(
 ) -> Summary:
     """Send every row of the spool; the delivery is open in the journal and the caller holds the sync's lease.
 
-    `key` are the sync's key columns, `writer` (closed here) commits claims and receipts, `seed` makes the jitter
-    repeatable, `clock` dates receipts and in prod requests (default: the run's `as_of`), `progress` hears how many
-    rows are settled.
+    `compose` makes messages of rows, for a sink that carries them. `key` are the sync's key columns, `writer` (closed
+    here) commits claims and receipts, `seed` makes the jitter repeatable, `clock` dates receipts and in prod requests
+    (default: the run's `as_of`), `progress` hears how many rows are settled.
     Raises NeedsPerson where nobody listens (before any claim) and StorageFull where the journal cannot be written;
     everything else ends in the summary.
     """
@@ -53,8 +55,8 @@ def deliver(
     now = at if settings.target == "prod" else _going_on_from(delivery.as_of)
     if isinstance(sink, BulkSink):
         return deliver_whole(sink, spool, delivery, journal, out=settings.out, clock=at, now=now, progress=progress)
-    assert isinstance(sink, HttpSink), f"a sink speaks HTTP or takes all at once: {type(sink)}"
-    wire = transport or transport_for(sink, settings, sync=delivery.sync, as_of=delivery.as_of)
+    assert isinstance(sink, Carrier), f"a sink takes batches or all at once: {type(sink)}"
+    wire = wire_for(sink, settings, sync=delivery.sync, as_of=delivery.as_of, now=now, transport=transport)
     wire.ready()
     limiter = limiters.of(sink.account, sink.limits.per_second)
     settlement = Settlement(
@@ -73,7 +75,8 @@ def deliver(
             limiter=limiter,
             settlement=settlement,
             writer=writer,
-            transport=wire,
+            wire=wire,
+            compose=compose,
             clock=at,
             now=now,
             progress=progress or (lambda _: None),

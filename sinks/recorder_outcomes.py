@@ -54,8 +54,9 @@ def outcomes(row: tuple[Any, ...], reporting: Reporting) -> Iterator[dict[str, A
             "event": event,
             "sync": sync,
             "profile_id": payload.get("profile_id"),
-            "email": payload.get("email"),
+            "email": payload.get("email") or (payload.get("to") if "subject" in payload else None),
             "phone": payload.get("phone"),
+            "send_key": identity if op == "send" else None,
             "at": at.isoformat(),
             "send_ref": request,
         }

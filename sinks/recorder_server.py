@@ -12,13 +12,14 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
 from models.errors import UserError
-from sinks import recorder_outcomes
+from sinks import recorder_outcomes, recorder_smtp
 from sinks.base import Fault, HttpSink, Simulated, discover
 from sinks.recorder_answers import TAKEN_FIRST, after, answer, instead, original_request
 from sinks.recorder_behaviour import Behaviour, Reject, Reporting, Rule
@@ -30,8 +31,8 @@ LARGEST_BODY = 256 * 1024 * 1024
 class Recorder:
     """The service's state: its store, its programme and the ordinals of requests."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, host: str = "127.0.0.1") -> None:
+        self._store, self._host, self._mail_port = store, host, 0
         self._sinks = discover()
         self._behaviour = Behaviour()
         self._ordinals: Counter[str] = Counter()
@@ -41,11 +42,12 @@ class Recorder:
         app = web.Application(client_max_size=LARGEST_BODY)
         app.router.add_get("/_received", self.received)
         app.router.add_get("/_audience", self.audience)
+        app.router.add_get("/_ports", self.ports)
         app.router.add_get("/_behaviour", self.behaviour)
         app.router.add_put("/_behaviour", self.behave)
         app.router.add_post("/_outcomes", self.report)
         app.router.add_route("*", "/{sink}/{host}{path:/.*}", self.hear)
-        app.cleanup_ctx.append(self._reporting)
+        app.cleanup_ctx.extend([self._reporting, self._mail])
         return app
 
     # --- the vendor
@@ -56,8 +58,7 @@ class Recorder:
         if kind is None or not issubclass(kind, HttpSink):
             return _problem(404, f"no sink '{request.match_info['sink']}' that speaks HTTP")
         sync = request.headers.get("X-Tailrace-Sync", "")
-        self._ordinals[sync] += 1
-        ordinal = self._ordinals[sync]
+        ordinal = self._next(sync)
         original = await original_request(request)
         heard = kind.simulate(original, Fault())
         rule = self._rule(sync, str(heard.rows[0].op) if heard.rows else "", ordinal)
@@ -71,6 +72,10 @@ class Recorder:
         if rule:
             return await after(rule, request, heard.response)
         return answer(heard.response)
+
+    def _next(self, sync: str) -> int:
+        self._ordinals[sync] += 1
+        return self._ordinals[sync]
 
     def _rule(self, sync: str, op: str, ordinal: int) -> Rule | None:
         for position, rule in enumerate(self._behaviour.rules):
@@ -139,6 +144,10 @@ class Recorder:
         pairs = (orjson.dumps(identity) + b":" + text.encode() for identity, text in self._store.audience(sync))
         return web.Response(body=b"{" + b",".join(pairs) + b"}", content_type="application/json")
 
+    async def ports(self, _: web.Request) -> web.StreamResponse:
+        """Where the recorder listens in protocols of their own."""
+        return web.json_response({recorder_smtp.SINK: self._mail_port})
+
     async def behaviour(self, _: web.Request) -> web.StreamResponse:
         return web.Response(text=self._behaviour.model_dump_json(), content_type="application/json")
 
@@ -171,6 +180,22 @@ class Recorder:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+    async def _mail(self, _: web.Application) -> AsyncIterator[None]:
+        """While the service runs: the SMTP port beside it, on the same host and with the same programme."""
+        server, self._mail_port = await recorder_smtp.listen(self._host, self._rule_of_mail, self._refusal, self._add)
+        yield
+        server.close()
+
+    def _rule_of_mail(self, sync: str) -> Rule | None:
+        return self._rule(sync, "send", self._next(sync))
+
+    def _refusal(self, sync: str, payload: dict[str, Any]) -> Reject | None:
+        found = self._behaviour.reject
+        return next((each for each in found if each.holds(self._behaviour.seed, sync, payload["to"], payload)), None)
+
+    async def _add(self, rows: list[Row]) -> None:
+        await self._store.add(rows)
 
     async def _report_for_ever(self) -> None:
         before = self._store.last()
@@ -211,7 +236,7 @@ def serve(port: int, db: Path, *, host: str = "127.0.0.1", ready: Callable[[int]
 
 async def _serve(port: int, db: Path, host: str, ready: Callable[[int], None]) -> None:
     store = Store(db)
-    runner = web.AppRunner(Recorder(store).application(), access_log=None)
+    runner = web.AppRunner(Recorder(store, host).application(), access_log=None)
     try:
         await runner.setup()
         site = web.TCPSite(runner, host, port, shutdown_timeout=1)

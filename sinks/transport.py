@@ -35,6 +35,10 @@ class Lost(Exception):
     """Perhaps processed: anything that went wrong after the first byte may have left."""
 
 
+class LetNobodyIn(Exception):
+    """The other side refuses the account; the text is its own."""
+
+
 class Transport(Protocol):
     """What the loop sends through. Entered and left inside the running event loop."""
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from assets import configuration
 from assets.destinations import destinations
-from assets.journeys import references, shape, templates
+from assets.journeys import references, shape
 from assets.journeys.documents import Read
 from assets.journeys.flat import flatten
 from assets.journeys.references import Project
 from assets.journeys.seen import Events, Seen
+from assets.messages import templates
 from assets.mistakes import Mistake, written
 from models.errors import ConfigError
 from models.settings import Settings
@@ -38,10 +39,9 @@ def _caps(settings: Settings, project: Project) -> None:
 def describe(settings: Settings, manifest: Mapping[str, Any], seen: Seen | None) -> Project:
     """What there is for journeys to name."""
     models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
-    profiles: Mapping[str, Any] = next((node["columns"] for node in models if node["name"] == "profiles"), {})
     return Project(
         segments=_in_folder(models, "segments"),
-        profiles={name: column.get("data_type") or "unknown" for name, column in profiles.items()},
+        profiles=profile_types(manifest),
         synced=_in_folder(models, "syncs"),
         sinks=destinations(settings),
         templates=templates.readable(settings),
@@ -49,6 +49,13 @@ def describe(settings: Settings, manifest: Mapping[str, Any], seen: Seen | None)
         events=Events(configuration.sources(settings), seen),
         policy=configuration.policy(settings),
     )
+
+
+def profile_types(manifest: Mapping[str, Any]) -> Mapping[str, str]:
+    """The columns of profiles with their types."""
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    columns: Mapping[str, Any] = next((node["columns"] for node in models if node["name"] == "profiles"), {})
+    return {name: column.get("data_type") or "unknown" for name, column in columns.items()}
 
 
 def _in_folder(models: Sequence[Mapping[str, Any]], folder: str) -> list[str]:

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from assets.journeys import documents, publication, templates, waits
+from assets.journeys import documents, publication, waits
 from assets.journeys.flat import flatten
 from assets.journeys.flat import ways as ways_of
+from assets.journeys.messages import Published
 from assets.journeys.pauses import paired
 from assets.journeys.program import Version
+from assets.messages import templates
+from assets.messages.text import FOLDER
+from assets.messages.versions import kept
 from models.errors import ConfigError
 from models.journey import NEXT, Journey, Step
 from models.settings import Settings
@@ -131,6 +135,14 @@ def published(copy: Warehouse | None) -> list[Version]:
     if copy is None or not copy.columns(f"{COPY}.journey_version"):
         return []
     return publication.published(copy, relation=f"{COPY}.journey_version")
+
+
+def messages_of(settings: Settings, copy: Warehouse | None) -> Published:
+    """What the messages of published versions are made of."""
+    if copy is None:
+        return Published()
+    folder = settings.dbt_project / FOLDER
+    return Published(published(copy), kept(copy, folder, f"{COPY}.template_version"))
 
 
 def counts(warehouse: Warehouse, kept: str = COPY, journey: str | None = None) -> dict[Counted, dict[str, int]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from assets.configuration import shown_path
 from assets.journeys import waits
 from assets.journeys.documents import Read
 from assets.journeys.flat import flatten
-from assets.journeys.templates import Read as ReadTemplate
-from models.errors import ConfigError
-from models.journey import Send
+from assets.journeys.program import Version
+from assets.messages.compiling import compiled
+from assets.messages.text import Text
+from models.journey import Journey
 from models.policy import Policy
 from models.sync import Destination, Guards, Mode, Sync, SyncEntry
 from warehouse.base import Warehouse
@@ -26,8 +27,8 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent.parent / "sql"
 OUTBOX = "message_outbox"
-CONTACTS = {"email": "email", "sms": "phone"}  # channel → the column of profiles that it reaches
-COLUMNS = ("profile_id", "journey", "node", "template", "variables")
+CONTACTS = {"email": "email", "sms": "phone", "push": "push_token"}  # channel → the column of profiles it reaches
+COLUMNS = ("profile_id", "journey", "version", "node", "template", "template_version", "locale", "variables")
 TIMES = ("_expires_at", "_quiet_at")  # from when a message may not leave, for good and until it is planned again
 
 
@@ -42,42 +43,71 @@ class People:
     above: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Published:
+    """What was published: messages of it leave whatever the files say by now. `texts`: by digest."""
+
+    versions: Sequence[Version] = ()
+    texts: Mapping[str, Text] = field(default_factory=dict)
+
+
+@dataclass
+class _Leaving:
+    """The messages of one journey that leave together."""
+
+    journey: str
+    sink: str
+    purpose: str
+    texts: dict[str, Text] = field(default_factory=dict)  # by digest
+
+
 def syncs(
     journeys: Iterable[Read],
     destinations: Mapping[str, Destination],
-    templates: Mapping[str, ReadTemplate],
+    templates: Mapping[str, Text],
     people: People,
+    published: Published,
+    folder: Path,
 ) -> list[Sync]:
-    """What the journeys' messages leave by. Raises ConfigError where a destination or template is not there."""
-    found = []
-    for read in journeys:
-        grouped: dict[tuple[str, str], list[Send]] = {}
-        for node in flatten(read.journey).nodes:
-            if send := node.step.send:
-                grouped.setdefault((send.sink, send.purpose), []).append(send)
-        found += [_sync(read, sends, destinations, templates, people) for sends in grouped.values()]
-    return found
+    """What messages leave by: those of the journeys as they are written, and as they were published.
+
+    A journey whose file names what is not there has those of its published versions; `tailrace check` says what is
+    wrong with the file. `folder`: where journeys are written.
+    """
+    written = {read.journey.journey: read for read in journeys}
+    found: dict[tuple[str, str, str], _Leaving] = {}
+
+    def leaving(journey: Journey, texts: Mapping[str, Text | None]) -> None:
+        for node in flatten(journey).nodes:
+            send = node.step.send
+            text = send and texts.get(send.template)
+            if not send or not text or not _reaches(destinations.get(send.sink), people):
+                continue
+            key = (journey.journey, send.sink, send.purpose)
+            found.setdefault(key, _Leaving(*key)).texts[text.digest] = text
+
+    for version in published.versions:
+        leaving(version.journey, {name: published.texts.get(digest) for name, digest in version.templates.items()})
+    for read in written.values():
+        leaving(read.journey, templates)
+    return [_sync(each, written.get(each.journey), folder, destinations[each.sink], people) for each in found.values()]
 
 
-def _sync(
-    read: Read,
-    sends: Sequence[Send],
-    destinations: Mapping[str, Destination],
-    templates: Mapping[str, ReadTemplate],
-    people: People,
-) -> Sync:
-    sink, purpose, journey = sends[0].sink, sends[0].purpose, read.journey.journey
-    destination = destinations.get(sink)
-    if destination is None or destination.channel is None or any(send.template not in templates for send in sends):
-        message = "names a sink or template that is not there; `tailrace check` says which"
-        raise ConfigError(message, file=shown_path(read.file))
-    used = {name for send in sends for name in templates[send.template].template.variables}
+def _reaches(destination: Destination | None, people: People) -> bool:
+    return (
+        destination is not None and destination.channel is not None and CONTACTS[destination.channel] in people.columns
+    )
+
+
+def _sync(leaving: _Leaving, read: Read | None, folder: Path, destination: Destination, people: People) -> Sync:
+    assert destination.channel, "only sinks that reach people have messages"
+    used = frozenset[str]().union(*(compiled(text).variables for text in leaving.texts.values()))
     contact = CONTACTS[destination.channel]
     entry = SyncEntry(
-        sink=sink,
-        name=journey if purpose == "marketing" else f"{journey}_{_word(purpose)}",
-        fields=(*COLUMNS, contact, *sorted(used & people.columns - {contact})),
-        purpose=purpose,
+        sink=leaving.sink,
+        name=leaving.journey if leaving.purpose == "marketing" else f"{leaving.journey}_{_word(leaving.purpose)}",
+        fields=(*COLUMNS, contact, *sorted(used & people.columns - {contact, *COLUMNS})),
+        purpose=leaving.purpose,
         contact=contact,
         mode=Mode.SEND_ON_ENTRY,
         guards=Guards(),
@@ -87,16 +117,17 @@ def _sync(
         relation=("tailrace", OUTBOX),
         profiles=people.profiles,
         consent=people.consent,
-        file=shown_path(read.file),
-        line=read.document.where("journey"),
+        file=shown_path(read.file if read else folder / f"{leaving.journey}.yml"),
+        line=read.document.where("journey") if read else None,
         entry=entry,
         destination=destination,
         options=dict(destination.options),
         identity=("entry_id",),
         pii=people.pii | {"variables"},
         above=people.above,
-        journey=journey,
+        journey=leaving.journey,
         variables=tuple(sorted(used - people.columns)),
+        texts={digest: text.template.languages for digest, text in leaving.texts.items()},
     )
 
 

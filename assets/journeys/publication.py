@@ -16,6 +16,7 @@ from assets.journeys.flat import flatten
 from assets.journeys.occurrences import last_moment
 from assets.journeys.program import Version
 from assets.journeys.references import Project
+from assets.messages import versions as texts
 from assets.mistakes import suggestion
 from models.clock import Clock
 from models.errors import Refused, UserError
@@ -54,6 +55,7 @@ def publish(
         in_use.require(warehouse, versions, project, read, read.file)
     _refuse_past(warehouse, versions, clock)
     _refuse_over(read, versions, clock)
+    texts.keep(warehouse, (project.templates[name] for name in version.templates), clock.known_by)
     append(warehouse, version, clock)
     return version, True
 

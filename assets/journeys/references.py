@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from assets.journeys import named, templates
+from assets.journeys import named
 from assets.journeys.flat import Flat, Node, Path
 from assets.journeys.seen import SAMPLE, Events
+from assets.messages import fitting
+from assets.messages.compiling import compiled
+from assets.messages.text import Text
 from assets.mistakes import Mistake, suggestion
 from models.errors import ConfigError
 from models.journey import Journey, Send
 from models.policy import Policy
 from models.sync import TRANSACTIONAL, Destination
 from models.times import in_words
+from sinks.base import load
 
 DATES = ("date", "timestamp")  # what the type of a date or moment begins with
 
@@ -26,7 +30,7 @@ class Project:
     profiles: Mapping[str, str]
     synced: Collection[str]
     sinks: Mapping[str, Destination]
-    templates: Mapping[str, templates.Read]
+    templates: Mapping[str, Text]
     half_written: Mapping[str, ConfigError]  # files that are no templates yet
     events: Events
     policy: Policy
@@ -118,6 +122,9 @@ def _send(send: Send, path: Path, project: Project) -> Iterator[Mistake]:
         yield Mistake((*path, "purpose"), message)
     elif message := unknown_purpose(send.purpose, project) or "":
         yield Mistake((*path, "purpose"), message)
+    channel = load(project.sinks[send.sink].sink).channel if send.sink in project.sinks else None
+    if found and channel:
+        yield from (Mistake((*path, "template"), wrong) for wrong in fitting.problems(found, channel, send.purpose))
     window = project.policy.cap_window
     if send.expires < window and send.purpose != TRANSACTIONAL:
         message = "could never be sent: it expires before it is decided which messages are; allowed: at least"
@@ -131,7 +138,7 @@ def _variables(name: str, event: str | None, path: Path, project: Project) -> It
     if name not in project.templates or known is None:  # nothing was ever seen of the event: it may have any
         return
     allowed = sorted({*project.profiles, *known})
-    for variable in project.templates[name].template.variables:
+    for variable in sorted(compiled(project.templates[name]).variables):
         if variable not in allowed:
             file = project.templates[name].file.name
             message = f"{file} uses '{variable}', which is no column of profiles"

@@ -117,8 +117,8 @@ def build_journeys(folder: Path) -> JourneyWorld:
     (project / "policy.yml").write_text("zone: UTC\nsalt: faults\n")
     for path, text in {
         "journeys/badge.yml": JOURNEY,
-        "templates/badge.md": "---\nsubject: A badge\nvariables: [order_id]\n---\nYours.\n",
-        "templates/badge_again.md": "---\nsubject: Still yours\n---\nStill yours.\n",
+        "templates/badge.txt": "---\nsubject: A badge\n---\nYours, {{ order_id }}.\n",
+        "templates/badge_again.txt": "---\nsubject: Still yours\n---\nStill yours.\n",
     }.items():
         file = project / "dbt_project" / path
         file.parent.mkdir(parents=True, exist_ok=True)

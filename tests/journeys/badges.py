@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from assets import stages, store
 from assets.journeys.program import Version
 from assets.refresh import RefreshResult, refresh
 from assets.status import status
+from assets.syncs import load_syncs
 from models.clock import Clock
 from models.settings import Settings
 from orchestration import journeys
 from orchestration.journeys import Ticking
 from orchestration.project import read_manifest
+from sinks.journal import Journal
 from tests.faults import world
 
 SEGMENTS = "models/segments"
@@ -67,6 +70,12 @@ class Badges:
     def tick(self, at: str, *, sends: bool = False) -> Ticking:
         return journeys.tick(self.settings, clock(at), lambda *_: None, sends=sends)
 
+    def due(self, at: str) -> list[str]:
+        """The syncs with messages that may go."""
+        settings, declared = self.settings, load_syncs(self.settings, read_manifest(self.settings))
+        with store.locked(settings), stages.opened(settings) as warehouse, Journal(settings.journal) as journal:
+            return journeys.due(settings, warehouse, journal, declared, clock(at))
+
     def needs(self) -> str:
         """What `tailrace status` says a person is needed for."""
         return "\n".join(status(self.settings, None, read_manifest(self.settings)).needs_a_person)
@@ -86,7 +95,7 @@ def build(folder: Path) -> Badges:
     made.segment("seg_badge", world.SEGMENT)
     sinks = made.settings.project / "sinks.yml"
     sinks.write_text("sinks:\n  mail: {sink: recorder, channel: email}\n")
-    made.write("templates/badge.md", "---\nsubject: A badge\n---\nYours.\n")
+    made.write("templates/badge.txt", "---\nsubject: A badge\n---\nYours.\n")
     made.land("1", range(20), "2026-09-01T12:00")
     assert made.refresh("2026-09-01T23:00").ok
     return made

@@ -394,7 +394,7 @@ REFERENCES: dict[str, Bad] = {
         steps("- send: {sink: mail, template: receipt, purpose: news}"),
         4,
         "steps[0].send.purpose",
-        ("'news' is not what receipt.md is for; allowed: transactional",),
+        ("'news' is not what receipt.txt is for; allowed: transactional",),
     ),
     "a template of another purpose than the default": (
         steps("- wait: 1 day", "- send: {sink: mail, template: receipt}"),

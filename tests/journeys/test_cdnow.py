@@ -74,7 +74,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
     (project / "dbt_project" / "templates").mkdir()
-    (project / "dbt_project" / "templates" / "again.md").write_text(TEMPLATE)
+    (project / "dbt_project" / "templates" / "again.txt").write_text(TEMPLATE)
     policy = project / "policy.yml"
     policy.write_text(policy.read_text() + "max_send: 100%\n")
     settings = Settings(project=project, home=project / "home")

@@ -28,9 +28,9 @@ ROOT = Path(__file__).parents[2]
 FILES = ("sources.yml", "sinks.yml", "policy.yml")
 SYNC = "select profile_id from {{ ref('profiles') }}\n"
 TEMPLATES = {
-    "cart_reminder.mjml": "---\nsubject: Your cart\n---\nHello\n",
+    "cart_reminder.txt": "---\nsubject: Your cart\n---\nHello\n",
     "cart_sms.txt": "---\n---\nHello\n",
-    "receipt.md": "---\nsubject: Thank you\npurpose: transactional\n---\nHello\n",
+    "receipt.txt": "---\nsubject: Thank you\npurpose: transactional\n---\nHello\n",
 }
 SEEN = Seen(
     senders={"Cart Updated": {"shop"}, "Order Completed": {"shop"}, "Old Event": {"gone"}},
@@ -372,16 +372,16 @@ def test_notes_beside_journeys_are_left_alone(desk: Desk) -> None:
 def test_a_template_uses_what_its_messages_have(desk: Desk) -> None:
     """A variable is a column of profiles or a property of the entry event, where anything was seen of that."""
     send = "- send: {sink: mail, template: cart_reminder}"
-    desk.template("cart_reminder.mjml", "---\nvariables: [cart_id, first_name]\n---\nHello\n")
+    desk.template("cart_reminder.txt", "---\n---\nHello {{ first_name }}: {{ cart_id }}\n")
     desk.journey(steps(send))
     desk.check()
     desk.journey(steps(send).replace("Cart Updated", "Signed Up"))
     desk.check(replace(SEEN, senders={**SEEN.senders, "Signed Up": {"shop"}}))
-    said = "cart_reminder.mjml uses 'cart_id', which is no column of profiles"
+    said = "cart_reminder.txt uses 'cart_id', which is no column of profiles"
     desk.journey(steps(send).replace("event: Cart Updated", "segment: seg_new"))
     assert said in str(desk.refusal(None))
     desk.journey(steps(send).replace("Cart Updated", "Order Completed").replace("cart_reminder", "cart_sms"))
-    desk.template("cart_sms.txt", "---\nvariables: [order]\n---\nHello\n")
+    desk.template("cart_sms.txt", "---\n---\nHello {{ order }}\n")
     error = desk.refusal()
     assert (error.line, error.key) == (4, "steps[0].send.template")
     assert "no column of profiles and no property of the last 1,000 events 'Order Completed'" in str(error)

@@ -23,7 +23,7 @@ NEW = f"{ENTRY}steps: [{{wait: 2 days}}, {{name: say, send: {{sink: mail, templa
 def shop(shop: Badges) -> Badges:
     """A journey with a segment and a template of its own, published before badges of the second are known."""
     shop.segment("seg_rich", SEGMENT)
-    shop.write("templates/old.md", "---\nsubject: Old\n---\nYours.\n")
+    shop.write("templates/old.txt", "---\nsubject: Old\n---\nYours.\n")
     shop.journey("thanks", OLD)
     shop.refresh("2026-09-02T00:00")
     shop.publish("thanks", "2026-09-02T00:01")
@@ -31,7 +31,7 @@ def shop(shop: Badges) -> Badges:
 
 
 def take_away(shop: Badges) -> None:
-    (shop.settings.dbt_project / "templates/old.md").unlink()
+    (shop.settings.dbt_project / "templates/old.txt").unlink()
     for ending in ("sql", "yml"):
         (shop.settings.dbt_project / f"models/segments/seg_rich.{ending}").unlink()
 

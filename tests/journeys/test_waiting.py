@@ -5,14 +5,11 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from assets import stages, store
-from assets.syncs import load_syncs
+from assets import store
 from models.errors import Refused
-from orchestration import journeys, keys, reports, run_clock
+from orchestration import keys, reports, run_clock
 from orchestration.code_location import build
 from orchestration.jobs import REFRESH
-from orchestration.project import read_manifest
-from sinks.journal import Journal
 from tests.faults.world import SEGMENT
 from tests.journeys.badges import Badges, clock
 
@@ -129,14 +126,6 @@ def test_a_step_of_dagster_shows_where_people_are(shop: Badges) -> None:
     ]
 
 
-def due(shop: Badges, at: str) -> list[str]:
-    """The syncs with messages that may go."""
-    declared = load_syncs(shop.settings, read_manifest(shop.settings))
-    settings = shop.settings
-    with store.locked(settings), stages.opened(settings) as warehouse, Journal(settings.journal) as journal:
-        return journeys.due(settings, warehouse, journal, declared, clock(at))
-
-
 def test_messages_of_a_journey_that_waits_do_not_leave(shop: Badges) -> None:
     """While a segment that ends the journey cannot be built nobody knows who left: nothing goes until it is mended."""
     send = "{send: {sink: mail, template: badge, purpose: transactional, expires: 3 days}}"
@@ -149,10 +138,10 @@ def test_messages_of_a_journey_that_waits_do_not_leave(shop: Badges) -> None:
     shop.publish("thanks", "2026-09-02T00:00")
     shop.land("2", range(30), "2026-09-02T09:00")
     assert shop.refresh("2026-09-02T10:00").ok
-    assert due(shop, "2026-09-02T10:01") == ["mail/message_outbox/thanks_transactional"]
+    assert shop.due("2026-09-02T10:01") == ["mail/message_outbox/thanks_transactional"]
     shop.segment("seg_gone", nobody.replace("profile_id", "no_such_column"))
     assert not shop.refresh("2026-09-02T11:00").ok
-    assert due(shop, "2026-09-02T11:01") == []
+    assert shop.due("2026-09-02T11:01") == []
     shop.segment("seg_gone", nobody)
     assert shop.refresh("2026-09-02T12:00").ok
-    assert due(shop, "2026-09-02T12:01") == ["mail/message_outbox/thanks_transactional"]
+    assert shop.due("2026-09-02T12:01") == ["mail/message_outbox/thanks_transactional"]

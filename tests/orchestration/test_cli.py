@@ -277,8 +277,8 @@ def test_a_half_written_template_stops_only_its_messages(shop: Settings, tailrac
     """With a template that cannot be read other syncs go on, and whoever looks or ticks is told which file it is."""
     assert tailrace("refresh", "--as-of", "2026-01-04").code == 0
     assert tailrace("publish", "post_purchase", "--as-of", "2026-01-05T01:00:00+00:00").code == 0
-    (shop.dbt_project / "templates" / "half.md").write_text("---\nsubject: Hello\n")
-    (needed,) = [one for one in tailrace("status", "--json").json["needs_a_person"] if "half.md" in one]
+    (shop.dbt_project / "templates" / "half.txt").write_text("---\nsubject: Hello\n")
+    (needed,) = [one for one in tailrace("status", "--json").json["needs_a_person"] if "half.txt" in one]
     assert needed.startswith("template half: ")
     assert tailrace("sync", "files/seg_one_time_buyers", "--as-of", "2026-01-05").code == 0
     ticked = tailrace("tick", "--as-of", "2026-01-06", "--json")

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from models.delivery import Delivery, Summary
+from models.message import FIELDS
 from models.settings import Settings
 from models.sync import Op
 from sinks import spool
@@ -45,6 +46,39 @@ class Recorder:
 
     def identities(self, sync: str | None = None) -> list[str]:
         return [row["identity"] for row in self.received(sync)]
+
+
+CONTACTS = {"email": "person{}@shop.example", "sms": "+4915112345{:03}", "push": "token-{}"}
+
+
+def letters(count: int, channel: str = "email", first: int = 0, **columns: Any) -> pl.DataFrame:
+    """Spool rows that are composed messages to made-up people."""
+    numbers = range(first, first + count)
+    told = {
+        "send_key": [f"{number:032x}" for number in numbers],
+        "profile_id": [f"p{number}" for number in numbers],
+        "to": [CONTACTS[channel].format(number) for number in numbers],
+        "subject": "Hello" if channel != "sms" else "",
+        "text": [f"Hello {number}\n" for number in numbers],
+        "html": [f"<p>Hello {number}</p>" for number in numbers] if channel == "email" else None,
+        "unsubscribe_url": [f"https://t.shop.example/u/{number}" for number in numbers],
+        "preferences_url": [f"https://t.shop.example/preferences/{number}" for number in numbers],
+        "purpose": "marketing",
+        "journey": "welcome",
+        "node": "1",
+        "template": "hello",
+        "template_version": "d1",
+        "locale": "en",
+        **columns,
+    }
+    listed = {
+        name: value if isinstance(value, list | pl.Series) else [value] * count
+        for name, value in ((name, told.get(name)) for name in FIELDS)
+    }
+    return pl.DataFrame(
+        {"_row": list(numbers), "_op": [str(Op.SEND)] * count, **listed},
+        schema_overrides=dict.fromkeys(FIELDS, pl.String),
+    )
 
 
 def people(count: int, op: Op = Op.UPSERT, first: int = 0, **columns: Sequence[Any]) -> pl.DataFrame:

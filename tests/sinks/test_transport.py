@@ -17,7 +17,7 @@ import pytest
 from models.errors import UserError
 from models.settings import Settings
 from models.sync import Destination
-from sinks.destinations import secrets_for, transport_for
+from sinks.destinations import secrets_for, wire_for
 from sinks.recorder import RecorderOptions, RecorderSink
 from sinks.transport import HttpTransport, Lost, NotSent, Rewrite
 from tests.sinks.desk import AT
@@ -219,7 +219,9 @@ def test_only_prod_leaves_the_machine(tmp_path: Path) -> None:
     for target, rewritten in (("dev", True), ("prod", False)):
         here = replace(settings, target=target)
         sink = RecorderSink(RecorderOptions(), secrets_for(RecorderSink, "crm", crm, here))
-        assert (transport_for(sink, here, sync="crm/m", as_of=AT)._rewrite is not None) is rewritten
+        assert (
+            wire_for(sink, here, sync="crm/m", as_of=AT, now=lambda: AT).transport._rewrite is not None
+        ) is rewritten
 
 
 def test_a_secret_is_in_no_repr(tmp_path: Path) -> None:

@@ -118,10 +118,13 @@ select
     timed.send_key as entry_id,
     timed.person_id as profile_id,
     timed.journey,
+    cast(timed.version as {{ dialect.text }}) as version,
     timed.node,
     timed.template,
+    {{ dialect.json_text_at("version.templates", "timed.template") }} as template_version,
     {{ variables }} as variables,
     timed.expires_at as _expires_at,
     timed.quiet_at as _quiet_at
 from timed
 inner join tailrace.journey_run as run on timed.run_id = run.run_id
+inner join tailrace.journey_version as version on timed.journey = version.journey and timed.version = version.version

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.journeys.templates import templates
+from assets.messages.templates import templates
 from models.errors import ConfigError
 from models.settings import Settings
 from models.template import Template

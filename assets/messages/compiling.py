@@ -1,0 +1,154 @@
+"""Compiles a template once a language: texts put in, MJML made HTML, links marked, Liquid parsed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+
+from liquid.exceptions import LiquidError
+from liquid.template import BoundTemplate
+
+from assets.configuration import shown_path
+from assets.messages import mjml
+from assets.messages.liquid import environment, told
+from assets.messages.text import Text
+from assets.mistakes import suggestion
+from models.errors import ConfigError
+
+GIVEN = frozenset({"locale", "now", "unsubscribe_url", "preferences_url"})
+"""Variables that every message has, besides the person's profile and the entry event's properties."""
+
+_TEXT = re.compile(r"\{\{-?\s*t\.([A-Za-z0-9_]+)\s*-?\}\}")
+_HREF = re.compile(r"""(<a\s[^>]*?href=)(["'])(?=\s*(?:https?://|\{\{))(.*?)\2""", re.DOTALL | re.IGNORECASE)
+_OURS = re.compile(r"^\s*\{\{-?\s*(unsubscribe_url|preferences_url)\s*-?\}\}\s*$")
+_URL = re.compile(r"https?://(?:\{\{.*?\}\}|[^\s<>\"'{}])+")
+_LINK = "{{% capture _link %}}{0}{{% endcapture %}}{{{{ _link | campaign }}}}"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One language of a template. `html` is None where it is all text, `subject` where it has none."""
+
+    locale: str
+    subject: BoundTemplate | None
+    html: BoundTemplate | None
+    text: BoundTemplate
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A template that can be rendered. `variables`: what it needs of the person and the entry event."""
+
+    read: Text
+    languages: Mapping[str, Texts]  # by locale, the fall-back first
+    variables: frozenset[str]
+
+    def of(self, locale: str | None) -> Texts:
+        """The language for somebody: the locale, else its language, else the first."""
+        return self.languages[chosen(tuple(self.languages), locale)]
+
+    @property
+    def ways_out(self) -> frozenset[str]:
+        """Which of `unsubscribe_url` and `preferences_url` every part that a person may see has."""
+        shown = [part for texts in self.languages.values() for part in (texts.html, texts.text) if part]
+        return frozenset.intersection(*(_names(part) for part in shown)) & {"unsubscribe_url", "preferences_url"}
+
+
+def chosen(locales: tuple[str, ...], wanted: str | None) -> str:
+    """`de-AT` reads `de-AT`, else `de`, else the first."""
+    told = (wanted or "").replace("_", "-").lower()
+    by_name = {locale.lower(): locale for locale in reversed(locales)}
+    return by_name.get(told) or by_name.get(told.partition("-")[0]) or locales[0]
+
+
+@lru_cache(maxsize=512)
+def compiled(read: Text) -> Compiled:
+    """Raises ConfigError with file and line of what cannot be compiled."""
+    _check(read)
+    languages = {locale: _texts(read, locale) for locale in read.template.languages}
+    parts = [part for texts in languages.values() for part in (texts.subject, texts.html, texts.text) if part]
+    return Compiled(read, languages, frozenset[str]().union(*(_names(part) for part in parts)) - GIVEN)
+
+
+def _check(read: Text) -> None:
+    """Parse everything as it is written, where the lines are the file's."""
+    there = next(iter(read.template.locales.values()), {})
+    for source in (read.markup, read.words):
+        for found in _TEXT.finditer(source or ""):
+            if found[1] not in there:
+                message = f"has no text '{found[1]}' in `locales`{suggestion(found[1], list(there), 'there are')}"
+                raise _error(read, message, (source or "").count("\n", 0, found.start()) + 1)
+        _parsed(read, source or "", html=False)
+    small: list[tuple[str, str, tuple[str, ...]]] = [("subject", read.template.subject or "", ())]
+    for locale, texts in read.template.locales.items():
+        small += [(name, text, ("locales", locale)) for name, text in texts.items()]
+    for key, source, above in small:
+        try:
+            environment(html=False).from_string(source)
+        except LiquidError as error:
+            message = f"is not Liquid: {told(error)[0]}"
+            raise read.document.error(message, *above, key) from error
+
+
+def _texts(read: Text, locale: str) -> Texts:
+    given, template = read.template.locales.get(locale, {}), read.template
+    words = _URL.sub(lambda found: _LINK.format(found[0]), _put(read.words, given).strip())
+    return Texts(
+        locale,
+        subject=_parsed(read, _put(template.subject, given), html=False) if template.subject else None,
+        html=None if read.markup is None else _parsed(read, _with_campaign(_page(read, given)), html=True),
+        text=_parsed(read, words, html=False),
+    )
+
+
+def _page(read: Text, given: Mapping[str, str]) -> str:
+    markup = _put(read.markup or "", {name: _escaped(text) for name, text in given.items()}).strip()
+    if read.ending == ".html":
+        return markup
+    try:
+        return mjml.html(markup)
+    except ValueError as error:
+        message = f"is not MJML: {error}"
+        raise _error(read, message) from error
+
+
+def _parsed(read: Text, source: str, *, html: bool) -> BoundTemplate:
+    try:
+        return environment(html=html).from_string(source)
+    except LiquidError as error:
+        message, line = told(error)
+        raise _error(read, f"is not Liquid: {message}", line) from error
+
+
+def _error(read: Text, message: str, line: int | None = None) -> ConfigError:
+    return ConfigError(message, file=shown_path(read.file), line=line)
+
+
+def _put(source: str, texts: Mapping[str, str]) -> str:
+    return _TEXT.sub(lambda found: texts.get(found[1], found[0]), source)
+
+
+def _escaped(text: str) -> str:
+    """As HTML, but for the Liquid in it."""
+    end, parts = 0, list[str]()
+    for found in mjml.LIQUID.finditer(text):
+        parts += [escape(text[end : found.start()], quote=True), found[0]]
+        end = found.end()
+    return "".join([*parts, escape(text[end:], quote=True)])
+
+
+def _with_campaign(page: str) -> str:
+    """The page with every link to others marked; the two ways out are ours, and go as they are."""
+
+    def marked(found: re.Match[str]) -> str:
+        before, quote, link = found.groups()
+        return found[0] if _OURS.match(link) else f"{before}{quote}{_LINK.format(link.strip())}{quote}"
+
+    return _HREF.sub(marked, page)
+
+
+def _names(template: BoundTemplate) -> frozenset[str]:
+    return frozenset(template.analyze(include_partials=False).globals)

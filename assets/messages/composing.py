@@ -1,0 +1,165 @@
+"""Composes the messages of a delivery, a chunk at a time: what a sink gets of the rows that a plan has.
+
+Many are made in other processes: Liquid is a third of a millisecond of Python a message, and the delivery loop needs
+its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from functools import cached_property, lru_cache
+from itertools import chain
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+import polars as pl
+from liquid import Environment
+from liquid.exceptions import LiquidError
+
+from assets.messages.compiling import compiled
+from assets.messages.rendering import Occasion, Unrendered, render
+from assets.messages.text import Text
+from models.links import Links, Recipient
+from models.message import FIELDS, Message
+from models.sync import Channel
+from sinks.composed import Composed
+from sinks.spool import PROFILE, SEND_KEY
+
+AT_ONCE = 200  # messages a process makes before it hands them back
+FEW = 1_000  # a process needs half a second to begin, in which this one makes so many
+
+
+@dataclass(frozen=True)
+class Letterhead:
+    """What the messages of one delivery share. Small enough to be handed to another process."""
+
+    channel: Channel
+    purpose: str
+    contact: str  # the column with the contact point
+    texts: Mapping[str, Text]  # digest → that version of a template
+    links: Links | None  # None where nothing can be unsubscribed from
+    campaign: Mapping[str, str]  # parameter → its value, with Liquid in it
+    now: datetime
+
+    def made(self, row: Mapping[str, Any]) -> Message | str:
+        """The message of a row, or why there is none."""
+        read = self.texts.get(row["template_version"] or "")
+        if read is None:
+            return f"{row['template']}: this version of its text was never kept"
+        recipient = Recipient(row[PROFILE], self.channel, row[self.contact], self.purpose, row[SEND_KEY])
+        token = self.links.token(recipient) if self.links else None
+        occasion = Occasion(
+            now=self.now,
+            unsubscribe_url=self.links.unsubscribe(token) if self.links and token else None,
+            preferences_url=self.links.preferences(token) if self.links and token else None,
+            campaign=self._parameters(row, read),
+        )
+        template = compiled(read)
+        variables = orjson.loads(row.get("variables") or b"{}")
+        values = {name: row.get(name, variables.get(name)) for name in template.variables}
+        try:
+            rendered = render(template, row["locale"], values, occasion)
+        except Unrendered as error:
+            return str(error)
+        return Message(
+            send_key=row[SEND_KEY],
+            profile_id=row[PROFILE],
+            to=row[self.contact],
+            subject=rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            sender=read.template.sender,
+            reply_to=read.template.reply_to,
+            unsubscribe_url=occasion.unsubscribe_url,
+            preferences_url=occasion.preferences_url,
+            purpose=self.purpose,
+            journey=row.get("journey"),
+            node=row.get("node"),
+            template=read.name,
+            template_version=read.digest,
+            locale=rendered.locale,
+        )
+
+    def _parameters(self, row: Mapping[str, Any], read: Text) -> dict[str, str]:
+        told = (("channel", self.channel), ("template", read.name), *((name, row.get(name)) for name in _NAMED))
+        return {name: _filled(text, told) for name, text in self.campaign.items()}
+
+
+_NAMED = ("journey", "node", "locale")
+
+
+@lru_cache(maxsize=4_096)
+def _filled(text: str, told: tuple[tuple[str, str | None], ...]) -> str:
+    """A campaign's parameter for messages of one step."""
+    return Environment().from_string(text).render(dict(told))
+
+
+def campaign_mistake(text: str) -> str | None:
+    """What is wrong with a parameter of policy.yml; None for one that is right."""
+    names = ("channel", "template", *_NAMED)
+    try:
+        used = Environment().from_string(text).analyze().globals
+    except LiquidError as error:
+        return f"is not Liquid: {error.message}"
+    unknown = sorted(set(used) - set(names))
+    return f"'{unknown[0]}' is not known of a message; allowed: {', '.join(names)}" if unknown else None
+
+
+class Composer:
+    """Makes the messages of one delivery. Use as a context manager: it may have begun processes."""
+
+    def __init__(self, letterhead: Letterhead) -> None:
+        self._letterhead = letterhead
+        self._begun = False
+
+    def __call__(self, rows: pl.DataFrame) -> Composed:
+        """One row a row, in the same order; `failed` are those that have no message, with the reason."""
+        made = list(self._made(rows))
+        failed = {place: each for place, each in enumerate(made) if isinstance(each, str)}
+        listed = [(None,) * len(FIELDS) if isinstance(each, str) else astuple(each) for each in made]
+        frame = pl.DataFrame(listed, schema=dict.fromkeys(FIELDS, pl.String), orient="row")
+        return Composed(frame, failed)
+
+    def _made(self, rows: pl.DataFrame) -> Iterable[Message | str]:
+        if len(rows) < FEW and not self._begun:
+            return _composed(self._letterhead, rows.to_dicts())
+        self._begun = True
+        slices: Iterator[Sequence[dict[str, Any]]] = (part.to_dicts() for part in rows.iter_slices(AT_ONCE))
+        return chain.from_iterable(self._pool.map(_in_worker, slices))
+
+    @cached_property
+    def _pool(self) -> ProcessPoolExecutor:
+        # spawned: a forked child would keep the locks of this process
+        return ProcessPoolExecutor(
+            os.cpu_count() or 1, get_context("spawn"), initializer=_begin, initargs=(self._letterhead,)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._begun:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def _composed(letterhead: Letterhead, rows: Sequence[Mapping[str, Any]]) -> list[Message | str]:
+    return [letterhead.made(row) for row in rows]
+
+
+_of_worker: list[Letterhead] = []  # in a process of the pool: what `_begin` was given
+
+
+def _begin(letterhead: Letterhead) -> None:
+    _of_worker[:] = [letterhead]
+
+
+def _in_worker(rows: Sequence[Mapping[str, Any]]) -> list[Message | str]:
+    return _composed(_of_worker[0], rows)
