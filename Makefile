@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-BENCHMARKS := diff deliver ingest idle journeys
+BENCHMARKS := diff deliver ingest idle journeys messages webhooks
 
 # A module is one worker's: what it makes for all its tests is made once.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -51,6 +51,7 @@ docs: $(STAMP)
 # The pictures of the Dagster UI in docs/images, taken from the real one; needs Debian's chromium.
 shots: $(STAMP)
 	$(BIN)/python docs/shots.py
+	$(BIN)/python docs/message_shots.py
 
 lock:
 	echo 'duckdb==1.5.5' | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -13,6 +13,7 @@ from pathlib import Path
 from assets import configuration, forgotten_entries, plans, troubles
 from assets import ledger as ledgers
 from assets.compaction import compact, discard_replaced
+from assets.destinations import failover
 from assets.fold import Folder
 from assets.folding import Folding
 from assets.messages import letters
@@ -28,7 +29,7 @@ from models.settings import Settings
 from models.steps import step
 from models.sync import Sync
 from sinks.base import Carrier, Sink
-from sinks.destinations import wire_for
+from sinks.destinations import Outlet, wire_for
 from sinks.http import deliver
 from sinks.journal import Journal
 from sinks.limiter import Limiters
@@ -59,6 +60,7 @@ class SyncResult:
     counts: Mapping[str, int] = field(default_factory=dict)  # rows by their last outcome
     unsent: int = 0  # planned and never claimed: planned again next time
     stopped: str | None = None  # why it ended early, where the vendor or a person said so
+    refused: Mapping[str, str] = field(default_factory=dict)  # destination → why others took over from its account
     error: TailraceError | None = None
 
     @property
@@ -181,6 +183,10 @@ class _Run:
     def sink(self) -> Sink:
         return sink_of(self.settings, self.sync)
 
+    @cached_property
+    def failover(self) -> tuple[Outlet, ...]:
+        return failover(self.settings, self.sync)
+
     def run(self) -> SyncResult:
         name, lock = self.sync.name, _lock(self.settings, self.sync)
         if is_held(lock):  # whoever has it may need the warehouse to end
@@ -193,7 +199,9 @@ class _Run:
             if delivery is None:
                 return SyncResult(name, planned, stopped=self._paused(journal) if planned.operations else None)
             summary = self._delivered(journal, delivery)
-            return SyncResult(name, planned, delivery.run_id, dict(summary.counts), summary.unsent, summary.stopped)
+            return SyncResult(
+                name, planned, delivery.run_id, dict(summary.counts), summary.unsent, summary.stopped, summary.refused
+            )
 
     def _opened(self, journal: Journal) -> tuple[Plan, Delivery | None]:
         """The plan, and the delivery it opened; none when there is nothing to send or the sync is paused."""
@@ -211,6 +219,7 @@ class _Run:
     def _open(self, warehouse: Warehouse, journal: Journal, opener: Opener) -> tuple[Plan, Delivery | None]:
         policy = configuration.policy(self.settings)
         known = position_known(warehouse, journal)
+        sinks = (self.sink, *(outlet.sink for outlet in self.failover))  # whose secrets are missing is told at once
         planned = plans.make(
             warehouse, self.settings, policy, self.sync, self.sink, self.clock, at=_now(), launched_at=self.launched_at
         )
@@ -222,8 +231,9 @@ class _Run:
             return planned.plan, None
         if self._paused(journal):
             return planned.plan, None
-        if isinstance(self.sink, Carrier):
-            wire_for(self.sink, self.settings, sync=self.sync.name, as_of=self.clock.as_of, now=_now).ready()
+        for sink in sinks:
+            if isinstance(sink, Carrier):
+                wire_for(sink, self.settings, sync=self.sync.name, as_of=self.clock.as_of, now=_now).ready()
         if self.sink.channel:
             self.letterhead = letters.letterhead(warehouse, self.settings, policy, self.sync, self.clock.as_of, _now())
         delivery = opener.open(planned, policy.salt, known, _now(), self.dagster_run_id)
@@ -265,6 +275,8 @@ class _Run:
                     settings=self.settings,
                     key=self.sync.identity,
                     limiters=self.limiters,
+                    quota=self.sync.destination.quota,
+                    failover=self.failover,
                     compose=compose,
                     clock=_now,
                     progress=heard,

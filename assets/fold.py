@@ -122,7 +122,7 @@ class Folder:
         self.warehouse.execute(f"drop table if exists {RECEIPTS}")
         self.warehouse.execute(
             f"create temporary table {RECEIPTS} (run_id varchar, row bigint, op varchar, outcome varchar, "
-            "reason varchar, provider_id varchar, attempt bigint, seq bigint, recorded_at timestamptz)"
+            "reason varchar, provider_id varchar, attempt bigint, seq bigint, recorded_at timestamptz, sink varchar)"
         )
 
     def _sql(self, name: str, opened: Opened) -> str:
@@ -133,6 +133,7 @@ class Folder:
             run_id=opened.run_id,
             plan_id=opened.plan_id,
             sync=opened.sync,
+            own_sink=opened.sync.partition("/")[0],
             destination=opened.destination,
             config=opened.config,
             epoch=opened.epoch,

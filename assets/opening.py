@@ -23,6 +23,7 @@ from warehouse.base import Warehouse
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
+MADE_OF = ("journey", "version", "node", "template", "template_version", "locale")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Opener:
             message = f"{sync.name}: {rows:,} rows were written for {plan.operations:,} planned"
             raise NeedsPerson(message)
         batch.commit(at)
+        if sync.texts:
+            self._keep_messages(planned, opened, at)
         self._spool(planned, opened)
         delivery = Delivery(
             run_id=run_id,
@@ -164,6 +167,23 @@ class Opener:
         self.journal.close_delivery(opened.run_id, at)
         side_files.close(self.settings, opened.run_id)
         step("closed", run=opened.run_id, sync=opened.sync)
+
+    def _keep_messages(self, planned: Planned, opened: Opened, at: datetime) -> None:
+        """Write down what each message is made of: whoever looks at one later finds its text by that."""
+        quote, literal = self.warehouse.dialect.quote, self.warehouse.dialect.literal
+        sync, have = planned.sync, planned.audience.columns
+        told = {
+            "send_key": "_send_key", "sync": literal(sync.name), "key": "entry_id", "run_id": literal(opened.run_id),
+            "profile_id": "_profile_id", "channel": literal(sync.destination.channel),
+            "purpose": literal(sync.entry.purpose), "as_of": literal(opened.as_of),
+        }  # fmt: skip
+        told |= {name: quote(name) if name in have else "null" for name in MADE_OF}
+        listed = ", ".join(f"{expression} as {name}" for name, expression in told.items())
+        batch = batches.Batch(self.warehouse, f"messages/{opened.run_id}")
+        batch.append(
+            "tailrace.message", f"select {listed} from {opened.planned} where _run_id = {literal(opened.run_id)}"
+        )
+        batch.commit(at)
 
     def _planned_count(self, opened: Opened) -> int:
         run_id = self.warehouse.dialect.literal(opened.run_id)

@@ -24,7 +24,14 @@ from warehouse.duckdb import DuckDB
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
-OF_SYNCS = ("deliveries", "sync_runs", "rejects", "unknowns", "sync_troubles")  # the only ones that a sync changes
+OF_SYNCS = (
+    "deliveries",
+    "message",
+    "sync_runs",
+    "rejects",
+    "unknowns",
+    "sync_troubles",
+)  # the only ones that a sync changes
 OF_STATUS = (*OF_SYNCS, "ingest_file", "broken_models")  # what a run says of itself, also one that came to nothing
 OF_JOURNEYS = (
     "journey_version",

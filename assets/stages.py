@@ -14,13 +14,16 @@ from typing import Any
 from assets import builds, configuration, identity, in_place, ledger, lineage, raw, segment_days, segments
 from assets.builds import Build
 from assets.dbt_project import LIVE, project, variables
+from assets.dead_contacts import OUTCOMES
 from assets.identity import IdentityResult
 from assets.journeys import documents, live, people, publication, tables
 from assets.journeys.live import JourneysResult
 from assets.measures import measure
+from assets.messages import versions
 from assets.opening import Opener
 from assets.segments import Recorded
-from assets.suppressions import copy_suppressions
+from assets.settlements import settle
+from assets.suppressions import copy_suppressions, known_position
 from assets.warehouse import BuildResult, clock_variables, run_dbt
 from assets.withdrawals import withdraw_departed
 from models.clock import Clock
@@ -56,7 +59,7 @@ def opened(settings: Settings) -> Iterator[Warehouse]:
     with DuckDB(settings.warehouse, memory_limit=settings.memory_limit) as warehouse:
         batches.prepare(warehouse)
         raw.ensure_raw(warehouse, configuration.sources(settings))
-        for part in (builds, identity, segments, segment_days, ledger, tables):
+        for part in (builds, identity, segments, segment_days, ledger, tables, versions):
             part.prepare(warehouse)
         yield warehouse
 
@@ -209,10 +212,15 @@ def advance_journeys(settings: Settings, clock: Clock) -> JourneysResult:
 
 
 def hand_over_suppressions(settings: Settings, clock: Clock) -> int:
-    """Copy who said no into the journal, where the last decision before a request reads it; the number of new ones."""
+    """Copy who said no into the journal, where the last decision before a request reads it; the number of new ones.
+
+    Before that, what providers told settles what was unknown.
+    """
     salt = configuration.policy(settings).salt
     with opened(settings) as warehouse, Journal(settings.journal) as journal:
-        return copy_suppressions(warehouse, journal, salt, clock.known_by, consent=f"{LIVE}.consent")
+        settle(warehouse, f"{LIVE}.{EVENTS}", clock.known_by)
+        known = known_position(warehouse, journal, settings.landing / OUTCOMES, clock.known_by)
+        return copy_suppressions(warehouse, journal, salt, clock.known_by, consent=f"{LIVE}.consent", known=known)
 
 
 def build_marts(settings: Settings, clock: Clock) -> BuildResult:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from assets.opening import contact_hash
+from assets.raw import INGEST_FILE
 from sinks.journal import SUPPRESSED_AT_ONCE, Journal
+from sinks.suppression import position_told
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.query import render
@@ -20,10 +22,18 @@ TOLD = "tailrace.suppression_told"  # what was copied
 NEW = "new_suppressions"  # the temporary table with what is copied now
 
 
-def copy_suppressions(warehouse: Warehouse, journal: Journal, salt: str, at: datetime, consent: str = "consent") -> int:
+def copy_suppressions(
+    warehouse: Warehouse,
+    journal: Journal,
+    salt: str,
+    at: datetime,
+    consent: str = "consent",
+    known: int | None = None,
+) -> int:
     """Add everyone whom `consent` refuses to the journal's list; the number of new ones. The end of every refresh.
 
-    A journal is told once of each, unless it is another than before.
+    A journal is told once of each, unless it is another than before. `known`: to where of the list `consent` knows what
+    the gateway wrote; default: its end, for where there is no gateway.
     """
     _prepare(warehouse)
     journal_id = journal.id
@@ -40,8 +50,9 @@ def copy_suppressions(warehouse: Warehouse, journal: Journal, salt: str, at: dat
     warehouse.execute(f"create temporary table {NEW} as {query}")
     new = warehouse.stream(f"select contact, purpose, suppressed_at from {NEW}", batch_rows=SUPPRESSED_AT_ONCE)
     added = journal.suppress(_rows(new))
-    position = journal.suppression_position()
-    batch = batches.Batch(warehouse, f"suppressions/{journal_id}/{position}")
+    end = journal.suppression_position()
+    position = end if known is None else known
+    batch = batches.Batch(warehouse, f"suppressions/{journal_id}/{end}/{position}")
     literal = warehouse.dialect.literal(journal_id)
     batch.append(TOLD, f"select {literal} as journal_id, contact, purpose, suppressed_at from {NEW}")
     batch.append(COPIED, f"select {literal} as journal_id, cast({position} as bigint) as position")
@@ -56,6 +67,17 @@ def position_known(warehouse: Warehouse, journal: Journal) -> int:
     literal = warehouse.dialect.literal
     found = warehouse.rows(f"select max(position) as position from {COPIED} where journal_id = {literal(journal.id)}")
     return int(found[0]["position"] or 0)
+
+
+def known_position(warehouse: Warehouse, journal: Journal, folder: Path, known_by: datetime) -> int:
+    """To where of the journal's list the gateway's lines are among what had arrived by `known_by`.
+
+    `folder`: where the gateway lands. What it wrote since a claim has to look up, also if the refresh was under way.
+    """
+    end = journal.suppression_position()
+    literal = warehouse.dialect.literal(known_by)
+    loaded = warehouse.rows(f"select file from {INGEST_FILE} where loaded_at <= {literal}")
+    return position_told(folder, {str(row["file"]).rpartition("/")[2] for row in loaded}, end)
 
 
 def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[str, str, datetime]]:

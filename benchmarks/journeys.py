@@ -86,7 +86,7 @@ order by hash(n)
 PEOPLE = {
     tables.PROFILES: """
         select 'p' || n as profile_id, case when n % 20 > 0 then 'p' || n || '@example.com' end as email,
-            case when n % 3 > 0 then '+49' || (1700000000 + n) end as phone,
+            case when n % 3 > 0 then '+49' || (1700000000 + n) end as phone, null as push_token,
             {zones}[1 + n % 4] as time_zone, '{{}}' as dates, {before} as as_of, {before} as known_by
         from range({size}) as numbers (n) order by hash(n)
     """,

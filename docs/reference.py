@@ -1,4 +1,4 @@
-"""Writes docs/reference/ from the code: every command, every sink's options, every published table. Run by `make docs`.
+"""Writes docs/reference/ and docs/channels/ from the code: commands, published tables, a page a sink. By `make docs`.
 
 python docs/reference.py [--check]     --check: fail where a page is not what the code says
 """
@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from typer.cli import get_docs_for_click
 
 from orchestration.cli import app
-from sinks.base import discover
+from sinks.base import BulkSink, Reporting, discover
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
@@ -31,14 +31,38 @@ def commands() -> str:
 
 
 def sinks() -> str:
-    """A section a sink: what it is, its secrets, its options."""
-    return "# Sinks\n\n" + "\n".join(_sink(name, sink) for name, sink in sorted(discover().items()))
+    """A line a sink: what it carries, and where its page is."""
+    lines = ["# Sinks", "", "| sink | carries | modes | reports back |", "|---|---|---|---|"]
+    for name, sink in sorted(discover().items()):
+        carries = f"messages by {sink.channel}" if sink.channel else "rows"
+        modes = ", ".join(sorted(sink.modes))
+        hears = "yes" if issubclass(sink, Reporting) else "no"
+        lines.append(f"| [`{name}`](../channels/{name}.md) | {carries} | {modes} | {hears} |")
+    return "\n".join(lines)
 
 
-def _sink(name: str, sink: Any) -> str:
-    module = sys.modules[sink.__module__].__doc__ or ""
-    lines = [f"## `{name}`", "", module.strip(), "", f"Secrets: {', '.join(sink.secrets) or 'none'}.", ""]
-    lines += ["| option | default | what it is |", "|---|---|---|"]
+def channel(name: str, sink: Any) -> str:
+    """A sink's page: what its module says, an entry of sinks.yml, its options, its limits, what it may do twice."""
+    module = (sys.modules[sink.__module__].__doc__ or "").strip()
+    made = sink(sink.Options(**_examples(sink)), dict.fromkeys(sink.secrets, ""))
+    limits = made.limits
+    pace = f", {limits.per_second:g} requests a second" if limits.per_second else ""
+    lines = [f"# `{name}`", "", module, "", "```yaml", *_entry(name, sink), "```", ""]
+    lines += ["| operation | may be done twice |", "|---|---|"]
+    lines += [
+        f"| {op} | {'yes' if operation.idempotent else 'no: an answer that is lost leaves it `unknown`'} |"
+        for op, operation in made.operations.items()
+    ]
+    if not issubclass(sink, BulkSink):
+        lines += [
+            "",
+            f"With the options above, a request holds at most {limits.rows:,} rows and {limits.bytes:,} bytes;",
+        ]
+        lines += [f"{limits.connections} are in flight{pace}; an answer is given up after {limits.timeout:g} seconds."]
+    if issubclass(sink, Reporting):
+        hook = "Its provider calls `POST /webhooks/<its name in sinks.yml>` of the [gateway](../webhooks.md), and signs"
+        lines += ["", f"{hook} with {' and '.join(f'`{secret}`' for secret in sink.webhook_secrets)}."]
+    lines += ["", "| option | default | what it is |", "|---|---|---|"]
     for option, field in sink.Options.model_fields.items():
         extra = field.json_schema_extra
         where = " *Changing it makes another sync.*" if isinstance(extra, dict) and extra.get("destination") else ""
@@ -47,6 +71,20 @@ def _sink(name: str, sink: Any) -> str:
         )
         lines.append(f"| `{option}` | {default} | {field.description or ''}{where} |")
     return "\n".join([*lines, ""])
+
+
+def _examples(sink: Any) -> dict[str, Any]:
+    return {option: field.examples[0] for option, field in sink.Options.model_fields.items() if field.examples}
+
+
+def _entry(name: str, sink: Any) -> Iterator[str]:
+    """As it may stand in sinks.yml."""
+    hooks = sink.webhook_secrets if issubclass(sink, Reporting) else ()
+    secrets = {secret: f"{name}_{secret}".upper() for secret in dict.fromkeys((*sink.secrets, *hooks))}
+    entry = {"sink": name, **({"secrets": secrets} if secrets else {}), "options": _examples(sink)}
+    yield from yaml.safe_dump(
+        {"sinks": {f"my_{name}": {k: v for k, v in entry.items() if v}}}, sort_keys=False
+    ).splitlines()
 
 
 def _default(field: Any) -> str:
@@ -90,6 +128,7 @@ def _described(kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def main() -> int:
     """Write the pages, or say which are not what the code says."""
     pages = {"commands.md": commands(), "sinks.md": sinks(), "models.md": models(), "tables.md": tables()}
+    pages |= {f"../channels/{name}.md": channel(name, sink) for name, sink in sorted(discover().items())}
     stale = []
     for name, text in pages.items():
         page = PAGES / name
@@ -98,7 +137,7 @@ def main() -> int:
             continue
         stale.append(name)
         if "--check" not in sys.argv:
-            PAGES.mkdir(parents=True, exist_ok=True)
+            page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(wanted)
     told = ", ".join(stale) or "nothing"
     print(f"{'stale' if '--check' in sys.argv else 'written'}: {told}")

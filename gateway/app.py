@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway import metrics
+from gateway.clock import HeardClock
 from gateway.gate import Gate
 from gateway.intake import LATER, SOON, Bodies, Door
 from gateway.landing import Busy
@@ -33,8 +34,11 @@ def application(gate: Gate) -> Starlette:
     answered = metrics.Counter("tailrace_gateway_requests_total", "Requests answered.", ("route", "status"))
     bodies, health = Bodies(gate.limits), Health(gate, answered)
     app = Starlette(
-        routes=[*People(gate, bodies).routes(), *Webhooks(gate, bodies).routes(), *health.routes()],
-        middleware=[Middleware(Door, limits=gate.limits, answered=answered)],
+        routes=[*Webhooks(gate, bodies).routes(), *People(gate, bodies).routes(), *health.routes()],
+        middleware=[
+            Middleware(Door, limits=gate.limits, answered=answered),
+            *([Middleware(HeardClock)] if gate.hears_clock else []),
+        ],
         exception_handlers={HTTPException: _refused, TailraceError: _unwritten, ClientDisconnect: _gone},
     )
     app.router.redirect_slashes = False  # several clients take a redirect for a failure
@@ -65,7 +69,8 @@ class Health:
         try:
             await asyncio.wait_for(asyncio.shield(check), CHECK_SECONDS)
         except (TailraceError, TimeoutError) as error:
-            return PlainTextResponse(f"not ready: {error or 'the journal is held'}\n", 503, _after(LATER))
+            _log.error("not ready: %s", str(error) or "the journal is held")
+            return PlainTextResponse("not ready\n", 503, _after(LATER))
         finally:
             if check.done():
                 self._check = None

@@ -22,6 +22,7 @@ class Hook:
     kind: type[Reporting]
     channel: Channel | None  # what its contact points are
     secrets: Mapping[str, str] = field(repr=False)  # by the names in `kind.webhook_secrets`
+    fetches: bool = False  # whether a signature may have to wait for a certificate from elsewhere
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Gate:
     landing: Landing  # of the source `outcomes`
     clock: Callable[[], datetime]
     limits: Limits = field(default_factory=Limits)
+    hears_clock: bool = False  # in dev: `clock` is that of whoever calls
 
     def choices(self, recipient: Recipient) -> dict[str, str]:
         """Purpose → label: what this person chooses among."""

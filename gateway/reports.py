@@ -9,8 +9,10 @@ import orjson
 
 from gateway.gate import CONTACTS, Gate
 from gateway.landing import Written
-from models.outcome import Report, Told
+from models.outcome import SUPPRESSING, Report, Told
 from sinks.suppression import Row, allowed, contact_hash, dead, refused
+
+_HEEDED = SUPPRESSING | {Told.BOUNCED, Told.RESUBSCRIBED}
 
 
 def written(name: str, gate: Gate, reports: Iterable[Report]) -> Written:
@@ -47,7 +49,7 @@ def _rows(gate: Gate, report: Report) -> Iterator[Row]:
 
     A bounce is hard unless it is soft, as in `int_consent_decisions`; it and a complaint are for every purpose.
     """
-    if not report.contact:
+    if not report.contact or report.told not in _HEEDED:
         return
     contact = contact_hash(gate.salt, report.contact)
     if report.told is Told.COMPLAINED or (report.told is Told.BOUNCED and report.bounce != "soft"):

@@ -18,7 +18,7 @@ from gateway.app import application
 from gateway.gate import Gate
 from models.errors import UserError
 
-STOP_SECONDS = 20  # in which what was begun is answered; longer than a commit waits for the journal only if it is held
+STOP_SECONDS = 5  # in which what was begun is answered: shorter than service managers wait before they kill
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

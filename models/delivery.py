@@ -118,11 +118,15 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a delivery ended: rows by their last outcome, rows that were never claimed, why it stopped when it did."""
+    """How a delivery ended: rows by their last outcome, rows that were never claimed, why it stopped when it did.
+
+    `refused`: destination → why, of the accounts that others took over from.
+    """
 
     counts: Mapping[str, int]
     unsent: int = 0
     stopped: str | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,10 @@ class Policy(BaseModel):
         default=timedelta(days=1), description="Two journeys do not say the same (template) within so long"
     )
     global_holdout: Share = Field(default=0.0, le=1, description="Share of people who get no journey's messages")
+    purposes: dict[Purpose, str] = Field(
+        default_factory=dict,
+        description="What people read on their preferences page for a purpose: `marketing: Offers and news`",
+    )
     campaign: dict[Parameter, str] = Field(
         default_factory=dict,
         description='Parameters that links of messages get, such as `utm_campaign: "{{ journey }}"`; '

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+
+from models.quota import Quota, WarmUp
 
 
 class Mode(StrEnum):
@@ -115,6 +117,32 @@ class Destination(BaseModel):
         default_factory=dict, description="Secret the sink asks for → environment variable that holds it"
     )
     options: dict[str, Any] = Field(default_factory=dict)
+    per_hour: int | None = Field(
+        default=None,
+        strict=True,
+        ge=1,
+        description="Rows (messages) that may go to its account in a clock hour of UTC, of all syncs and journeys "
+        "together; what finds no place goes in a later run",
+    )
+    per_day: int | None = Field(default=None, strict=True, ge=1, description="The same in a day of UTC")
+    warm_up: WarmUp | None = Field(
+        default=None, description="Of a new sending domain: `per_day` is reached slowly, from `begins` on"
+    )
+    failover: tuple[SinkName, ...] = Field(
+        default=(),
+        description="Destinations of the same channel by which messages go on, in this order, when this account is "
+        "refused or its quota is used up; who was refused an address, or may have been reached, is not sent to again",
+    )
+
+    @model_validator(mode="after")
+    def _warms_up_to_something(self) -> Self:
+        if self.warm_up and (self.per_day is None or self.warm_up.first > self.per_day):
+            raise ValueError("`warm_up` needs a `per_day` to grow to, no less than its `first`")
+        return self
+
+    @property
+    def quota(self) -> Quota:
+        return Quota(self.per_hour, self.per_day, self.warm_up)
 
 
 class Sync(BaseModel):

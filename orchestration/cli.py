@@ -12,7 +12,7 @@ import typer
 
 from models.errors import ConfigError, TailraceError
 from orchestration import console
-from orchestration.commands import data, delivery, demo, journeys, operate, past, project
+from orchestration.commands import data, delivery, demo, journeys, messages, operate, past, project
 
 app = typer.Typer(
     name="tailrace",
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-for module in (demo, data, past, journeys, delivery, operate, project):
+for module in (demo, data, past, journeys, messages, delivery, operate, project):
     module.register(app)
 
 

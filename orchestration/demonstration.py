@@ -21,7 +21,7 @@ from assets.refresh import RefreshResult
 from models.clock import Clock, end_of_day
 from models.errors import NeedsPerson, UserError
 from models.settings import Settings
-from orchestration import clocks, journeys, local_recorder, sending
+from orchestration import clocks, journeys, local_gateway, local_recorder, sending
 from orchestration.console import Tell
 
 OUTCOMES_SECONDS = 300.0
@@ -70,7 +70,7 @@ def run(
     if not todo:
         message = "this target is past the demo's days already; for another demo set TAILRACE_HOME to a new folder"
         raise UserError(message)
-    with local_recorder.running(settings) as here:
+    with local_recorder.running(settings) as recorded, local_gateway.running(recorded) as here:
         done = [_day(here, day, Clock.at(end_of_day(day, zone)), seed, tell) for day in todo]
     return shop, done
 
@@ -132,10 +132,16 @@ def _shelf(settings: Settings) -> Path:
 
 
 def _take_back(settings: Settings, seed: int) -> int:
-    """Let the recorder write what people did with what it took, where the source `outcomes` reads it; how many."""
-    body = {"folder": str(settings.landing / "outcomes"), "seed": seed}
+    """Let the recorder tell what people did with what it took: messages to the gateway, the rest as files; how many.
+
+    What the gateway answered is in a finished file a few seconds later.
+    """
+    body = {"folder": str(settings.landing / "outcomes"), "seed": seed, "gateway": settings.gateway}
     answer = httpx.post(f"{settings.recorder}/_outcomes", json=body, timeout=OUTCOMES_SECONDS)
-    answer.raise_for_status()
+    if answer.is_error:
+        message = f"the recorder could not tell what came of it: {answer.text.strip()}"
+        raise NeedsPerson(message)
+    local_gateway.wait_for_files(settings)
     return int(answer.json()["outcomes"])
 
 

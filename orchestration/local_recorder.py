@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -35,19 +35,34 @@ def running(settings: Settings) -> Iterator[Settings]:
         return
     port = free_port()
     here = replace(settings, recorder=f"http://127.0.0.1:{port}")
+    command = ["recorder", "--port", str(port), "--db", str(here.recorder_db)]
+    with served(here, command, lambda: answers(here.recorder)):
+        yield here
+
+
+@contextmanager
+def served(settings: Settings, command: list[str], is_up: Callable[[], bool]) -> Iterator[None]:
+    """One of our own commands that serves, in a child process, from when it answers until the block ends.
+
+    Raises NeedsPerson where it does not start.
+    """
     settings.root.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "orchestration", "recorder", "--port", str(port), "--db", str(here.recorder_db)]
-    log = settings.root / "recorder.log"
+    log = settings.root / f"{command[0]}.log"
     with log.open("ab") as said:
         process = subprocess.Popen(  # noqa: S603 - our own module
-            command, cwd=settings.project, env=child(here), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            [sys.executable, "-m", "orchestration", *command],
+            cwd=settings.project,
+            env=child(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
         )
     try:
-        _wait(process, here.recorder, str(log))
-        yield here
+        _wait(process, command[0], is_up, str(log))
+        yield
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=30)
 
 
 def free_port() -> int:
@@ -68,10 +83,10 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: str) -> None:
+def _wait(process: subprocess.Popen[bytes], what: str, is_up: Callable[[], bool], log: str) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not answers(url):
+    while not is_up():
         if process.poll() is not None or time.monotonic() > deadline:
-            message = f"the recorder did not start; what it said is in {log}"
+            message = f"the {what} did not start; what it said is in {log}"
             raise NeedsPerson(message)
         time.sleep(0.05)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -48,8 +50,7 @@ class Chunk:
             composed = compose(rows)
             own = composed.frame
             failed = {offset: RowOutcome(Outcome.REJECTED, reason) for offset, reason in composed.failed.items()}
-        with written():
-            payloads = pl.Series(sink.payloads(op, own), dtype=pl.String)
+        payloads = _payloads(sink, op, own)
 
         def column(name: str) -> list[Any] | None:
             return rows[name].to_list() if name in rows.columns else None
@@ -66,6 +67,11 @@ class Chunk:
             expires_at=column(EXPIRES),
             quiet_at=column(QUIET),
         )
+
+    def by(self, sink: Carrier) -> Chunk:
+        """The same rows, as they are composed already, for another sink."""
+        payloads = _payloads(sink, self.op, self.frame)
+        return replace(self, payloads=payloads.to_list(), sizes=payloads.str.len_bytes().to_list())
 
 
 @dataclass(slots=True)
@@ -90,9 +96,13 @@ class Work:
             return self.chunk.payloads[self.offsets.start : self.offsets.stop]
         return [self.chunk.payloads[offset] for offset in self.offsets]
 
-    def only(self, positions: Sequence[int], *, attempt: int, last: Outcome) -> Work:
+    def only(self, positions: Sequence[int], *, attempt: int, last: Outcome | None) -> Work:
         """The rows at these positions of `offsets`, to be tried again."""
         return Work(self.chunk, [self.offsets[position] for position in positions], attempt, last)
+
+    def after(self, outcome: Outcome) -> Work:
+        """The same rows once more, after an attempt that ended so."""
+        return Work(self.chunk, self.offsets, self.attempt + 1, outcome)
 
     def without(self, positions: Collection[int]) -> Work:
         """The rows that may leave after all."""
@@ -109,13 +119,34 @@ class Work:
 
 def cut(chunk: Chunk, limits: Limits) -> Iterator[Work]:
     """Batches as large as one request may be, in rows and in bytes. A row too large alone is settled as rejected."""
-    for offsets in _ranges(chunk.sizes, limits):
-        settled = {offset - offsets.start: chunk.failed[offset] for offset in offsets if offset in chunk.failed}
-        room = limits.bytes - limits.envelope
-        if not settled and len(offsets) == 1 and chunk.sizes[offsets.start] > room:
-            reason = f"a row of {chunk.sizes[offsets.start]} bytes; the largest request holds {room}"
+    return _cut(Work(chunk, range(len(chunk.sizes))), limits)
+
+
+def _cut(whole: Work, limits: Limits) -> Iterator[Work]:
+    chunk, room = whole.chunk, limits.bytes - limits.envelope
+    for places in _ranges([chunk.sizes[offset] for offset in whole.offsets], limits):
+        offsets = whole.offsets[places.start : places.stop]
+        settled = {place: chunk.failed[offset] for place, offset in enumerate(offsets) if offset in chunk.failed}
+        if not settled and len(offsets) == 1 and chunk.sizes[offsets[0]] > room:
+            reason = f"a row of {chunk.sizes[offsets[0]]} bytes; the largest request holds {room}"
             settled = {0: RowOutcome(Outcome.REJECTED, reason)}
-        yield Work(chunk, offsets, settled=settled or None)
+        yield Work(chunk, offsets, whole.attempt, whole.last, settled or None)
+
+
+def _together(works: Iterable[Work]) -> list[Work]:
+    """The rows of a chunk with one past as one work, in the order of the spool: they are cut anew."""
+    found: dict[tuple[int, int, Outcome | None], list[Work]] = {}
+    for work in works:
+        found.setdefault((work.chunk.first, work.attempt, work.last), []).append(work)
+    return [
+        Work(same[0].chunk, sorted(chain.from_iterable(work.offsets for work in same)), attempt, last)
+        for (_, attempt, last), same in sorted(found.items(), key=lambda item: item[0][:2])
+    ]
+
+
+def _payloads(sink: Carrier, op: Op, rows: pl.DataFrame) -> pl.Series:
+    with written():
+        return pl.Series(sink.payloads(op, rows), dtype=pl.String)
 
 
 def _ranges(sizes: Sequence[int], limits: Limits) -> Iterator[range]:
@@ -134,16 +165,27 @@ def _ranges(sizes: Sequence[int], limits: Limits) -> Iterator[range]:
 
 
 class Backlog:
-    """One phase's work for several connections. The phase is over when nothing is left, due later or in flight."""
+    """One phase's work for several connections. The phase is over when nothing is left, due later or in flight.
 
-    def __init__(self, sink: Carrier, op: Op, frames: Iterator[pl.DataFrame], compose: Compose | None = None) -> None:
+    `moved` is what another sink left, of the same frames; it goes first.
+    """
+
+    def __init__(
+        self,
+        sink: Carrier,
+        op: Op,
+        frames: Iterator[pl.DataFrame],
+        compose: Compose | None = None,
+        moved: Iterable[Work] = (),
+    ) -> None:
         self._sink, self._op, self._frames, self._compose = sink, op, frames, compose
+        self._moved = deque(_together(moved))
         self._fresh: Iterator[Work] = iter(())
         self._later: list[tuple[float, int, Work]] = []
         self._count = 0
         self._in_flight = 0
         self._exhausted = False
-        self._cutting: asyncio.Task[Chunk | None] | None = None
+        self._cutting: asyncio.Task[Iterator[Work] | None] | None = None
         self._changed = asyncio.Event()
         self.closed = False
 
@@ -188,31 +230,42 @@ class Backlog:
         self.closed = True
         self._wake()
 
-    async def left(self) -> list[Work]:
-        """What was to be tried again when the backlog was closed. Waits for the chunk that is being made."""
+    async def made(self) -> None:
+        """Wait for the chunk that is being made: its thread reads the frames."""
         if self._cutting:
             await asyncio.wait([self._cutting])
-        return [work for _, _, work in self._later]
+
+    def left(self) -> list[Work]:
+        """What was taken from the frames and given to nobody, or put back, when the backlog was closed.
+
+        Raises what making the last chunk raised.
+        """
+        made = self._cutting.result() if self._cutting else None
+        return [*(work for _, _, work in self._later), *self._fresh, *(made or ()), *self._moved]
 
     async def _refill(self) -> None:
         """Take the chunk that was made meanwhile and begin the next, once however many connections wait for it."""
         self._cutting = task = self._cutting or self._begin()
-        chunk = await asyncio.shield(task)
+        works = await asyncio.shield(task)
         if task is not self._cutting:
             return  # another connection has taken it
-        if chunk is None:
+        if works is None:
             self._cutting, self._exhausted = None, True
             self._wake()
         else:
-            self._fresh = cut(chunk, self._sink.limits)
+            self._fresh = works
             self._cutting = self._begin()
 
-    def _begin(self) -> asyncio.Task[Chunk | None]:
+    def _begin(self) -> asyncio.Task[Iterator[Work] | None]:
         return asyncio.create_task(asyncio.to_thread(self._chunk))
 
-    def _chunk(self) -> Chunk | None:
+    def _chunk(self) -> Iterator[Work] | None:
+        limits = self._sink.limits
+        if self._moved:
+            work = self._moved.popleft()
+            return _cut(replace(work, chunk=work.chunk.by(self._sink)), limits)
         frame = next(self._frames, None)
-        return None if frame is None else Chunk.of(self._sink, self._op, frame, self._compose)
+        return None if frame is None else cut(Chunk.of(self._sink, self._op, frame, self._compose), limits)
 
     async def _wait(self) -> None:
         self._changed.clear()

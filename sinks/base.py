@@ -280,6 +280,7 @@ class Reporting(ABC):
     """What a sink adds whose provider calls back: is it really the provider, and what does it tell."""
 
     webhook_secrets: ClassVar[tuple[str, ...]] = ()  # what its signatures are checked with: named in sinks.yml, too
+    events_a_request: ClassVar[int] = 1  # of those it tells at once
 
     @classmethod
     @abstractmethod

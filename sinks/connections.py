@@ -1,13 +1,15 @@
-"""The connections of one delivery: each claims, sends, reads and writes its receipt together with its next claim.
+"""The connections to one sink: each claims, sends, reads and writes its receipt together with its next claim.
 
-What carries a batch is sinks/wire.py; what follows from its outcomes is decided in sinks/settlement.py.
+What carries a batch is sinks/wire.py; what follows from its outcomes is decided in sinks/settlement.py; what goes on
+by another sink in sinks/course.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -15,14 +17,15 @@ from operator import itemgetter
 
 import polars as pl
 
-from models.delivery import Claim, Delivery, Outcome, Outcomes, Summary
+from models.delivery import Claim, Delivery, Outcome, Outcomes
 from models.sync import Op
-from sinks.backlog import CHUNK_ROWS, Backlog, Work
+from sinks.allowances import Allowance
+from sinks.backlog import Backlog, Work
 from sinks.base import Batch, Carrier
 from sinks.composed import Compose
 from sinks.limiter import Limiter
 from sinks.settlement import Settlement
-from sinks.spool import OP, Spool
+from sinks.spool import OP
 from sinks.wire import Wire
 from sinks.writer import Entry, Grant, Receipt, Request, Times, Writer
 
@@ -35,8 +38,9 @@ def phases(frames: Iterator[pl.DataFrame]) -> Iterator[tuple[Op, Iterator[pl.Dat
 
 @dataclass
 class Run:
-    """One delivery under way. Lives in one event loop and its thread."""
+    """One delivery under way by one sink. Lives in one event loop and its thread."""
 
+    name: str  # of the destination, in sinks.yml
     sink: Carrier
     delivery: Delivery
     identity: tuple[str, ...]
@@ -48,35 +52,30 @@ class Run:
     now: Callable[[], datetime]  # the delivery's own: what a vendor hears, and by which messages are late
     progress: Callable[[int], None]
     compose: Compose | None = None  # of a sink of messages: what makes them of rows
+    allowance: Allowance | None = None  # none where the account may be asked without end
     _posted: list[tuple[Entry, asyncio.Future[Grant | None]]] = field(default_factory=list)
 
-    async def all(self, spool: Spool) -> Summary:
-        """Every phase, each begun when the one before is settled."""
-        self._loop = asyncio.get_running_loop()
-        self._limits = self.sink.limits
-        async with self.wire:
-            for op, frames in phases(spool.frames(CHUNK_ROWS)):
-                await self._phase(op, frames)
-                if self.settlement.stopped is not None:
-                    break
-        counts = self.settlement.counts
-        return Summary(dict(counts), spool.row_count - counts.total(), self.settlement.stopped)
+    async def phase(self, op: Op, frames: Iterator[pl.DataFrame], moved: Sequence[Work] = ()) -> list[Work]:
+        """All rows of one operation, settled when this returns, but for those of a refused account that are left.
 
-    async def _phase(self, op: Op, frames: Iterator[pl.DataFrame]) -> None:
-        """All rows of one operation, settled or left when this returns."""
-        self._backlog = self.settlement.backlog = Backlog(self.sink, op, frames, self.compose)
-        connections = [asyncio.create_task(self._connection()) for _ in range(self._limits.connections)]
+        Within the wire's block. `moved`: what the sink before left of the same frames.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._backlog = self.settlement.backlog = Backlog(self.sink, op, frames, self.compose, moved)
+        connections = [asyncio.create_task(self._connection()) for _ in range(self.sink.limits.connections)]
         try:
             await asyncio.wait(connections, return_when=asyncio.FIRST_EXCEPTION)
         finally:  # a failed journal or Ctrl-C: what is in flight is still read and written
             if any(not task.done() or task.exception() for task in connections):
                 self.settlement.stop("interrupted")
             await asyncio.wait(connections)
-            for work in await self._backlog.left():
-                self.settlement.leave(work)
+            await self._backlog.made()
         for error in [task.exception() for task in connections]:
             if error:
                 raise error
+        for work in self._backlog.left():
+            self.settlement.leave(work)
+        return self.settlement.left
 
     async def _connection(self) -> None:
         """One request at a time: wait for the limit, claim, send, then the receipt and the next claim together."""
@@ -98,8 +97,8 @@ class Run:
                 self._backlog.done()
                 work = grant = None
                 continue
-            verdict = self.settlement.settle(work, await self._sent(work, claim))
-            receipt = Receipt(claim, verdict.outcomes, self.clock())
+            verdict = self.settlement.settle(work, await self._sent(work, claim, grant.leaves_at))
+            receipt = Receipt(claim, verdict.outcomes, self.clock(), grant.place)
             if verdict.again:
                 grant, work = await self._write(Entry(receipt)), verdict.again
                 await self._rest(verdict.seconds)
@@ -138,6 +137,8 @@ class Run:
             settled=work.settled or {},
             times=self._times(work),
             in_doubt=work.last is Outcome.UNKNOWN,
+            sink=self.name,
+            allowance=self.allowance,
         )
 
     def _times(self, work: Work) -> Times | None:
@@ -149,18 +150,24 @@ class Run:
         )
 
     def _granted(self, work: Work, grant: Grant) -> Work:
-        """The work without the rows that never leave; stops the run where nothing may leave any more."""
-        if grant.stopped:
-            self.settlement.stop(grant.stopped)
+        """The work without the rows that never leave, or not now; stops the run where nothing may any more."""
+        if grant.stopped or grant.spent:
+            if grant.stopped:
+                self.settlement.stop(grant.stopped)
+            else:
+                self.settlement.refuse(grant.spent or "")
             self.settlement.leave(work)
             return work
-        if not grant.settled:
-            return work
+        if grant.held:  # it asks again: a place that is given back meanwhile is theirs
+            self._backlog.again(work.only(grant.held, attempt=work.attempt, last=work.last), 0.0)
         self.settlement.counts.update(str(row.outcome) for row in grant.settled.values())
-        return work.without(grant.settled)
+        return work.without({*grant.settled, *grant.held}) if grant.settled or grant.held else work
 
-    async def _sent(self, work: Work, claim: Claim) -> Outcomes:
-        """What became of one request."""
+    async def _sent(self, work: Work, claim: Claim, leaves_at: float) -> Outcomes:
+        """What became of one request, in its turn."""
+        if (seconds := leaves_at - time.monotonic()) > 0:  # another process was faster
+            self.limiter.follow(leaves_at)
+            await self._rest(seconds)
         if self.settlement.stopped is not None:  # while the claim was written
             return Outcomes.all(Outcome.RETRY, "not sent: the run stopped")
         chunk = work.chunk

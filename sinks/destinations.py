@@ -6,11 +6,13 @@ In dev every secret is `dev-<NAME>` and every request goes to the recorder, what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from models.errors import UserError
 from models.links import SHORTEST_KEY, Links
+from models.quota import Quota
 from models.settings import Settings
 from models.sync import Destination
 from sinks.base import Carrier, HttpSink, LineSink, Sink
@@ -18,6 +20,15 @@ from sinks.transport import HttpTransport, Rewrite, Transport
 from sinks.wire import HttpWire, LineWire, Wire, twin_of
 
 LINK_KEY = "TAILRACE_LINK_KEY"
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """A destination that is ready to be sent to: its name in sinks.yml, its sink, the quota of its account."""
+
+    name: str
+    sink: Sink
+    quota: Quota
 
 
 def secrets_for(kind: type[Sink], name: str, destination: Destination, settings: Settings) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """Delivers a spool to a sink: the one loop for every vendor. Claims before requests, receipts after answers.
 
-Its parts: backlog (what is to be sent), connections (who sends it), wire, transport, answers, settlement, writer.
+Its parts: course (by which sinks), connections (who sends), backlog (what is to be sent), wire, transport, answers,
+settlement, allowances, writer.
 """
 
 from __future__ import annotations
@@ -8,16 +9,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from models.delivery import Delivery, Summary
+from models.quota import Quota
 from models.settings import Settings
+from sinks.allowances import Allowance
 from sinks.base import BulkSink, Carrier, Sink
 from sinks.bulk import deliver_whole
 from sinks.composed import Compose
 from sinks.connections import Run
-from sinks.destinations import wire_for
+from sinks.course import Course
+from sinks.destinations import Outlet, wire_for
 from sinks.journal import Journal
 from sinks.limiter import Limiters
 from sinks.settlement import Patience, Settlement
@@ -35,6 +40,8 @@ def deliver(
     settings: Settings,
     key: Sequence[str],
     limiters: Limiters,
+    quota: Quota | None = None,
+    failover: Sequence[Outlet] = (),
     transport: Transport | None = None,
     compose: Compose | None = None,
     writer: Writer | None = None,
@@ -45,9 +52,10 @@ def deliver(
 ) -> Summary:
     """Send every row of the spool; the delivery is open in the journal and the caller holds the sync's lease.
 
-    `compose` makes messages of rows, for a sink that carries them. `key` are the sync's key columns, `writer` (closed
-    here) commits claims and receipts, `seed` makes the jitter repeatable, `clock` dates receipts and in prod requests
-    (default: the run's `as_of`), `progress` hears how many rows are settled.
+    `compose` makes messages of rows, for a sink that carries them. `key` are the sync's key columns, `quota` that of
+    the sink's account; `failover`: by which destinations messages go on, in this order, when an account is refused or
+    its quota used up. `writer` (closed here) commits claims and receipts, `seed` makes the jitter repeatable, `clock`
+    dates receipts and in prod requests (default: the run's `as_of`), `progress` hears how many rows are settled.
     Raises NeedsPerson where nobody listens (before any claim) and StorageFull where the journal cannot be written;
     everything else ends in the summary.
     """
@@ -55,33 +63,37 @@ def deliver(
     now = at if settings.target == "prod" else _going_on_from(delivery.as_of)
     if isinstance(sink, BulkSink):
         return deliver_whole(sink, spool, delivery, journal, out=settings.out, clock=at, now=now, progress=progress)
-    assert isinstance(sink, Carrier), f"a sink takes batches or all at once: {type(sink)}"
-    wire = wire_for(sink, settings, sync=delivery.sync, as_of=delivery.as_of, now=now, transport=transport)
-    wire.ready()
-    limiter = limiters.of(sink.account, sink.limits.per_second)
-    settlement = Settlement(
-        operations=sink.operations,
-        connections=sink.limits.connections,
-        limiter=limiter,
-        patience=patience or Patience(),
-        jitter=random.Random(seed),  # noqa: S311 - spreads load, hides nothing
-    )
+    own = Outlet(delivery.sync.partition("/")[0], sink, quota or Quota())
+    jitter, counts = random.Random(seed), Counter[str]()  # noqa: S311 - spreads load, hides nothing
+    patience, progress = patience or Patience(), progress or (lambda _: None)
     writer = writer or Writer(journal)
-    try:
-        run = Run(
+
+    def run(outlet: Outlet) -> Run:
+        sink = outlet.sink
+        assert isinstance(sink, Carrier), f"a sink takes batches or all at once: {type(sink)}"
+        allowance = Allowance(sink.account, outlet.quota, sink.limits.per_second, now)
+        limiter = limiters.of(sink.account, sink.limits.per_second)
+        return Run(
+            name=outlet.name,
             sink=sink,
             delivery=delivery,
             identity=sink.identity(key),
             limiter=limiter,
-            settlement=settlement,
+            settlement=Settlement(sink.operations, sink.limits.connections, limiter, patience, jitter, counts),
             writer=writer,
-            wire=wire,
+            wire=wire_for(sink, settings, sync=delivery.sync, as_of=delivery.as_of, now=now, transport=transport),
             compose=compose,
             clock=at,
             now=now,
-            progress=progress or (lambda _: None),
+            progress=progress,
+            allowance=None if allowance.is_endless else allowance,
         )
-        return asyncio.run(run.all(spool))
+
+    try:
+        runs = [run(outlet) for outlet in (own, *failover)]
+        for each in runs:
+            each.wire.ready()
+        return asyncio.run(Course(runs, counts).all(spool))
     finally:
         writer.close()
 

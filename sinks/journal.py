@@ -165,8 +165,8 @@ class Journal:
         reader = connect(self.path)
         try:
             found = reader.execute(
-                "select claim.delivery, claim.seq, claim.op, claim.row_ranges, claim.attempt, receipt.outcomes, "
-                "receipt.recorded_at from receipt join claim on claim.seq = receipt.claim "
+                "select claim.delivery, claim.seq, claim.op, claim.row_ranges, claim.attempt, claim.sink, "
+                "receipt.outcomes, receipt.recorded_at from receipt join claim on claim.seq = receipt.claim "
                 "where receipt.position between ? and ? order by receipt.position",
                 [fold.first, fold.last],
             )
@@ -327,9 +327,9 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
 
 
 def _written(row: tuple[Any, ...]) -> Written:
-    _, seq, op, ranges, attempt, outcomes, recorded_at = row
+    _, seq, op, ranges, attempt, sink, outcomes, recorded_at = row
     pairs = tuple((first, count) for first, count in orjson.loads(ranges))
-    return Written(seq, op, pairs, attempt, outcomes, datetime.fromisoformat(recorded_at))
+    return Written(seq, op, pairs, attempt, outcomes, datetime.fromisoformat(recorded_at), sink)
 
 
 def _chunks(receipts: Iterator[Written]) -> Iterator[list[Written]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from models.errors import NeedsPerson, StorageFull
 
-VERSION = 2
+VERSION = 3
 BUSY_SECONDS = 30.0  # another process's commit takes milliseconds; a lock held longer is worth a message
 
 _SCHEMA = """
@@ -42,13 +42,14 @@ create table delivery (
 ) strict;
 create index delivery_by_sync on delivery (sync, epoch);
 
--- rows: [[first, count], …] of the spool
+-- rows: [[first, count], …] of the spool. sink: its name in sinks.yml
 create table claim (
     seq integer primary key,
     delivery integer not null references delivery (number),
     op text not null,
     row_ranges text not null,
-    attempt integer not null
+    attempt integer not null,
+    sink text not null default ''
 ) strict;
 create index claim_by_delivery on claim (delivery);
 
@@ -99,6 +100,21 @@ create table send_key (
     at text not null
 ) strict, without rowid;
 create index send_key_by_claim on send_key (claim) where claim is not null;
+
+-- rows claimed of an account that has a quota. hour: since 1970, UTC
+create table quota_use (
+    account text not null,
+    hour integer not null,
+    used integer not null,
+    primary key (account, hour)
+) strict, without rowid;
+
+-- from when an account may be asked again, and when that was set, by the monotonic clock of the machine
+create table pace (
+    account text primary key,
+    next_at real not null,
+    set_at real not null
+) strict, without rowid;
 """
 
 # what a journal of an earlier version lacks
@@ -112,7 +128,21 @@ create table pause_change (
     at text not null
 ) strict;
 insert into pause_change (scope, change, at) select scope, 'paused', at from pause
-"""
+""",
+    2: """
+alter table claim add column sink text not null default '';
+create table quota_use (
+    account text not null,
+    hour integer not null,
+    used integer not null,
+    primary key (account, hour)
+) strict, without rowid;
+create table pace (
+    account text primary key,
+    next_at real not null,
+    set_at real not null
+) strict, without rowid
+""",
 }
 
 

@@ -1,4 +1,7 @@
-"""How fast an account may be asked: one limiter a quota key, shared by the syncs of this process.
+"""How fast an account may be asked: one limiter an account, shared by the syncs of this process.
+
+Between processes the claim keeps the pace (sinks/allowances.py); the limiter asks for a claim no earlier than it can
+be granted, and waits where the vendor says so.
 
 Vendors say "wait" in four dialects (Retry-After as seconds or date, X-RateLimit-Reset as epoch or seconds,
 X-RateLimit-Retry-After, and nothing at all: then back-off with full jitter).
@@ -54,6 +57,11 @@ class Limiter:
                 return self._next - now
             self._next = max(self._next, now - self._interval) + self._interval
             return 0.0
+
+    def follow(self, at: float) -> None:
+        """Another process was faster: the next slot that is ours is at this moment, by the monotonic clock."""
+        with self._lock:
+            self._next = max(self._next, at + self._interval)
 
     def throttled(self, retry_after: float | None) -> float:
         """The vendor said "wait": hold everyone back as long as it asked, or by blind back-off; the seconds."""

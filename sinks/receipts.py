@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("attempt", pa.int64()),
         pa.field("seq", pa.int64()),
         pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
+        pa.field("sink", pa.string()),
     ]
 )
 
@@ -47,6 +48,7 @@ class Written:
     attempt: int
     outcomes: str
     recorded_at: datetime
+    sink: str = ""  # by which destination of sinks.yml; empty: the sync's own
 
 
 def encode(outcomes: Outcomes) -> str:
@@ -89,6 +91,7 @@ def expand(receipts: Sequence[Written]) -> pa.Table:
             repeated([receipt.attempt for receipt in receipts], pa.int64()),
             repeated([receipt.seq for receipt in receipts], pa.int64()),
             repeated([receipt.recorded_at for receipt in receipts], pa.timestamp("us", tz="UTC")),
+            repeated([receipt.sink for receipt in receipts], pa.string()),
         ],
         schema=SCHEMA,
     )

@@ -88,12 +88,17 @@ class Rates(_Strict):
     converted: float = Field(default=0.15, ge=0, le=1)
     unsubscribed: float = Field(default=0.02, ge=0, le=1)
     complained: float = Field(default=0.001, ge=0, le=1)
+    machine_opened: float = Field(default=0.3, ge=0, le=1, description="Of e-mails delivered, by a proxy")
 
 
 class Reporting(_Strict):
-    """Outcomes as files: where, and how people behave."""
+    """Outcomes as files, and of messages over HTTP: where, and how people behave."""
 
     folder: str = Field(min_length=1, description="The landing folder of the outcomes source")
+    gateway: str | None = Field(
+        default=None,
+        description="Where providers call back and people unsubscribe; without it messages have files, too",
+    )
     seed: int = 0
     rates: Rates = Rates()
 

@@ -5,48 +5,67 @@ The same row gives the same outcomes with the same ids, so a repeated file is ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from models.sync import Channel
 from sinks.aside import written_aside
+from sinks.base import load
 from sinks.recorder_behaviour import Rates, Reporting, share_of
+from sinks.recorder_reports import Happened, tell
 from sinks.recorder_store import Store
 
 _SOON, _LATER = timedelta(minutes=5), timedelta(hours=12)
 
 
 def write(store: Store, reporting: Reporting) -> int:
-    """Report on every row received since the last report, in one file written aside; the number of outcomes."""
+    """Report on every row received since the last report, in one file written aside; the number of outcomes.
+
+    What comes of messages goes over HTTP first where there is a gateway. Raises httpx.HTTPError where that does not
+    take it; the next report tells all of it again.
+    """
     first, last = store.reported() + 1, store.last()
     if last < first:
         return 0
-    found = (row for row in store.received(after=first - 1) if row[0] <= last)
-    lines = (orjson.dumps(line) + b"\n" for row in found for line in outcomes(row, reporting))
-    count = 0
-    if (begun := next(lines, None)) is not None:  # a report of nothing is no file
+    found = [row for row in store.received(after=first - 1) if row[0] <= last]
+    told: list[Happened] = []
+    lines: list[bytes] = []
+    for row in found:
+        for line in outcomes(row, reporting):
+            happened = _happened(row, line) if reporting.gateway else None
+            if happened is not None and (happened.is_by_link or happened.report):
+                told.append(happened)
+            elif happened is None or line["event"] == "converted":
+                lines.append(orjson.dumps(line) + b"\n")
+    count = tell(told, reporting.gateway) if reporting.gateway else 0
+    if lines:  # a report of nothing is no file
         with written_aside(Path(reporting.folder) / f"outcomes-{first:09d}-{last:09d}.ndjson") as file:
-            for line in chain([begun], lines):
-                file.write(line)
-                count += 1
+            file.writelines(lines)
     store.report(last)
-    return count
+    return count + len(lines)
+
+
+def _happened(row: tuple[Any, ...], line: Mapping[str, Any]) -> Happened | None:
+    """Of a message; None of a row."""
+    _, sync, _, _, text, _, _, sink = row
+    kind = load(sink)
+    return Happened(sync.split("/")[0], kind, line, orjson.loads(text)) if kind.channel else None
 
 
 def outcomes(row: tuple[Any, ...], reporting: Reporting) -> Iterator[dict[str, Any]]:
     """The outcomes of one received row, in the order they happen; none of a removal."""
-    _, sync, op, identity, text, request, as_of = row
+    _, sync, op, identity, text, request, as_of, sink = row
     if op == "remove" or not as_of:
         return
     payload = orjson.loads(text)
     at = datetime.fromisoformat(as_of)
-    for event in _events(reporting, sync, identity):
-        key = f"{reporting.seed}|{sync}|{identity}|{as_of}|{event}"
+    for event, is_machine in _events(reporting, sync, identity, load(sink).channel):
+        key = f"{reporting.seed}|{sync}|{identity}|{as_of}|{event}{'|machine' if is_machine else ''}"
         spread = _SOON if event in {"delivered", "bounced"} else _LATER
         at += timedelta(seconds=1) + spread * share_of(reporting.seed, "time", key)
         yield {
@@ -59,26 +78,31 @@ def outcomes(row: tuple[Any, ...], reporting: Reporting) -> Iterator[dict[str, A
             "send_key": identity if op == "send" else None,
             "at": at.isoformat(),
             "send_ref": request,
+            "machine": is_machine or None,
         }
 
 
-def _events(reporting: Reporting, sync: str, identity: str) -> Iterable[str]:
+def _events(reporting: Reporting, sync: str, identity: str, channel: Channel | None) -> Iterator[tuple[str, bool]]:
+    """What happens, and whether a machine did it: only e-mails are opened before anybody looks."""
     rates: Rates = reporting.rates
 
     def happens(event: str, rate: float) -> bool:
         return share_of(reporting.seed, event, sync, identity) < rate
 
     if not happens("delivered", rates.delivered):
-        return ["bounced"]
-    events = ["delivered"]
-    if happens("opened", rates.opened):
-        events.append("opened")
+        yield "bounced", False
+        return
+    yield "delivered", False
+    if channel == "email" and happens("machine opened", rates.machine_opened):
+        yield "opened", True
+    is_read = channel in (None, "email")  # nobody tells of a text or a push that it was opened
+    if is_read and happens("opened", rates.opened):
+        yield "opened", False
         if happens("clicked", rates.clicked):
-            events.append("clicked")
+            yield "clicked", False
             if happens("converted", rates.converted):
-                events.append("converted")
+                yield "converted", False
     if happens("unsubscribed", rates.unsubscribed):
-        events.append("unsubscribed")
-    if happens("complained", rates.complained):
-        events.append("complained")
-    return events
+        yield "unsubscribed", False
+    if is_read and happens("complained", rates.complained):
+        yield "complained", False

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 from aiohttp import web
 from pydantic import ValidationError
@@ -128,7 +129,7 @@ class Recorder:
                 payload.encode(),
                 *(orjson.dumps(value) for value in (key, as_of)),
             )
-            for ordinal, sync, op, identity, payload, key, as_of in self._store.received(
+            for ordinal, sync, op, identity, payload, key, as_of, _ in self._store.received(
                 request.query.get("sync"), after
             )
         ):
@@ -170,7 +171,10 @@ class Recorder:
             return _problem(400, _told(error))
         if reporting is None:
             return _problem(400, 'say where outcomes go: {"folder": …}')
-        count = await asyncio.to_thread(recorder_outcomes.write, self._store, reporting)
+        try:
+            count = await asyncio.to_thread(recorder_outcomes.write, self._store, reporting)
+        except httpx.HTTPError as error:
+            return _problem(502, f"the gateway does not take what is told: {error}")
         return web.json_response({"outcomes": count})
 
     async def _reporting(self, _: web.Application) -> AsyncIterator[None]:
@@ -203,7 +207,8 @@ class Recorder:
             await asyncio.sleep(1)
             last = self._store.last()
             if self._behaviour.outcomes and last == before:
-                await asyncio.to_thread(recorder_outcomes.write, self._store, self._behaviour.outcomes)
+                with contextlib.suppress(httpx.HTTPError):  # told again the next time
+                    await asyncio.to_thread(recorder_outcomes.write, self._store, self._behaviour.outcomes)
             before = last
 
 

@@ -64,11 +64,11 @@ class Store:
         return future
 
     def received(self, sync: str | None = None, after: int = 0) -> Iterator[tuple[Any, ...]]:
-        """Rows in the order of arrival: ordinal, sync, op, identity, payload, request, as_of."""
+        """Rows in the order of arrival: ordinal, sync, op, identity, payload, request, as_of, sink."""
         connection = self._connect()
         try:
             yield from connection.execute(
-                f"select ordinal, {_COLUMNS} from received where ordinal > ? and (? is null or sync = ?) "
+                f"select ordinal, {_COLUMNS}, sink from received where ordinal > ? and (? is null or sync = ?) "
                 "order by ordinal",
                 [after, sync, sync],
             )

@@ -36,6 +36,7 @@ class SendGridReports(Reporting):
     permanent: who is taken for dead by mistake hears nothing more, while SendGrid itself drops what goes to the dead.
     """
 
+    events_a_request = EVENTS_A_REQUEST
     webhook_secrets = ("verification_key",)
 
     _told: Mapping[str, Told] = {  # without `deferred`, which is tried again, and what is said of the account

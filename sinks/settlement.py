@@ -1,4 +1,4 @@
-"""What becomes of rows after an answer: counted, tried again in this run, or the reason why the run stops."""
+"""What becomes of rows after an answer: counted, tried again in this run, left for another sink, or why it stops."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sinks.base import Operation
 from sinks.limiter import Backoff, Limiter
 
 UNSETTLED = frozenset({Outcome.UNKNOWN, Outcome.RETRY})
+NOT_SENT = frozenset({None, Outcome.RETRY})  # the last attempt of rows that certainly did not leave
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,11 @@ class Verdict:
 
 @dataclass
 class Settlement:
-    """One run's decisions. `connections` batches in a row that end unsettled stop it."""
+    """A run's decisions about one sink. `connections` batches in a row that end unsettled stop it.
+
+    `is_refused`: it stopped because the account takes nothing of ours; `left` are then the rows that certainly did
+    not leave.
+    """
 
     operations: Mapping[Op, Operation]
     connections: int
@@ -50,6 +55,8 @@ class Settlement:
     counts: Counter[str] = field(default_factory=Counter)
     stopped: str | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    is_refused: bool = False
+    left: list[Work] = field(default_factory=list)
     backlog: Backlog | None = None  # of the phase under way
     _in_a_row: int = 0
 
@@ -62,7 +69,7 @@ class Settlement:
         if work.last is Outcome.UNKNOWN:
             outcomes = _in_doubt(outcomes)
         if outcomes.stop:
-            self.stop(outcomes.stop)
+            self.refuse(outcomes.stop)
         if outcomes.throttled or outcomes.retry_after is not None:
             self._throttled(outcomes.retry_after)
         if outcomes.split and len(work.offsets) > 1:
@@ -78,7 +85,7 @@ class Settlement:
                 again = work.only(positions, attempt=work.attempt + 1, last=outcome)
                 self._put_back(again, self._backoff(work))
             else:
-                self.counts[str(outcome)] += len(positions)
+                self.leave(work.only(positions, attempt=work.attempt + 1, last=outcome))
         self._judge(taken, "unsettled")
         return Verdict(outcomes)
 
@@ -91,14 +98,21 @@ class Settlement:
         elif self._sends_again(work, outcome):
             return Verdict(outcomes, replace(work, attempt=work.attempt + 1, last=outcome), self._backoff(work))
         else:
-            self.counts[str(outcome)] += len(work.offsets)
+            self.leave(work.after(outcome))
             self._judge(outcome not in UNSETTLED, outcome)
         return Verdict(outcomes)
 
     def leave(self, work: Work) -> None:
-        """Rows that are not tried again because the run stops end as their last attempt did, or were never sent."""
-        if work.last is not None:
+        """Rows that this sink gets no more: they end as their last attempt did, or were never sent."""
+        if self.is_refused and work.last in NOT_SENT:
+            self.left.append(work)
+        elif work.last is not None:
             self.counts[str(work.last)] += len(work.offsets)
+
+    def refuse(self, reason: str) -> None:
+        """The account takes nothing of ours: it needs a person, or time."""
+        self.is_refused |= self.stopped is None
+        self.stop(reason)
 
     def stop(self, reason: str) -> None:
         """Claim nothing more; what is in flight is still read and written."""

@@ -8,7 +8,7 @@ and answers gather for the next one, while a writer thread waited five times as 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -20,6 +20,8 @@ import orjson
 from models.delivery import Claim, Delivery, Outcome, Outcomes, Ranges, RowOutcome
 from models.steps import step
 from models.sync import Op
+from sinks import allowances
+from sinks.allowances import ENDLESS, Allowance, Place, Room
 from sinks.journal import Journal
 from sinks.journal_file import connect, transaction, utc_text
 from sinks.receipts import encode
@@ -29,13 +31,14 @@ TAKEN = "the message was claimed before"
 EXPIRED = "expired since the plan"
 QUIET = "the quiet hours of the recipient have begun since the plan"
 SENDS_AGAIN = frozenset({Outcome.RETRY, Outcome.REJECTED, Outcome.WITHDRAWN})  # the message's key is free again
+GIVES_BACK = frozenset({Outcome.RETRY, Outcome.WITHDRAWN})  # its place in the quota of its account
 _NEVER_LEFT = 0  # the attempt of a claim of rows that were not to leave
 _EXPIRED, _QUIET = RowOutcome(Outcome.WITHDRAWN, EXPIRED), RowOutcome(Outcome.RETRY, QUIET)
 
 _POSITIONS = """
 select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position), 0) from suppression)
 """
-_CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt) values "
+_CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt, sink) values "
 _RECEIPTS = "insert into receipt (claim, outcomes, recorded_at) values "
 # of the messages that did not leave after all, those that were to be taken back meanwhile are, and the others are free
 _FREED = (
@@ -54,11 +57,12 @@ from send_key left join claim on claim.seq = send_key.claim where send_key.send_
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of a claim, to be written."""
+    """What became of a claim, to be written. `place`: where its rows were counted."""
 
     claim: Claim
     outcomes: Outcomes
     at: datetime
+    place: Place | None = None
 
 
 @dataclass(slots=True)
@@ -75,7 +79,7 @@ class Request:
     """Rows that want to leave. `contacts` and `send_keys` are one a row where the spool has them.
 
     `settled`: offsets that cannot leave whatever the journal says (a row larger than the largest request).
-    `in_doubt`: an attempt before may have been processed.
+    `in_doubt`: an attempt before may have been processed. `sink`: by which destination, as sinks.yml names it.
     """
 
     delivery: Delivery
@@ -88,15 +92,25 @@ class Request:
     settled: Mapping[int, RowOutcome] = field(default_factory=dict)
     times: Times | None = None
     in_doubt: bool = False
+    sink: str = ""
+    allowance: Allowance | None = None
 
 
 @dataclass(slots=True)
 class Grant:
-    """The answer to a request: what may leave now, which of its rows (offsets) will not, or why nothing may."""
+    """The answer to a request: what may leave now, which of its rows (offsets) will not, or why nothing may.
+
+    `held`: offsets that find no place in the quota any more. `spent`: none does, and why. `leaves_at`: from when the
+    request may leave, by the monotonic clock.
+    """
 
     claim: Claim | None
     settled: Mapping[int, RowOutcome] = field(default_factory=dict)
     stopped: str | None = None
+    held: Sequence[int] = ()
+    spent: str | None = None
+    place: Place | None = None
+    leaves_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -145,7 +159,7 @@ class _Commit:
 
     connection: sqlite3.Connection
     suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]]
-    claims: list[tuple[int, int, str, str, int]] = field(default_factory=list)
+    claims: list[tuple[int, int, str, str, int, str]] = field(default_factory=list)
     receipts: list[tuple[int, str, str]] = field(default_factory=list)
     standing: dict[str, tuple[int, str | None]] = field(default_factory=dict)
 
@@ -167,6 +181,8 @@ class _Commit:
 
     def _receive(self, receipt: Receipt) -> None:
         self.receipts.append((receipt.claim.seq, encode(receipt.outcomes), utc_text(receipt.at)))
+        if receipt.place and (back := _counted(receipt, GIVES_BACK)):
+            allowances.give_back(self.connection, receipt.place, back)
         if receipt.claim.op != Op.SEND:
             return
         rows = receipt.outcomes.rows
@@ -184,16 +200,20 @@ class _Commit:
         number, stopped = self._standing(request.delivery)
         if stopped:
             return Grant(None, stopped=stopped)
+        room = allowances.room(self.connection, request.allowance) if request.allowance else Room()
+        if room.rows == 0:
+            return Grant(None, spent=room.why)
         refused = {**self._late(request), **self._listed(request), **request.settled}
         if request.op is Op.SEND and request.send_keys:
-            refused |= self._taken(request, number, refused)
-        if not refused:
-            return Grant(self._granted(request, number, request.ranges))
+            refused |= self._taken(request, number, refused, room.rows)
+        if not refused and room.rows == ENDLESS:
+            return self._granted(request, number, request.ranges, room)
         rows = _rows(request.ranges)
-        left = ranges_of([row for offset, row in enumerate(rows) if offset not in refused])
-        claim = self._granted(request, number, left) if left else None
+        leaving = [offset for offset in range(len(rows)) if offset not in refused]
+        left = ranges_of([rows[offset] for offset in leaving[: room.rows]])
+        grant = self._granted(request, number, left, room) if left else Grant(None)
         self._settle(request, number, rows, refused)
-        return Grant(claim, refused)
+        return replace(grant, settled=refused, held=leaving[room.rows :])
 
     def _standing(self, delivery: Delivery) -> tuple[int, str | None]:
         """The delivery's number, and why it may not claim: closed, overtaken by a later epoch, or paused."""
@@ -242,11 +262,15 @@ class _Commit:
             return {offset: replace(row, outcome=Outcome.UNKNOWN) for offset, row in late.items()}
         return late
 
-    def _taken(self, request: Request, number: int, refused: Mapping[int, RowOutcome]) -> dict[int, RowOutcome]:
-        """Claim the messages' keys for the next claim; offsets of those that were claimed or withdrawn before."""
+    def _taken(
+        self, request: Request, number: int, refused: Mapping[int, RowOutcome], most: int
+    ) -> dict[int, RowOutcome]:
+        """Claim at most so many messages' keys for the next claim; offsets of those claimed or withdrawn before."""
         taken: dict[int, RowOutcome] = {}
         offset_in_claim = 0
         for offset, key in enumerate(request.send_keys or ()):
+            if offset_in_claim == most:
+                break
             if offset in refused:
                 continue
             if key is not None:
@@ -272,12 +296,17 @@ class _Commit:
         is_own = delivery == number and _rows(orjson.loads(ranges))[offset] == row
         return reason or None if is_own else TAKEN
 
-    def _granted(self, request: Request, number: int, ranges: Ranges) -> Claim:
+    def _granted(self, request: Request, number: int, ranges: Ranges, room: Room) -> Grant:
         self.seq += 1
         text = _text(ranges)
         key = blake2b(f"{request.delivery.run_id}{request.op}{text}".encode(), digest_size=16).hexdigest()
-        self.claims.append((self.seq, number, str(request.op), text, request.attempt))
-        return Claim(self.seq, request.delivery.run_id, str(request.op), ranges, request.attempt, key)
+        self.claims.append((self.seq, number, str(request.op), text, request.attempt, request.sink))
+        claim = Claim(self.seq, request.delivery.run_id, str(request.op), ranges, request.attempt, key)
+        if request.allowance is None:
+            return Grant(claim)
+        if room.place:
+            allowances.take(self.connection, room.place, claim.count)
+        return Grant(claim, place=room.place, leaves_at=allowances.slot(self.connection, request.allowance))
 
     def _settle(self, request: Request, number: int, rows: Sequence[int], refused: Mapping[int, RowOutcome]) -> None:
         """Rows that do not leave have a claim of attempt 0 and its receipt, one an outcome."""
@@ -286,8 +315,17 @@ class _Commit:
             by_outcome.setdefault(refused[offset], []).append(rows[offset])
         for outcome, settled in by_outcome.items():
             self.seq += 1
-            self.claims.append((self.seq, number, str(request.op), _text(ranges_of(settled)), _NEVER_LEFT))
+            self.claims.append(
+                (self.seq, number, str(request.op), _text(ranges_of(settled)), _NEVER_LEFT, request.sink)
+            )
             self.receipts.append((self.seq, encode(Outcomes(outcome)), utc_text(request.at)))
+
+
+def _counted(receipt: Receipt, outcomes: Collection[Outcome]) -> int:
+    """How many rows of the claim ended as one of these."""
+    exceptions = receipt.outcomes.rows.values()
+    others = receipt.claim.count - len(exceptions) if receipt.outcomes.default.outcome in outcomes else 0
+    return others + sum(row.outcome in outcomes for row in exceptions)
 
 
 def ranges_of(rows: Sequence[int]) -> Ranges:

@@ -12,7 +12,7 @@ import polars as pl
 from assets.demo_shop.baskets import baskets, money, price, product, sku
 from assets.demo_shop.chance import choose, odds, pick
 from assets.demo_shop.people import named
-from assets.demo_shop.places import phone
+from assets.demo_shop.places import locale, phone
 
 PAGES, PRODUCT_VIEWS = 3, 4
 (IDENTIFY, SIGN_UP, GRANT_EMAIL, GRANT_SMS, GRANT_SURVEYS, PAGE, VIEW, CART, FULL_CART, ORDER, WITHDRAW_EMAIL,
@@ -66,6 +66,8 @@ def _account(came: pl.DataFrame, seed: int) -> Iterator[pl.DataFrame]:
         "first_name",
         "last_name",
         pl.when(odds(0.8, seed, "gives country", person)).then("country").alias("country"),
+        locale(pl.col("place")).alias("locale"),
+        pl.when(_has_app(seed)).then(pl.format("app-{}", person)).alias("push_token"),
     ).struct.json_encode()
     mail, cell = (pl.struct(column).struct.json_encode() for column in ("email", "phone"))
     joins = pl.col("joins")
@@ -81,6 +83,11 @@ def _account(came: pl.DataFrame, seed: int) -> Iterator[pl.DataFrame]:
     for slot, channel, traits, likely in ((WITHDRAW_EMAIL, "email", mail, 0.02), (WITHDRAW_SMS, "sms", cell, 0.01)):
         gone = known.filter(chance(likely, f"withdraws {channel}"))
         yield _rows(gone, slot, "Consent Withdrawn", _consent(channel, "marketing"), traits)
+
+
+def _has_app(seed: int) -> pl.Expr:
+    """Whether the shop's app is on one of their devices, and may send."""
+    return pl.col("has_second") & odds(0.6, seed, "has app", pl.col("person"))
 
 
 def _consent(channel: str, purpose: str) -> str:

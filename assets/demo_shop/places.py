@@ -22,17 +22,18 @@ class Place:
     trunk: str
     prefix: str
     zones: tuple[str, ...]
+    locale: str
     dials_00: bool = True  # whether 00 is how one dials abroad from here
 
 
 PLACES = (
-    Place("DE", "49", "0", "1511", ("Europe/Berlin",)),
-    Place("FR", "33", "0", "61", ("Europe/Paris",)),
-    Place("GB", "44", "0", "744", ("Europe/London",)),
-    Place("US", "1", "", "", ("America/New_York", "America/Chicago", "America/Los_Angeles"), dials_00=False),
-    Place("ES", "34", "", "61", ("Europe/Madrid", "Atlantic/Canary")),
-    Place("PL", "48", "", "51", ("Europe/Warsaw",)),
-    Place("JP", "81", "0", "901", ("Asia/Tokyo",), dials_00=False),
+    Place("DE", "49", "0", "1511", ("Europe/Berlin",), "de-DE"),
+    Place("FR", "33", "0", "61", ("Europe/Paris",), "fr-FR"),
+    Place("GB", "44", "0", "744", ("Europe/London",), "en-GB"),
+    Place("US", "1", "", "", ("America/New_York", "America/Chicago", "America/Los_Angeles"), "en-US", dials_00=False),
+    Place("ES", "34", "", "61", ("Europe/Madrid", "Atlantic/Canary"), "es-ES"),
+    Place("PL", "48", "", "51", ("Europe/Warsaw",), "pl-PL"),
+    Place("JP", "81", "0", "901", ("Asia/Tokyo",), "ja-JP", dials_00=False),
 )
 CODES = [place.code for place in PLACES]
 
@@ -69,6 +70,11 @@ def phone(person: pl.Expr, place: pl.Expr, spelling: pl.Expr) -> pl.Expr:
         .then(outward + calling + " " + head + " " + tail)
         .otherwise(trunk + head + " " + tail)
     )
+
+
+def locale(place: pl.Expr) -> pl.Expr:
+    """What is read there."""
+    return _per_place(place, [each.locale for each in PLACES])
 
 
 def time_zone(place: pl.Expr, draw: pl.Expr) -> pl.Expr:

@@ -65,7 +65,8 @@ LOGS: Mapping[str, Mapping[str, str]] = {
     },
     EVALUATIONS: {"segment": _T, "as_of": _M, "tick": _B},
     PROFILES: {
-        "profile_id": _T, "email": _T, "phone": _T, "time_zone": _T, "dates": _T, "as_of": _M, "known_by": _M,
+        "profile_id": _T, "email": _T, "phone": _T, "push_token": _T, "time_zone": _T, "dates": _T, "as_of": _M,
+        "known_by": _M,
     },
     CONSENT: {
         "profile_id": _T, "channel": _T, "contact_point": _T, "purpose": _T, "granted": _F, "suppressed": _F,
@@ -82,7 +83,7 @@ LOGS: Mapping[str, Mapping[str, str]] = {
 KEYS = frozenset(
     {
         *("run_id", "unit_id", "profile_id", "send_key", "event_id", "cause", "entry_key"),
-        *("properties", "email", "phone", "dates", "contact_point", "provider_event_id", "spec"),
+        *("properties", "email", "phone", "push_token", "dates", "contact_point", "provider_event_id", "spec"),
     }
 )
 """Texts that nearly every row has another value of."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -13,7 +13,8 @@ from liquid.template import BoundTemplate
 
 from assets.configuration import shown_path
 from assets.messages import mjml
-from assets.messages.liquid import environment, told
+from assets.messages.liquid import environment
+from assets.messages.reasons import told
 from assets.messages.text import Text
 from assets.mistakes import suggestion
 from models.errors import ConfigError
@@ -22,9 +23,14 @@ GIVEN = frozenset({"locale", "now", "unsubscribe_url", "preferences_url"})
 """Variables that every message has, besides the person's profile and the entry event's properties."""
 
 _TEXT = re.compile(r"\{\{-?\s*t\.([A-Za-z0-9_]+)\s*-?\}\}")
-_HREF = re.compile(r"""(<a\s[^>]*?href=)(["'])(?=\s*(?:https?://|\{\{))(.*?)\2""", re.DOTALL | re.IGNORECASE)
+_HREF = re.compile(
+    rf"""(<a\s[^<>]*?href=)(["'])(?=\s*(?:https?://|\{{\{{))((?:{mjml.LIQUID.pattern}|(?!\2|\{{\{{|\{{%).)*)\2""",
+    re.DOTALL | re.IGNORECASE,
+)
 _OURS = re.compile(r"^\s*\{\{-?\s*(unsubscribe_url|preferences_url)\s*-?\}\}\s*$")
-_URL = re.compile(r"https?://(?:\{\{.*?\}\}|[^\s<>\"'{}])+")
+_URL = re.compile(  # not in Liquid, and without what ends a sentence
+    rf"(?P<liquid>{mjml.LIQUID.pattern})|https?://(?:\{{\{{.*?\}}\}}|[^\s<>\"'{{}}])+(?<![.,;:!?)])", re.DOTALL
+)
 _LINK = "{{% capture _link %}}{0}{{% endcapture %}}{{{{ _link | campaign }}}}"
 
 
@@ -59,7 +65,7 @@ class Compiled:
 
 def chosen(locales: tuple[str, ...], wanted: str | None) -> str:
     """`de-AT` reads `de-AT`, else `de`, else the first."""
-    told = (wanted or "").replace("_", "-").lower()
+    told = (wanted or "").replace("_", "-").replace("İ", "i").lower()  # a letter for a letter, as in warehouses
     by_name = {locale.lower(): locale for locale in reversed(locales)}
     return by_name.get(told) or by_name.get(told.partition("-")[0]) or locales[0]
 
@@ -70,18 +76,22 @@ def compiled(read: Text) -> Compiled:
     _check(read)
     languages = {locale: _texts(read, locale) for locale in read.template.languages}
     parts = [part for texts in languages.values() for part in (texts.subject, texts.html, texts.text) if part]
-    return Compiled(read, languages, frozenset[str]().union(*(_names(part) for part in parts)) - GIVEN)
+    try:
+        names = frozenset[str]().union(*map(_names, parts))
+    except RecursionError as error:
+        raise _error(read, "is not Liquid: goes too deep") from error
+    return Compiled(read, languages, names - GIVEN)
 
 
 def _check(read: Text) -> None:
     """Parse everything as it is written, where the lines are the file's."""
     there = next(iter(read.template.locales.values()), {})
-    for source in (read.markup, read.words):
-        for found in _TEXT.finditer(source or ""):
-            if found[1] not in there:
-                message = f"has no text '{found[1]}' in `locales`{suggestion(found[1], list(there), 'there are')}"
-                raise _error(read, message, (source or "").count("\n", 0, found.start()) + 1)
-        _parsed(read, source or "", html=False)
+    for source in (read.markup or "", read.words):
+        for message, place in _missing(source, there):
+            raise _error(read, message, source.count("\n", 0, place) + 1)
+        _parsed(read, source, html=False)
+    for message, _ in _missing(read.template.subject or "", there):
+        raise read.document.error(message, "subject")
     small: list[tuple[str, str, tuple[str, ...]]] = [("subject", read.template.subject or "", ())]
     for locale, texts in read.template.locales.items():
         small += [(name, text, ("locales", locale)) for name, text in texts.items()]
@@ -89,13 +99,21 @@ def _check(read: Text) -> None:
         try:
             environment(html=False).from_string(source)
         except LiquidError as error:
-            message = f"is not Liquid: {told(error)[0]}"
+            message = f"is not Liquid: {told(error, source)[0]}"
             raise read.document.error(message, *above, key) from error
+
+
+def _missing(source: str, there: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """Texts that no language has, with their place."""
+    for found in _TEXT.finditer(source):
+        if found[1] not in there:
+            hint = suggestion(found[1], list(there), "there are")
+            yield f"has no text '{found[1]}' in `locales`{hint}", found.start()
 
 
 def _texts(read: Text, locale: str) -> Texts:
     given, template = read.template.locales.get(locale, {}), read.template
-    words = _URL.sub(lambda found: _LINK.format(found[0]), _put(read.words, given).strip())
+    words = _URL.sub(lambda found: found["liquid"] or _LINK.format(found[0]), _put(read.words, given).strip())
     return Texts(
         locale,
         subject=_parsed(read, _put(template.subject, given), html=False) if template.subject else None,
@@ -105,21 +123,21 @@ def _texts(read: Text, locale: str) -> Texts:
 
 
 def _page(read: Text, given: Mapping[str, str]) -> str:
-    markup = _put(read.markup or "", {name: _escaped(text) for name, text in given.items()}).strip()
+    markup = _put(read.markup or "", {name: _escaped(text) for name, text in given.items()}).rstrip()
     if read.ending == ".html":
-        return markup
+        return markup.lstrip()
     try:
         return mjml.html(markup)
-    except ValueError as error:
+    except mjml.NotMjml as error:
         message = f"is not MJML: {error}"
-        raise _error(read, message) from error
+        raise _error(read, message, error.line) from error
 
 
 def _parsed(read: Text, source: str, *, html: bool) -> BoundTemplate:
     try:
         return environment(html=html).from_string(source)
     except LiquidError as error:
-        message, line = told(error)
+        message, line = told(error, source)
         raise _error(read, f"is not Liquid: {message}", line) from error
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -19,11 +19,12 @@ from typing import Any, Self
 
 import orjson
 import polars as pl
-from liquid import Environment
 from liquid.exceptions import LiquidError
 
 from assets.messages.compiling import compiled
-from assets.messages.rendering import Occasion, Unrendered, render
+from assets.messages.liquid import environment
+from assets.messages.reasons import told
+from assets.messages.rendering import Occasion, Unrendered, render, rendering
 from assets.messages.text import Text
 from models.links import Links, Recipient
 from models.message import FIELDS, Message
@@ -54,16 +55,16 @@ class Letterhead:
             return f"{row['template']}: this version of its text was never kept"
         recipient = Recipient(row[PROFILE], self.channel, row[self.contact], self.purpose, row[SEND_KEY])
         token = self.links.token(recipient) if self.links else None
-        occasion = Occasion(
-            now=self.now,
-            unsubscribe_url=self.links.unsubscribe(token) if self.links and token else None,
-            preferences_url=self.links.preferences(token) if self.links and token else None,
-            campaign=self._parameters(row, read),
-        )
         template = compiled(read)
         variables = orjson.loads(row.get("variables") or b"{}")
         values = {name: row.get(name, variables.get(name)) for name in template.variables}
         try:
+            occasion = Occasion(
+                now=self.now,
+                unsubscribe_url=self.links.unsubscribe(token) if self.links and token else None,
+                preferences_url=self.links.preferences(token) if self.links and token else None,
+                campaign=self._parameters(row, read),
+            )
             rendered = render(template, row["locale"], values, occasion)
         except Unrendered as error:
             return str(error)
@@ -87,28 +88,35 @@ class Letterhead:
         )
 
     def _parameters(self, row: Mapping[str, Any], read: Text) -> dict[str, str]:
-        told = (("channel", self.channel), ("template", read.name), *((name, row.get(name)) for name in _NAMED))
-        return {name: _filled(text, told) for name, text in self.campaign.items()}
+        values = (("channel", self.channel), ("template", read.name), *((name, row.get(name)) for name in _NAMED))
+        return {name: _filled(text, values) for name, text in self.campaign.items()}
 
 
 _NAMED = ("journey", "node", "locale")
 
 
 @lru_cache(maxsize=4_096)
-def _filled(text: str, told: tuple[tuple[str, str | None], ...]) -> str:
-    """A campaign's parameter for messages of one step."""
-    return Environment().from_string(text).render(dict(told))
+def _filled(text: str, values: tuple[tuple[str, str | None], ...]) -> str:
+    """A campaign's parameter for messages of one step. Raises Unrendered."""
+    with rendering("campaign"):
+        return environment(html=False).from_string(text).render(dict(values))
 
 
 def campaign_mistake(text: str) -> str | None:
     """What is wrong with a parameter of policy.yml; None for one that is right."""
     names = ("channel", "template", *_NAMED)
     try:
-        used = Environment().from_string(text).analyze().globals
+        used = environment(html=False).from_string(text).analyze().globals
     except LiquidError as error:
-        return f"is not Liquid: {error.message}"
+        return f"is not Liquid: {told(error, text)[0]}"
     unknown = sorted(set(used) - set(names))
-    return f"'{unknown[0]}' is not known of a message; allowed: {', '.join(names)}" if unknown else None
+    if unknown:
+        return f"'{unknown[0]}' is not known of a message; allowed: {', '.join(names)}"
+    try:
+        _filled(text, tuple((name, "a_name") for name in names))
+    except Unrendered as error:
+        return f"cannot be made: {error}"
+    return None
 
 
 class Composer:
@@ -135,10 +143,10 @@ class Composer:
 
     @cached_property
     def _pool(self) -> ProcessPoolExecutor:
+        links = self._letterhead.links
+        fresh = replace(self._letterhead, links=links and replace(links))  # a cipher that was used stays in its process
         # spawned: a forked child would keep the locks of this process
-        return ProcessPoolExecutor(
-            os.cpu_count() or 1, get_context("spawn"), initializer=_begin, initargs=(self._letterhead,)
-        )
+        return ProcessPoolExecutor(os.cpu_count() or 1, get_context("spawn"), initializer=_begin, initargs=(fresh,))
 
     def __enter__(self) -> Self:
         return self

@@ -1,34 +1,96 @@
 """Liquid as templates have it: strict, sandboxed, bounded in time and size whatever a template or a person's name is.
 
-Nothing is loaded, no clock is read, and no filter makes more of a text than LARGEST.
+Nothing is loaded, no clock is read; what may be made of a text, and how long it takes, is in bounds.py.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import cache, lru_cache, wraps
-from html import unescape
-from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, TextIO
 
-from liquid import Environment, Markup, StrictUndefined
-from liquid.context import RenderContext
-from liquid.exceptions import LiquidError, ResourceLimitError
-from liquid.filter import with_context
+from liquid import Environment, RenderContext, StrictUndefined
+from liquid.ast import Node
+from liquid.builtin.expressions import FilteredExpression
+from liquid.builtin.expressions.primitive import Blank, RangeLiteral
+from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
+from liquid.exceptions import LiquidError, LiquidSyntaxError
+from liquid.expression import Expression
+from liquid.template import BoundTemplate
+from liquid.token import Token
+from liquid.utils import ReadOnlyChainMap
 
-LARGEST = 500_000  # characters of a text, and bytes of a rendered part: mail programs cut at a fifth of it
-MOST = 5_000  # entries of a list, and turns of a loop
-FARTHEST = 10**18  # of a number
-SECONDS = 2.0  # for one message
-CAMPAIGN = "_campaign"  # the render variable with the parameters that links get
+from assets.messages import filters
+from assets.messages.bounds import LARGEST, MOST, bounded, check_time, deadline, measure, refuse, size
 
-_deadline: ContextVar[float] = ContextVar("deadline")
-_WIDTH = re.compile(r"%[^A-Za-z%]*[0-9]")  # `%999999999d` is a text of a gigabyte
-_REPLACING = frozenset({"replace", "replace_first", "replace_last"})
+
+class _Unknown(StrictUndefined):
+    """What is not there can be asked for, by `if`, `== nil` and `default`; nothing else can be done with it."""
+
+    force_liquid_default = True
+    allowed_properties = StrictUndefined.allowed_properties | {"__class__", "__liquid__"}
+
+
+class _Context(RenderContext):
+    """Looks names up among what the template was given, without the library's clock."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._end = deadline()
+        super().__init__(*args, **kwargs)
+        self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
+
+    @property
+    def disabled_tags(self) -> list[str]:  # read before every node: the one place that all of them pass
+        check_time(self._end)
+        return []
+
+    @disabled_tags.setter
+    def disabled_tags(self, tags: list[str]) -> None:
+        assert not tags, "nothing is included, so there is nothing to disable it for"
+
+    def get_size_of_locals(self) -> int:
+        """In characters: the library does not look into lists."""
+        return sum(map(size, self.locals.values()))
+
+
+class _Template(BoundTemplate):
+    context_class = _Context
+
+
+class _Blank(Blank):
+    """What is not known is blank, too."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or super().__eq__(other)
+
+    __hash__ = Blank.__hash__
+
+
+class _Range(RangeLiteral):
+    __slots__ = ()
+
+    def _make_range(self, start: Any, stop: Any) -> range:
+        made = super()._make_range(start, stop)
+        if made.stop - made.start > MOST:  # `len` of it may be too large for Python
+            refuse(f"makes a list of more than {MOST:,}")
+        return made
+
+
+class _Cycle(CycleNode):
+    """Its arguments become one text, to know the group by."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        measure([each.evaluate(context) for each in self.args])
+        return super().render_to_output(context, buffer)
+
+
+class _CycleTag(CycleTag):
+    node_class = _Cycle
 
 
 class _Bounded(Environment):
@@ -36,104 +98,64 @@ class _Bounded(Environment):
     output_stream_limit = LARGEST
     local_namespace_limit = 4 * LARGEST
     context_depth_limit = 15
+    template_class = _Template
+
+    def _parse(self, source: str) -> list[Node]:
+        """Refuses filters that are not there, which the library does only where one is reached."""
+        _check_ends(source)
+        nodes = super()._parse(source)
+        for expression in _expressions(nodes, RenderContext(BoundTemplate(self, nodes))):
+            if isinstance(expression, FilteredExpression):
+                for each in expression.filters or ():
+                    if each.name not in self.filters:
+                        message = f"unknown filter '{each.name}'"
+                        raise LiquidSyntaxError(message, token=each.token)
+            elif kind := _OURS.get(type(expression)):
+                expression.__class__ = kind
+        return nodes
+
+    def error(self, exc: type[LiquidError] | LiquidError, msg: str | None = None, token: Token | None = None) -> None:
+        """Of a mistake at the end of an expression, which has no place, the place of the expression."""
+        if isinstance(exc, LiquidError) and exc.token and exc.token.start_index < 0:
+            exc.token = token
+        super().error(exc, msg, token)
+
+
+_VERBATIM = re.compile(r"\bend(raw|doc|comment)\b")  # in which Liquid may have no end
+
+
+def _check_ends(source: str) -> None:
+    """The library looks for a missing end once more at every character."""
+    for begin, end in (("{{", "}}"), ("{%", "%}")):
+        place = source.rfind(begin)
+        if place > source.rfind(end) and not _VERBATIM.search(source):
+            message = f"expected '{end}', found end of file"
+            raise LiquidSyntaxError(message, token=Token(begin, begin, place, source))
+
+
+_OURS: Mapping[type[Expression], type[Expression]] = {Blank: _Blank, RangeLiteral: _Range}
+
+
+def _expressions(nodes: Iterable[Node], context: RenderContext) -> Iterator[Expression]:
+    for node in nodes:
+        below = list(node.expressions())
+        while below:
+            expression = below.pop()
+            yield expression
+            below += expression.children()
+        yield from _expressions(node.children(context, include_partials=False), context)
 
 
 @cache
 def environment(*, html: bool) -> Environment:
     """For a part of HTML, where every value is escaped, or of text."""
-    made = _Bounded(undefined=StrictUndefined, autoescape=html)
+    made = _Bounded(undefined=_Unknown, autoescape=html)
     for tag in ("include", "render"):
         del made.tags[tag]
+    made.add_tag(_CycleTag)
     del made.filters["safe"]  # what a person or an event says is never markup
-    made.filters["date"] = _dated(made.filters["date"])
+    made.filters["date"] = filters.dated(made.filters["date"])
     for name, function in list(made.filters.items()):
-        made.filters[name] = _bounded(name, function)
-    made.filters["campaign"] = _campaign
+        made.filters[name] = bounded(name, function)
+    made.filters["campaign"] = filters.campaign
     return made
-
-
-@contextmanager
-def in_time() -> Iterator[None]:
-    """The time for one message begins."""
-    token = _deadline.set(time.monotonic() + SECONDS)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, refusing what would take too long or too much. Attributes such as `with_context` stay."""
-
-    @wraps(function)
-    def filtered(value: Any, *args: Any, **kwargs: Any) -> Any:
-        if time.monotonic() > _deadline.get(float("inf")):
-            _refuse(f"takes longer than {SECONDS:g} seconds")
-        for given in (value, *args):
-            _measure(given)
-        if name in _REPLACING and args:
-            _measure_replaced(value, *args)
-        if name == "round" and args and isinstance(args[0], int):
-            args = (max(-20, min(20, args[0])),)
-        return _measure(function(value, *args, **kwargs))
-
-    return filtered
-
-
-def _measure(value: Any) -> Any:
-    if isinstance(value, str | list | tuple | dict | range):
-        if len(value) > (LARGEST if isinstance(value, str) else MOST):
-            _refuse(f"makes a text of more than {LARGEST:,} characters, or a list of more than {MOST:,}")
-    elif isinstance(value, int | float) and abs(value) > FARTHEST:
-        _refuse("makes a number too large for any message")
-    return value
-
-
-def _measure_replaced(value: Any, seek: Any, put: Any = "") -> None:
-    text, sought = str(value), str(seek)
-    found = text.count(sought) if sought else len(text) + 1
-    if len(text) + found * len(str(put)) > LARGEST:
-        _refuse(f"makes a text of more than {LARGEST:,} characters")
-
-
-def _refuse(what: str) -> None:
-    raise ResourceLimitError(what, token=None)
-
-
-def _dated(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`now` is the moment the message is composed for, so that it can be shown again as it was."""
-
-    @with_context
-    def date(value: Any, form: Any = "", *, context: RenderContext) -> Any:
-        if _WIDTH.search(str(form)):
-            _refuse("has a number in a format of dates")
-        if value is None:
-            return ""
-        moment = context.resolve("now") if value in ("now", "today") else value
-        return function(moment, str(form), environment=context.env)
-
-    return date
-
-
-@with_context
-def _campaign(link: Any, *, context: RenderContext) -> Any:
-    """The link with the campaign's parameters; those it has already stay as they are."""
-    parameters: Mapping[str, str] = context.resolve(CAMPAIGN, default={})
-    is_markup = isinstance(link, Markup)
-    text = unescape(str(link)) if is_markup else str(link)
-    parts = urlsplit(text)
-    if not parameters or parts.scheme not in {"http", "https"}:
-        return link
-    given = dict(parse_qsl(parts.query, keep_blank_values=True)) if parts.query else {}
-    added = _encoded(tuple((name, value) for name, value in parameters.items() if name not in given))
-    whole = urlunsplit(parts._replace(query="&".join(filter(None, [parts.query, added]))))
-    return Markup.escape(whole) if is_markup else whole
-
-
-_encoded = lru_cache(maxsize=1_024)(urlencode)
-
-
-def told(error: LiquidError) -> tuple[str, int | None]:
-    """What is wrong in one sentence, and the line it is on."""
-    found = error.context()
-    return str(error.message or type(error).__name__), found[0] if found else None

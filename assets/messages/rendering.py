@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from liquid.exceptions import LiquidError
 
+from assets.messages.bounds import in_time
 from assets.messages.compiling import Compiled
-from assets.messages.liquid import CAMPAIGN, in_time, told
+from assets.messages.filters import CAMPAIGN
+from assets.messages.reasons import reason
 
 
 class Unrendered(Exception):
@@ -51,15 +54,22 @@ def render(template: Compiled, locale: str | None, values: Mapping[str, Any], oc
         "preferences_url": occasion.preferences_url,
         CAMPAIGN: occasion.campaign or {},
     }
+    with rendering(template.read.name):
+        subject = texts.subject.render(given) if texts.subject else ""
+        html = texts.html.render(given) if texts.html else None
+        text = texts.text.render(given)
+    return Rendered(texts.locale, " ".join(subject.split()), text.strip() + "\n", html)
+
+
+@contextmanager
+def rendering(name: str) -> Iterator[None]:
+    """In the time for one message; `name` says what is rendered. Raises Unrendered."""
     try:
         with in_time():
-            subject = texts.subject.render(given) if texts.subject else ""
-            html = texts.html.render(given) if texts.html else None
-            text = texts.text.render(given)
+            yield
     except LiquidError as error:
-        message = f"{template.read.name}: {told(error)[0]}"
+        message = f"{name}: {reason(error)}"
         raise Unrendered(message) from error
-    except (ArithmeticError, TypeError, ValueError, RecursionError) as error:  # of a filter, whatever it was given
-        message = f"{template.read.name}: a filter fails ({type(error).__name__})"
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:  # of a filter
+        message = f"{name}: a filter fails ({type(error).__name__})"
         raise Unrendered(message) from error
-    return Rendered(texts.locale, " ".join(subject.split()), text.strip() + "\n", html)

@@ -16,7 +16,8 @@ FOLDER = "templates"
 ENDINGS = (".mjml", ".html", ".txt")
 MARK, TEXT_MARK = "---", "--- text"
 PARTIAL = "_"  # a file that begins with it is a part of others, not a template
-_INCLUDE = re.compile(r"""<mj-include\s+path=["']([^"']*)["']\s*/>""")
+LONGEST = 100_000  # characters of a template: of an e-mail's HTML mail programs show no more
+_INCLUDE = re.compile(r"""<mj-include\s+path=["']([^"']*)["']\s*(?:/>|>\s*</mj-include>)""")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,11 @@ def read(path: Path) -> Text:
     if not re.fullmatch("[a-z][a-z0-9_]*", path.stem):
         message = f"'{path.stem}' is no name of a template; allowed: small letters, digits and _, like cart_reminder"
         raise ConfigError(message, file=shown_path(path))
-    return written(path.stem, path.suffix, path, _included(path, text_of(path)))
+    text = _included(path, text_of(path))
+    if len(text) > LONGEST:
+        message = f"has {len(text):,} characters, of which mail programs show no more than {LONGEST:,}"
+        raise ConfigError(message, file=shown_path(path))
+    return written(path.stem, path.suffix, path, text)
 
 
 def written(name: str, ending: str, file: Path, text: str) -> Text:
@@ -110,7 +115,7 @@ def _included(path: Path, text: str) -> str:
 
 def _front_matter(path: Path, text: str) -> str:
     """The first line, which is a mark, and all up to the second: YAML whose lines are the file's."""
-    first, *rest = text.splitlines()[:1_000] or [""]
+    first, *rest = text.split("\n")[:1_000]
     if first.rstrip() != MARK:
         message = f"must begin with a line {MARK}, then keys such as `subject: …`, then a line {MARK}"
         raise ConfigError(message, file=shown_path(path), line=1)

@@ -16,7 +16,8 @@ select
     receipts.seq,
     receipts.recorded_at,
     {{ literal(as_of) }} as as_of,
-    {{ literal(dagster_run_id) }} as dagster_run_id
+    {{ literal(dagster_run_id) }} as dagster_run_id,
+    case when receipts.sink = '' then {{ literal(own_sink) }} else receipts.sink end as sink
 from {{ receipts }} as receipts
 inner join {{ planned }} as planned on receipts.row = planned._row
 where

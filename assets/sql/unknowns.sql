@@ -1,4 +1,5 @@
--- Operations that the vendor may have processed, and neither an accepted one since nor a person settled them. One row a key.
+-- Operations that the vendor may have processed, and neither an accepted one since nor the
+-- provider nor a person settled them. One row a key.
 with
 
 doubts as (
@@ -36,6 +37,15 @@ where
             and later.key = doubts.key
             and later.outcome = 'accepted'
             and (later.epoch > doubts.epoch or (later.epoch = doubts.epoch and later.seq > doubts.seq))
+    )
+    and not exists (
+        select 1
+        from tailrace.settlement as settlement
+        where
+            settlement.sync = doubts.sync
+            and settlement.destination = doubts.destination
+            and settlement.key = doubts.key
+            and (settlement.epoch > doubts.epoch or (settlement.epoch = doubts.epoch and settlement.seq >= doubts.seq))
     )
     and not exists (
         select 1

@@ -14,7 +14,7 @@ from orchestration.environment import settings
 
 
 def register(app: typer.Typer) -> None:
-    for command in (status, doctor, ui, recorder):
+    for command in (status, doctor, ui, gateway, recorder):
         app.command()(command)
 
 
@@ -63,6 +63,36 @@ def ui(
     from orchestration import user_interface
 
     user_interface.run(settings(), port, starting=console.print_json if as_json else None)
+
+
+def gateway(
+    *,
+    host: Annotated[
+        str, typer.Option(help="Where it listens: beyond the loopback interface only if asked.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8791,
+    proxies: Annotated[
+        str, typer.Option(metavar="ADDRESSES", help="Whose X-Forwarded-For is believed, separated by commas.")
+    ] = "127.0.0.1",
+    as_json: AsJson = False,
+) -> None:
+    """The service that people and providers reach: unsubscribe links, preferences, webhooks. Ctrl-C ends it.
+
+    With --json, one line with the address once it listens.
+    Example: `tailrace gateway --port 8791`, behind the proxy that ends TLS for TAILRACE_GATEWAY
+    """
+    from orchestration import gateway_service
+
+    now = settings()
+
+    def ready(taken: int) -> None:
+        url = f"http://{host}:{taken}"
+        if as_json:
+            console.print_json({"url": url, "public": now.gateway})
+        else:
+            console.err().print(f"gateway on {url}, known as {now.gateway}")
+
+    gateway_service.run(now, host, port, ready, proxies=proxies)
 
 
 def recorder(

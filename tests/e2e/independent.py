@@ -169,7 +169,7 @@ def shop_event(record: dict[str, Any], at: datetime, place: str) -> Event:
     name = record.get("event") or {"identify": "Identified", "page": "Page Viewed"}[record["type"]]
     return Event(
         record.get("id") or place, "shop", name, at, moment(record.get("sentAt")), present(found), email, phone,
-        properties,
+        {"push_token": traits.get("push_token"), **properties},
     )  # fmt: skip
 
 
@@ -276,7 +276,7 @@ def people(events: Iterable[Event]) -> list[Person]:
 
 def addressed(event: Event, *, granted: bool) -> Addresses:
     """The channel that a decision is about, and the address there; a no that names none we know is about all."""
-    both: Addresses = {"email": event.email, "sms": event.phone}
+    both: Addresses = {"email": event.email, "sms": event.phone, "push": event.data.get("contact")}
     named = (event.data.get("channel") or "").strip(" ").lower()
     if named in both:
         return {named: both[named]}
@@ -297,6 +297,9 @@ def decisions(person: Person) -> Iterator[tuple[datetime, bool, Addresses, str]]
     whatever else of the contact. Only a no counts again where the contact has another address.
     """
     said: dict[tuple[str, str | None] | str, str] = {}
+    for token in tokens(person):
+        first = min(event.at for event in person.events if event.data.get("push_token") == token)
+        yield first, True, {"push": token}, "marketing"
     for event in sorted(person.events, key=lambda event: event.at):
         if event.name in {"Consent Granted", "Consent Withdrawn"}:
             granted = event.name == "Consent Granted"
@@ -305,7 +308,8 @@ def decisions(person: Person) -> Iterator[tuple[datetime, bool, Addresses, str]]
             about: Addresses = {"email": event.email} if event.email else addressed(event, granted=False)
             yield event.at, False, about, purpose_of(event)
         elif is_hard_bounce(event):
-            yield event.at, False, {"email": event.email}, purpose_of(event)
+            about = addressed(event, granted=False) if event.data.get("channel") else {"email": event.email}
+            yield event.at, False, about, purpose_of(event)
         elif event.name == "Contact Updated" and event.data["marketing_opt_in"]:
             word, contact = event.data["marketing_opt_in"], event.data["contact_id"]
             here = (contact, event.email)
@@ -314,11 +318,17 @@ def decisions(person: Person) -> Iterator[tuple[datetime, bool, Addresses, str]]
             said[contact] = said[here] = word
 
 
+def tokens(person: Person) -> set[str]:
+    """The devices that their app registered."""
+    return {token for event in person.events if (token := event.data.get("push_token"))}
+
+
 def consent(person: Person) -> dict[tuple[str, str, str], tuple[bool, datetime]]:
     """(channel, address, purpose) → yes or no, and since when: the latest decision; of a tie, the no."""
     addresses = {
         "email": {value for kind, value in person.identifiers if kind == "email"},
         "sms": {value for kind, value in person.identifiers if kind == "phone"},
+        "push": tokens(person),
     }
     decided: dict[tuple[str, str, str], tuple[bool, datetime]] = {}
     for at, granted, about, purpose in decisions(person):

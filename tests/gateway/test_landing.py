@@ -2,19 +2,21 @@
 
 import asyncio
 import os
+import resource
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.landing import Busy, Landing, Pace, Written
+from gateway.landing import Busy, Landing, Pace
 from gateway.metrics import text
 from gateway.part import Part, recover
-from models.errors import NeedsPerson
+from models.errors import NeedsPerson, StorageFull
 from sinks.journal import Journal
-from sinks.suppression import Listed, Seen, landed_name, position_told, refused
+from sinks.suppression import Listed, landed_name, position_told, refused
 from tests.gateway.house import AT, House
 
 
@@ -115,24 +117,40 @@ def test_the_journal_comes_before_the_line_and_the_file_before_the_journal(house
         assert position_told(house.folder, {path.name for path in house.folder.iterdir()}, end) == end
 
 
-def test_a_line_that_cannot_be_written_leaves_the_no(house: House) -> None:
-    """Where the landing folder fails after the journal was written the answer is an error, but messages stop."""
+@contextmanager
+def no_file_past(size: int) -> Iterator[None]:
+    """As a device without room for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    def entry(_: Seen) -> Written:
-        os.close(landing._part._descriptor)  # type: ignore[union-attr]  # as a device that is gone
-        landing._part._descriptor = os.open(os.devnull, os.O_RDONLY)  # type: ignore[union-attr]
-        return Written([b"{}"], [refused("hash", None, AT)])
 
-    async def work() -> None:
-        with pytest.raises(NeedsPerson, match="cannot be written"):
-            await landing.settle(entry)
+def test_a_line_that_has_no_room_leaves_the_no_and_nothing_else(house: House) -> None:
+    """Where the line cannot be written after the journal was, messages stop all the same, and no half line stays."""
+    line = b'{"id":"%s"}' % (b"x" * 2_000_000)
+
+    async def work(landing: Landing) -> None:
+        await landing.write([line])
+        with no_file_past(len(line) + 100), pytest.raises(StorageFull, match="nothing that was answered is lost"):
+            await landing.write([b'{"id":"%s"}' % (b"y" * 200)], [refused("hash", None, AT)])
         await landing.write([b'{"id":"next"}'])
 
-    with house.landing() as landing:
-        asyncio.run(work())
+    landed(house, work)
     with Listed(house.journal) as listed:
         assert listed.stances("hash")["marketing"].is_refused
-    assert [line["id"] for line in house.lines()] == ["next"]
+    assert [line["id"][:4] for line in house.lines()] == ["xxxx", "next"]
+
+
+def test_a_file_that_cannot_be_mended_is_said_to_be_so(tmp_path: Path) -> None:
+    """Where a half line could not be taken off again nothing may be added to the file."""
+    part = Part(tmp_path / "part", os.open(os.devnull, os.O_RDONLY))
+    with pytest.raises(OSError, match=r"[Bb]ad file|[Ii]nvalid"):
+        part.append(b"{}")
+    assert not part.is_sound
+    part.leave()
 
 
 @pytest.mark.parametrize(

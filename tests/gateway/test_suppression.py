@@ -23,19 +23,22 @@ from sinks.suppression import (
 from tests.gateway.house import AT
 from warehouse.duckdb import DuckDB
 
-SURROGATES = range(0xD800, 0xE000)
+# every letter there is, at both ends and beside others
+LETTERS = """
+select chr(point) || ' A' || chr(point) || 'ΑΣ@Shop.Example' || chr(point) as contact
+from (select cast(unnest(range(1, 1114112)) as integer) as point) where point not between 55296 and 57343
+"""
+SOME = ["", " ", "\t a \n", "+49 30 123", "o'neil@shop.example", "ὈΔΥΣΣΕΎΣ", "İstanbul", "'; drop table x; --"]
 
 
 def test_a_contact_point_has_the_same_hash_in_sql_and_here(tmp_path: Path) -> None:
     """Whatever letters, spaces and quotes an address has, the warehouse and the gateway call it by the same hash."""
-    letters = [chr(point) for point in range(1, 0x110000) if point not in SURROGATES]
-    contacts = [f"{letter} A{letter}ΑΣ@Shop.Example{letter}" for letter in letters]
-    contacts += ["", " ", "\t a \n", "+49 30 123", "o'neil@shop.example", "ὈΔΥΣΣΕΎΣ", "İstanbul", "'; drop table x; --"]
     salt = "it's salt"
     with DuckDB(tmp_path / "w.duckdb") as warehouse:
         hashed = opening.contact_hash(warehouse, salt, "lower(trim(contact))")
-        rows = warehouse.rows(f"select contact, {hashed} as hashed from (select unnest(?) as contact)", [contacts])
-    assert len(rows) == len(contacts)
+        rows = warehouse.rows(f"select contact, {hashed} as hashed from ({LETTERS})")
+        rows += warehouse.rows(f"select contact, {hashed} as hashed from (select unnest(?) as contact)", [SOME])
+    assert len(rows) > 1_100_000
     assert [row["contact"] for row in rows if row["hashed"] != contact_hash(salt, row["contact"])] == []
 
 

@@ -59,6 +59,7 @@ def world(warehouse: Warehouse, policy: Policy) -> World:
                 {name: text for name, text in json.loads(row["dates"]).items() if text is not None},
                 row["as_of"],
                 row["known_by"],
+                row["push_token"],
             )
             for row in _rows(warehouse, f"select * from {tables.PROFILES}")
         ],

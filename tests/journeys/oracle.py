@@ -74,6 +74,7 @@ class Facts:
     dates: dict[str, str]
     as_of: datetime
     known_by: datetime
+    push_token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -987,7 +988,8 @@ class Oracle:
         if is_marketing and any(at <= window for at in stops):
             return "withdrawn"
         facts = self.facts(person, window)
-        contact = (facts.email if wanted.channel == "email" else facts.phone) if facts else None
+        held = {"email": facts.email, "sms": facts.phone, "push": facts.push_token} if facts else {}
+        contact = held.get(wanted.channel)
         if not contact:
             return "no_contact"
         latest: dict[str, Consent] = {}

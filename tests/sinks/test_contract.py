@@ -256,7 +256,7 @@ def test_the_recorder_can_report_on_what_a_sink_sent(name: str) -> None:
         line
         for ordinal, row in enumerate(known)
         for line in reported(
-            (ordinal, "crm/seg", str(row.op), row.identity, json.dumps(dict(row.payload)), "k", AT.isoformat()),
+            (ordinal, "crm/seg", str(row.op), row.identity, json.dumps(dict(row.payload)), "k", AT.isoformat(), name),
             reporting,
         )
     ]

@@ -78,6 +78,7 @@ def test_a_receipt_is_one_row_a_spool_row(journal: Journal, writer: Writer) -> N
             "attempt": 1,
             "seq": claim.seq,
             "recorded_at": AT,
+            "sink": "",
         }
     ]
     assert table["outcome"].to_pylist().count("accepted") == 499
@@ -329,6 +330,10 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(journal: Journal, write
     assert claimed(writer, 9999, 1).seq == before + 1
 
 
+BEFORE_3 = "drop table quota_use; drop table pace; alter table claim drop column sink; pragma user_version = 2;"
+BEFORE_2 = "drop table pause_change; alter table delivery drop column scopes; pragma user_version = 1;"
+
+
 def test_a_journal_of_the_version_before_is_brought_up(tmp_path: Path) -> None:
     """What a journal of version 1 held it still holds, and what was paused in it is paused since then."""
     path = tmp_path / "journal.sqlite"
@@ -336,9 +341,37 @@ def test_a_journal_of_the_version_before_is_brought_up(tmp_path: Path) -> None:
         journal.pause("crm/seg_lapsed", AT)
         kept = journal.id
     with contextlib.closing(sqlite3.connect(path)) as old:
-        old.executescript("drop table pause_change; alter table delivery drop column scopes; pragma user_version = 1;")
+        old.executescript(BEFORE_3 + BEFORE_2)
     for _ in range(2):
         with Journal(path) as journal:
             assert journal.id == kept
             assert journal.pause_changes() == [(1, "crm/seg_lapsed", "paused", AT)]
             assert journal.open_deliveries() == []
+
+
+def test_a_journal_without_quotas_is_brought_up(tmp_path: Path) -> None:
+    """A claim and its receipt of version 2 are still there, by the sync's own sink; the journal is as a new one is."""
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        journal.open_delivery(DELIVERY)
+        made, writer = schema(path), Writer(journal)
+        writer.receive(claimed(writer, 0, 2), Outcomes.all(Outcome.ACCEPTED), AT)
+        writer.close()
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(BEFORE_3)
+    with Journal(path) as journal:
+        assert rows(journal).select(["row", "outcome", "sink"]).to_pylist() == [
+            {"row": row, "outcome": "accepted", "sink": ""} for row in range(2)
+        ]
+        assert schema(path) == made
+
+
+def schema(path: Path) -> set[tuple[str, str, str]]:
+    """(table, column, type) of everything in the journal."""
+    with contextlib.closing(sqlite3.connect(path)) as read:
+        return set(
+            read.execute(
+                "select tables.name, columns.name, columns.type from sqlite_master as tables "
+                "join pragma_table_info(tables.name) as columns where tables.type = 'table'"
+            )
+        )

@@ -140,6 +140,7 @@ def test_outcomes_follow_from_one_another() -> None:
             json.dumps({"profile_id": f"p{number}"}),
             "k",
             "2026-11-01T00:00:00+00:00",
+            "recorder",
         )
         for number in range(3000)
     ]

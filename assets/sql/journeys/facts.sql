@@ -7,6 +7,7 @@ history as (
         profile_id,
         email,
         phone,
+        push_token,
         time_zone,
         dates,
         as_of

@@ -49,7 +49,11 @@ placed as (
         closed.window_at,
         closed.profile_id,
         coalesce(fact.time_zone, {{ literal(policy.recipient_zone) }}) as zone,
-        case closed.channel when 'email' then fact.email when 'sms' then fact.phone end as contact_point
+        case closed.channel
+            when 'email' then fact.email
+            when 'sms' then fact.phone
+            when 'push' then fact.push_token
+        end as contact_point
     from closed
     left join fact
         on

@@ -6,6 +6,7 @@ ranked as (
         profile_id,
         email,
         phone,
+        push_token,
         time_zone,
         dates,
         row_number() over (
@@ -25,6 +26,7 @@ today as (
         profiles.profile_id,
         profiles.email,
         profiles.phone,
+        profiles.push_token,
         known_zone.name as time_zone,
         {{ dates }} as dates
     from {{ schema }}.profiles as profiles
@@ -35,6 +37,7 @@ select
     today.profile_id,
     today.email,
     today.phone,
+    today.push_token,
     today.time_zone,
     today.dates,
     {{ literal(clock.as_of) }} as as_of,
@@ -45,5 +48,6 @@ where
     latest.profile_id is null
     or today.email is distinct from latest.email
     or today.phone is distinct from latest.phone
+    or today.push_token is distinct from latest.push_token
     or today.time_zone is distinct from latest.time_zone
     or today.dates is distinct from latest.dates

@@ -15,6 +15,14 @@ held as (
         phone as contact_point
     from {{ kept }}.profile_history
     where profile_id in ({{ profiles }})
+
+    union
+
+    select
+        'push' as channel,
+        push_token as contact_point
+    from {{ kept }}.profile_history
+    where profile_id in ({{ profiles }})
 )
 
 select

@@ -24,6 +24,15 @@ contact_points as (
         phone as contact_point
     from events
     where phone is not null
+
+    union all
+
+    select distinct
+        profile_id,
+        'push' as channel,
+        {{ json_text('properties', '$.push_token') }} as contact_point
+    from events
+    where name in ({{ trait_events() }}) and nullif(trim({{ json_text('properties', '$.push_token') }}), '') is not null
 ),
 
 -- a decision is about the address it names, or about all of the person's on that channel; or on every channel
@@ -42,7 +51,11 @@ applied as (
             decisions.profile_id = contact_points.profile_id
             and coalesce(decisions.channel, contact_points.channel) = contact_points.channel
             and contact_points.contact_point = coalesce(
-                case contact_points.channel when 'email' then decisions.email when 'sms' then decisions.phone end,
+                case contact_points.channel
+                    when 'email' then decisions.email
+                    when 'sms' then decisions.phone
+                    when 'push' then decisions.push_token
+                end,
                 contact_points.contact_point
             )
 ),

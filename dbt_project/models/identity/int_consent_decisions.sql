@@ -7,8 +7,9 @@ events as (
     where
         name in (
             'Consent Granted', 'Consent Withdrawn', 'Contact Updated',
-            'Message Unsubscribed', 'Message Complained', 'Message Bounced'
+            'Message Unsubscribed', 'Message Resubscribed', 'Message Complained', 'Message Bounced'
         )
+        or (name in ({{ trait_events() }}) and {{ json_text('properties', '$.push_token') }} is not null)
 ),
 
 parsed as (
@@ -25,6 +26,9 @@ parsed as (
         nullif(lower(trim({{ json_text('properties', '$.channel') }})), '') as channel,
         coalesce(nullif(lower(trim({{ json_text('properties', '$.purpose') }})), ''), 'marketing') as purpose,
         {{ json_text('properties', '$.bounce') }} as bounce,
+        coalesce(
+            {{ json_text('properties', '$.contact') }}, nullif(trim({{ json_text('properties', '$.push_token') }}), '')
+        ) as push_token,
         lower({{ json_text('properties', '$.marketing_consent') }}) in ('true', 't', 'yes', 'y', '1') as is_opt_in
     from events
 ),
@@ -47,10 +51,12 @@ decisions as (
         purpose,
         email,
         phone,
+        push_token,
         decided_at,
-        name = 'Consent Granted' as granted,
+        name in ('Consent Granted', 'Message Resubscribed') as granted,
         case name
             when 'Consent Granted' then 'granted'
+            when 'Message Resubscribed' then 'resubscribed'
             when 'Consent Withdrawn' then 'withdrawn'
             when 'Message Unsubscribed' then 'unsubscribed'
             when 'Message Complained' then 'complaint'
@@ -58,7 +64,9 @@ decisions as (
         end as reason
     from parsed
     where
-        name in ('Consent Granted', 'Consent Withdrawn', 'Message Unsubscribed', 'Message Complained')
+        name in (
+            'Consent Granted', 'Consent Withdrawn', 'Message Unsubscribed', 'Message Resubscribed', 'Message Complained'
+        )
         or (name = 'Message Bounced' and bounce is distinct from 'soft')
 
     union all
@@ -69,6 +77,7 @@ decisions as (
         purpose,
         email,
         phone,
+        cast(null as {{ text_type() }}) as push_token,
         decided_at,
         is_opt_in as granted,
         case when is_opt_in then 'contact record says yes' else 'contact record says no' end as reason
@@ -76,6 +85,23 @@ decisions as (
     where
         is_opt_in is distinct from earlier_opt_in
         or (not is_opt_in and earlier_of_address is distinct from false)
+
+    union all
+
+    -- who lets the app of their device send has said so to the device; saying it again takes back no withdrawal
+    select
+        profile_id,
+        'push' as channel,
+        'marketing' as purpose,
+        cast(null as {{ text_type() }}) as email,
+        cast(null as {{ text_type() }}) as phone,
+        push_token,
+        min(decided_at) as decided_at,
+        true as granted,
+        'device registered' as reason
+    from parsed
+    where name in ({{ trait_events() }}) and push_token is not null
+    group by profile_id, push_token
 ),
 
 scoped as (
@@ -83,13 +109,14 @@ scoped as (
         profile_id,
         -- a no that names no channel we know is about all of them; anything else without a channel is about e-mail
         case
-            when channel in ('email', 'sms') then channel
+            when channel in ('email', 'sms', 'push') then channel
             when granted or reason = 'hard bounce' then coalesce(channel, 'email')
             when channel is null and reason = 'contact record says no' then 'email'
         end as channel,
         purpose,
         email,
         phone,
+        push_token,
         decided_at,
         granted,
         reason

@@ -19,6 +19,10 @@ scores as (
 consent as (
     select * from {{ ref('consent') }}
     where purpose = 'marketing'
+),
+
+devices as (
+    select * from {{ ref('int_profile_devices') }}
 )
 
 select
@@ -28,10 +32,12 @@ select
     -- text
     traits.email,
     traits.phone,
+    devices.push_token,
     traits.first_name,
     traits.last_name,
     traits.country,
     traits.time_zone,
+    traits.locale,
 
     -- numbers
     coalesce(orders.orders, 0) as orders,
@@ -45,6 +51,7 @@ select
     coalesce(email_consent.granted and not email_consent.suppressed, false) as email_marketing,
     coalesce(email_consent.suppressed, false) as email_suppressed,
     coalesce(sms_consent.granted and not sms_consent.suppressed, false) as sms_marketing,
+    coalesce(push_consent.granted and not push_consent.suppressed, false) as push_marketing,
 
     -- times
     activity.first_seen_at,
@@ -60,6 +67,7 @@ select
 from activity
 left join traits on activity.profile_id = traits.profile_id
 left join orders on activity.profile_id = orders.profile_id
+left join devices on activity.profile_id = devices.profile_id
 left join scores on activity.profile_id = scores.profile_id
 left join consent as email_consent
     on
@@ -71,3 +79,8 @@ left join consent as sms_consent
         activity.profile_id = sms_consent.profile_id
         and traits.phone = sms_consent.contact_point
         and sms_consent.channel = 'sms'
+left join consent as push_consent
+    on
+        activity.profile_id = push_consent.profile_id
+        and devices.push_token = push_consent.contact_point
+        and push_consent.channel = 'push'

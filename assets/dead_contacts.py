@@ -1,0 +1,64 @@
+"""Contact points that a vendor called dead while it was sent to: suppressed at once, and landed as bounces.
+
+So a device that lost its app leaves the profile with the next refresh, as after a report of the provider's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from assets.opening import Opened, Opener
+from models.outcome import Told
+from models.sync import Sync
+from sinks.aside import written_aside
+from sinks.base import Sink
+from sinks.suppression import contact_hash, dead
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+FIELDS = {"email": "email", "sms": "phone"}  # channel → what a line calls its contact point; others: `contact`
+OUTCOMES = "outcomes"  # the landing folder
+
+
+def land(opener: Opener, opened: Opened, sync: Sync, sink: Sink, salt: str, at: datetime) -> int:
+    """Of the run's rejected messages, before its planned rows are let go; how many contact points. Again is nothing."""
+    channel, column = sync.destination.channel, sync.entry.contact
+    if sink.channel is None or column is None:
+        return 0
+    query = render(
+        SQL, "rejected_messages", opener.warehouse.dialect, planned=opened.planned, run_id=opened.run_id, contact=column
+    )
+    found = [row for row in opener.warehouse.rows(query) if sink.is_dead(str(row["reason"])) and row["contact"]]
+    if not found:
+        return 0
+    purposes = {sync.entry.purpose}
+    opener.journal.suppress(
+        entry for row in found for entry in dead(contact_hash(salt, str(row["contact"])), purposes, at)
+    )
+    path = opener.settings.landing / OUTCOMES / f"dead-{opened.run_id}.ndjson"
+    with written_aside(path) as file:
+        file.writelines(
+            orjson.dumps(_line(row, sync, FIELDS.get(channel or "", "contact"), opened)) + b"\n" for row in found
+        )
+    return len(found)
+
+
+def _line(row: dict[str, Any], sync: Sync, field: str, opened: Opened) -> dict[str, Any]:
+    return {
+        "id": f"{sync.entry.sink}:{row['send_key']}:dead",
+        "event": Told.BOUNCED,
+        "bounce": "hard",
+        "at": opened.as_of,
+        "sync": sync.name,
+        "sink": sync.entry.sink,
+        "channel": sync.destination.channel,
+        field: row["contact"],
+        "profile_id": row["profile_id"],
+        "send_key": row["send_key"],
+        "purpose": sync.entry.purpose,
+        "reason": row["reason"],
+    }

@@ -1,0 +1,72 @@
+"""Filters that know the message: dates by its own moment, links with its campaign."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from html import unescape
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from dateutil.parser import ParserError, parse  # type: ignore[import-untyped]
+from liquid import Markup
+from liquid.context import RenderContext
+from liquid.filter import with_context
+
+from assets.messages.bounds import refuse
+
+CAMPAIGN = "_campaign"  # the render variable with the parameters that links get
+LONGEST_DATE = 100  # characters: what is longer is no date
+
+_WIDTH = re.compile(r"%[^A-Za-z%]*[0-9]")  # `%999999999d` is a text of a gigabyte
+_ENTITY = re.compile(r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
+
+
+def dated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The filter `date`, without a clock and a time zone of this machine.
+
+    `now` is the moment the message is composed for, so that it can be shown again as it was.
+    """
+
+    @with_context
+    def date(value: Any, form: Any, *, context: RenderContext) -> Any:
+        if _WIDTH.search(str(form)):
+            refuse("has a number in a format of dates")
+        moment = _moment("" if value is None else value, context.globals["now"])
+        return str(moment) if isinstance(moment, str | int) else function(moment, str(form), environment=context.env)
+
+    return date
+
+
+def _moment(value: Any, now: Any) -> Any:
+    """What a text or a number says of a moment; what says nothing stays as it is."""
+    if value in ("now", "today"):
+        return now
+    try:
+        if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
+            return datetime.fromtimestamp(int(value), UTC)
+        if isinstance(value, str) and len(value) <= LONGEST_DATE:
+            return parse(value, default=now.replace(hour=0, minute=0, second=0, microsecond=0))
+    except (ParserError, OverflowError, OSError, ValueError):
+        return value
+    return value
+
+
+@with_context
+def campaign(link: Any, *, context: RenderContext) -> Any:
+    """The link with the campaign's parameters; those it has already stay as they are."""
+    parameters = cast("Mapping[str, str]", context.globals.get(CAMPAIGN, {}))
+    is_markup = isinstance(link, Markup)
+    text = _ENTITY.sub(lambda found: unescape(found[0]), link) if is_markup else str(link)
+    parts = urlsplit(text)
+    if not parameters or parts.scheme not in {"http", "https"}:
+        return link
+    given = dict(parse_qsl(parts.query, keep_blank_values=True)) if parts.query else {}
+    added = _encoded(tuple((name, value) for name, value in parameters.items() if name not in given))
+    whole = urlunsplit(parts._replace(query="&".join(filter(None, [parts.query, added]))))
+    return Markup.escape(whole) if is_markup else whole
+
+
+_encoded = lru_cache(maxsize=1_024)(urlencode)

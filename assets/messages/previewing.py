@@ -1,0 +1,98 @@
+"""One message for one person, to look at or to try out: what the template says now, or what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from assets import configuration
+from assets.journeys import why
+from assets.journeys.messages import CONTACTS
+from assets.messages.compiling import compiled
+from assets.messages.composing import Letterhead
+from assets.messages.templates import templates
+from assets.messages.text import Text
+from assets.mistakes import suggestion
+from models.errors import UserError
+from models.message import Message
+from models.settings import Settings
+from models.sync import TRANSACTIONAL, Channel
+from sinks.destinations import links_for
+from sinks.spool import PROFILE, SEND_KEY
+from warehouse.base import Warehouse
+
+EVENTS = 200  # of a person's last events, those in which the template's variables are looked for
+
+
+def preview(
+    settings: Settings,
+    copy: Warehouse,
+    template: str,
+    person: str,
+    *,
+    now: datetime,
+    channel: Channel | None = None,
+    locale: str | None = None,
+    to: str | None = None,
+    show_pii: bool = False,
+) -> Message:
+    """The message that the person would get. `to`: instead of their own contact point.
+
+    What the template uses beyond the profile is taken from their last event that has it. Raises UserError for an
+    unknown template or person, and where the message cannot be made.
+    """
+    found = templates(settings)
+    if template not in found:
+        hint = suggestion(template, list(found), "in dbt_project/templates")
+        message = f"no template '{template}'{hint}"
+        raise UserError(message)
+    text = found[template]
+    profile = why.profiles(copy, person, show_pii=show_pii)[0]
+    row = copy.rows(f"select * from main.profiles where profile_id = {copy.dialect.literal(profile)}")
+    if not row:
+        message = f"{profile} is no profile now: it was merged into another, or erased; `tailrace why` says more"
+        raise UserError(message)
+    channel = channel or ("email" if text.ending != ".txt" or text.template.subject else "sms")
+    purpose = text.template.purpose or "marketing"
+    contact = CONTACTS[channel]
+    letterhead = Letterhead(
+        channel=channel,
+        purpose=purpose,
+        contact=contact,
+        texts={text.digest: text},
+        links=None if purpose == TRANSACTIONAL else links_for(settings),
+        campaign=configuration.policy(settings).campaign,
+        now=now,
+    )
+    values = {**row[0], "variables": orjson.dumps(_of_events(copy, profile, text, row[0]))}
+    given = {"template": template, "template_version": text.digest, "locale": locale or row[0].get("locale")}
+    made = letterhead.made(
+        {**values, **given, contact: to or row[0].get(contact) or "", PROFILE: profile, SEND_KEY: f"preview-{profile}"}
+    )
+    if isinstance(made, str):
+        raise UserError(made)
+    return replace(made, to=made.to or f"(no {channel})")
+
+
+def _of_events(copy: Warehouse, profile: str, text: Text, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template needs besides the profile, from the latest event that has it."""
+    wanted = compiled(text).variables - row.keys()
+    if not wanted:
+        return {}
+    literal = copy.dialect.literal
+    events = copy.rows(
+        "select events.properties from main.events as events inner join main.profile_map as people "
+        "on (people.identifier_type = 'email' and people.identifier = lower(trim(events.email))) "
+        "or (people.identifier_type = 'user_id' and people.identifier = events.user_id) "
+        f"where people.profile_id = {literal(profile)} order by events.occurred_at desc limit {EVENTS}"
+    )
+    told: dict[str, Any] = {}
+    for event in events:
+        properties = orjson.loads(event["properties"] or b"{}")
+        for name in wanted & properties.keys():
+            told.setdefault(name, properties[name] if isinstance(properties[name], str) else str(properties[name]))
+    return told

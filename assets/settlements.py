@@ -1,0 +1,28 @@
+"""Settles what is unknown by what the provider told since: the gateway landed it, staging read it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from warehouse.base import Warehouse
+from warehouse.batches import Batch
+from warehouse.query import render
+
+SQL = Path(__file__).parent / "sql"
+LOG = "tailrace.settlement"
+
+
+def settle(warehouse: Warehouse, events: str, at: datetime) -> int:
+    """Append a settlement for each message of unknown outcome that an event is about; how many. Again is nothing.
+
+    `events`: the relation with what has happened by now.
+    """
+    query = render(SQL, "settled_unknowns", warehouse.dialect, events=events, at=at)
+    found = warehouse.rows(f"select count(*) as n, {warehouse.dialect.digest('hash(key)')} as digest from ({query})")[0]
+    if not int(found["n"]):
+        return 0
+    batch = Batch(warehouse, f"settlements/{found['n']}-{found['digest']}-{at.isoformat()}")
+    batch.append(LOG, query)
+    batch.commit(at)
+    return int(found["n"])

@@ -1,0 +1,124 @@
+"""What an account may still be asked: the quota of its rows and the pace of its requests, both kept in the journal.
+
+Read and written within the claim's transaction: all processes of a machine count together and exactly, at no further
+commit. Each machine has its own journal, and counts for itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from models.quota import Quota
+
+ENDLESS = sys.maxsize
+_HOUR, _DAY = 3_600, 24  # seconds, hours
+_DAYS_KEPT = 2  # a place is given back within a run's request, also past midnight
+
+_USED = """
+select coalesce(sum(used) filter (where hour = ?), 0), coalesce(sum(used), 0)
+from quota_use where account = ? and hour between ? and ?
+"""
+_TAKEN = """
+insert into quota_use (account, hour, used) values (?, ?, ?)
+on conflict (account, hour) do update set used = used + excluded.used
+"""
+_PACED = """
+insert into pace (account, next_at, set_at) values (?, ?, ?)
+on conflict (account) do update set next_at = excluded.next_at, set_at = excluded.set_at
+"""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What the account of one sink may be asked. `now` is the delivery's own clock: quotas go by it."""
+
+    account: str
+    quota: Quota
+    per_second: float | None
+    now: Callable[[], datetime]
+
+    @property
+    def is_endless(self) -> bool:
+        return self.quota.is_endless and not self.per_second
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where rows were counted. `hour`: since 1970, in UTC."""
+
+    account: str
+    hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many rows may be claimed now, and where they count; `why`: what is used up, where it is nothing."""
+
+    rows: int = ENDLESS
+    place: Place | None = None
+    why: str = ""
+
+
+def room(connection: sqlite3.Connection, allowance: Allowance) -> Room:
+    """What is left of the quota at this moment."""
+    quota, account = allowance.quota, allowance.account
+    if quota.is_endless:
+        return Room()
+    hour = int(allowance.now().timestamp() // _HOUR)
+    midnight = hour - hour % _DAY
+    of_hour, of_day = connection.execute(_USED, [hour, account, midnight, midnight + _DAY - 1]).fetchone()
+    limit = quota.of_day(_moment(hour).date())
+    told = "per_day" if limit == quota.per_day else "per_day, warming up"
+    spans = [
+        (most - used, ends, f"{most:,} rows {words}")
+        for most, used, ends, words in (
+            (quota.per_hour, of_hour, hour + 1, "an hour (per_hour)"),
+            (limit, of_day, midnight + _DAY, f"a day ({told})"),
+        )
+        if most is not None
+    ]
+    left = max(min(left for left, _, _ in spans), 0)
+    if left:
+        return Room(left, Place(account, hour))
+    ends, words = max((ends, words) for left, ends, words in spans if left <= 0)
+    why = f"quota used up: {account} may be sent {words}; it is free again at {_moment(ends).isoformat()}"
+    return Room(0, None, f"{why}, the rest goes then")
+
+
+def take(connection: sqlite3.Connection, place: Place, rows: int) -> None:
+    """Count rows that are claimed; forget hours that nobody asks for any more."""
+    connection.execute(_TAKEN, [place.account, place.hour, rows])
+    long_ago = place.hour - _DAYS_KEPT * _DAY
+    connection.execute("delete from quota_use where account = ? and hour < ?", [place.account, long_ago])
+
+
+def give_back(connection: sqlite3.Connection, place: Place, rows: int) -> None:
+    """Rows that were counted and certainly not processed."""
+    connection.execute(
+        "update quota_use set used = used - ? where account = ? and hour = ?", [rows, place.account, place.hour]
+    )
+
+
+def slot(connection: sqlite3.Connection, allowance: Allowance) -> float:
+    """Take the account's next slot: when the request may leave, by the monotonic clock; 0 where there is no pace.
+
+    That clock is the same for all processes of a machine. It begins anew with the machine: what was set later than
+    now was set before that.
+    """
+    if not allowance.per_second:
+        return 0.0
+    now, interval = time.monotonic(), 1 / allowance.per_second
+    found = connection.execute("select next_at, set_at from pace where account = ?", [allowance.account]).fetchone()
+    next_at = found[0] if found and found[1] <= now else 0.0
+    # who comes a little late does not slow the account down: one slot that was missed is made up for
+    connection.execute(_PACED, [allowance.account, max(next_at, now - interval) + interval, now])
+    return max(next_at, now)
+
+
+def _moment(hour: int) -> datetime:
+    return datetime.fromtimestamp(hour * _HOUR, UTC)
