@@ -99,13 +99,13 @@ def _ways_back(name: str, way: tuple[str, ...], known: Mapping[str, Destination]
 def _unfit(name: str, other: str, known: Mapping[str, Destination]) -> str | None:
     """Why messages for one destination cannot go by the other."""
     ours, theirs = known[name], known[other]
-    kind, another = base.load(ours.sink), base.load(theirs.sink)
     if ours.channel is None:
         return f"only messages go on by another destination, and '{name}' has no channel"
     if theirs.channel != ours.channel:
         return f"'{other}' reaches people by {theirs.channel or 'no channel'}, '{name}' by {ours.channel}"
-    if Mode.SEND_ON_ENTRY not in another.modes or not issubclass(another, base.Carrier):
-        return f"sink '{theirs.sink}' sends no messages"
-    if (kind.channel is None) != (another.channel is None):
+    for sink in (ours.sink, theirs.sink):
+        if not issubclass(base.load(sink), base.Carrier) or Mode.SEND_ON_ENTRY not in base.load(sink).modes:
+            return f"sink '{sink}' sends no messages"
+    if (base.load(ours.sink).channel is None) != (base.load(theirs.sink).channel is None):
         return f"of sink '{ours.sink}' and sink '{theirs.sink}' only one is sent composed messages"
     return None

@@ -45,7 +45,8 @@ locales:
 <mj-section><mj-column><mj-text>{{ t.hello }}</mj-text>
 <mj-text>{% if orders > 3 %}Thank you for {{ orders }} orders.{% else %}Good to have you.{% endif %}</mj-text>
 <mj-button href="https://shop.example/cart/{{ cart_id }}">To the cart</mj-button></mj-column></mj-section>
-<mj-section><mj-column><mj-text>{{ cart_id }}: {{ value | times: 1.0 | round: 2 }} EUR</mj-text></mj-column></mj-section>
+<mj-section><mj-column><mj-text>{{ cart_id }}: {{ value | times: 1.0 | round: 2 }} EUR</mj-text>
+</mj-column></mj-section>
 <mj-section><mj-column><mj-text><a href="{{ unsubscribe_url }}">Unsubscribe</a> ·
 <a href="{{ preferences_url }}">Preferences</a></mj-text></mj-column></mj-section></mj-body></mjml>
 --- text
@@ -85,10 +86,9 @@ def cases(options: report.Options) -> Iterator[report.Case]:
             "ratio at least",
         )  # fmt: skip
         with relay() as port, tempfile.TemporaryDirectory(prefix="bench-messages-") as folder:
-            runs = iter(range(1, 1_000))
 
             def sent(size: int = size, rows: pl.DataFrame = rows, port: int = port, folder: str = folder) -> float:
-                run = Path(folder) / f"run{next(runs)}"
+                run = Path(tempfile.mkdtemp(dir=folder))
                 return size / report.seconds(lambda: sent_once(run, port, rows, text)) / CORES
 
             yield report.Case(

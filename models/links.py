@@ -64,6 +64,8 @@ class Links:
             sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
+        if base64.urlsafe_b64encode(sealed).rstrip(b"=").decode() != token:  # spare bits say nothing, and are refused
+            return None
         for cipher in self._ciphers:
             try:
                 return Recipient(*orjson.loads(cipher.decrypt(sealed, [_PURPOSE])))

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from models.quota import Quota
 
+USED_UP = "quota used up"  # how it begins to say so: it waits for time and not for a person
 ENDLESS = sys.maxsize
 _HOUR, _DAY = 3_600, 24  # seconds, hours
 _DAYS_KEPT = 2  # a place is given back within a run's request, also past midnight
@@ -86,7 +87,7 @@ def room(connection: sqlite3.Connection, allowance: Allowance) -> Room:
     if left:
         return Room(left, Place(account, hour))
     ends, words = max((ends, words) for left, ends, words in spans if left <= 0)
-    why = f"quota used up: {account} may be sent {words}; it is free again at {_moment(ends).isoformat()}"
+    why = f"{USED_UP}: {account} may be sent {words}; it is free again at {_moment(ends).isoformat()}"
     return Room(0, None, f"{why}, the rest goes then")
 
 

@@ -151,11 +151,11 @@ class Run:
 
     def _granted(self, work: Work, grant: Grant) -> Work:
         """The work without the rows that never leave, or not now; stops the run where nothing may any more."""
+        if grant.stopped:
+            self.settlement.stop(grant.stopped)
+        if grant.spent:
+            self.settlement.refuse(grant.spent)
         if grant.stopped or grant.spent:
-            if grant.stopped:
-                self.settlement.stop(grant.stopped)
-            else:
-                self.settlement.refuse(grant.spent or "")
             self.settlement.leave(work)
             return work
         if grant.held:  # it asks again: a place that is given back meanwhile is theirs

@@ -52,6 +52,10 @@ def html(source: str) -> str:
         page = str(mjml.mjml2html(marked, disable_comments=True, fonts={}))  # no font from elsewhere unless asked for
     except ValueError as error:
         raise _said(str(error), source, unpaired) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # which is no Exception, and nowhere to be imported from
+            raise
+        raise NotMjml("cannot be read: an & of the text is &amp;, and a < is &lt;") from error
     if unknown := _UNKNOWN.search(page):
         message = f"no element '{unknown[1]}' in MJML"
         raise NotMjml(message, _line(source, source.find(unknown[0])))

@@ -71,6 +71,12 @@ def test_what_cannot_be_is_refused_where_it_is_written(
     assert refused.value.key == ("sinks.mail" + (f".{key}" if key else ""))
 
 
+def test_a_file_of_messages_has_nobody_to_go_on_by(tmp_path: Path) -> None:
+    """What is written whole is refused by no account."""
+    with pytest.raises(ConfigError, match="sink 'file' sends no messages"):
+        read(tmp_path, "  drop: {sink: file, channel: email, failover: [backup]}", f"{BACKUP}}}")
+
+
 def test_rows_that_are_no_messages_have_nobody_to_go_on_by(tmp_path: Path) -> None:
     """A destination that reaches nobody by a channel has no failover."""
     with pytest.raises(ConfigError, match="'crm' has no channel"):

@@ -195,11 +195,11 @@ def outcome_events(path: Path, content: bytes, known: Mapping[str, Node]) -> Ite
     """What became of a message. Whom it is about: the address it went to, and whom our own id stands for."""
     for line in content.decode().splitlines():
         record = json.loads(line)
-        at, email = moment(record["at"]), normal_email(record["email"])
-        alias = known.get(record["profile_id"] or "")
-        found = [("email", email), *([alias] if alias else [])]
+        at, email = moment(record["at"]), normal_email(record.get("email"))
+        phone, alias = normal_phone(record.get("phone"), None), known.get(record.get("profile_id") or "")
+        found = [("email", email), ("phone", phone), *([alias] if alias else [])]
         name = f"Message {record['event'].capitalize()}"
-        yield Event(record["id"], "outcomes", name, at, None, present(found), email, None, record) if at else None
+        yield Event(record["id"], "outcomes", name, at, None, present(found), email, phone, record) if at else None
 
 
 def present(found: list[tuple[str, str | None]]) -> tuple[Node, ...]:
@@ -428,11 +428,18 @@ def count(folder: Path, last_day: date, known: Mapping[str, Node] | None = None)
     }
 
 
-def reported(folder: Path, last_day: date) -> Counter[tuple[str, date, str]]:
-    """How often (sync, day in UTC, outcome) is told in the outcome files, to the end of `last_day`."""
+def reported(folder: Path, last_day: date, syncs: Mapping[str, str]) -> Counter[tuple[str, date, str]]:
+    """How often (sync, day in UTC, outcome) is told in the outcome files, to the end of `last_day`.
+
+    Not by machines. `syncs`: the sync of a message, by its send_key.
+    """
     as_of = datetime.combine(last_day, time.max, UTC)
     told = [event for event in land(folder).events if event.source == "outcomes" and event.at <= as_of]
-    return Counter((event.data["sync"], event.at.date(), event.data["event"]) for event in told)
+    return Counter(
+        (event.data.get("sync") or syncs[event.data["send_key"]], event.at.date(), event.data["event"])
+        for event in told
+        if not event.data.get("machine")
+    )
 
 
 def aliases(rows: list[dict[str, str]]) -> dict[str, Node]:

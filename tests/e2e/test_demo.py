@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ from assets.refresh import RefreshResult, refresh
 from assets.status import status
 from models.clock import Clock, end_of_day
 from models.settings import Settings
-from orchestration import demonstration, local_recorder
+from orchestration import demonstration, local_gateway, local_recorder
 from orchestration.environment import child
 from tests.e2e import independent
 from tests.journeys import observed
@@ -263,7 +264,9 @@ def test_day_by_day_is_the_same(tmp_path: Path) -> None:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """What `tailrace demo` does, on 500 people: thirty nights (CI's sample: the last twelve) of the whole loop."""
     loop = Loop.at(tmp_path_factory.mktemp("whole"), date(2026, 9, 30))
-    loop.settings = replace(loop.settings, recorder=f"http://127.0.0.1:{local_recorder.free_port()}")
+    ports = (local_recorder.free_port(), local_recorder.free_port())
+    recorder, gateway = (f"http://127.0.0.1:{port}" for port in ports)
+    loop.settings = replace(loop.settings, recorder=recorder, gateway=gateway)
     _, loop.days = demonstration.run(loop.settings, people=500, days=30, seed=7, nights=NIGHTS, tell=lambda *_: None)
     return loop
 
@@ -291,7 +294,8 @@ def test_results_are_what_was_sent_and_what_came_back(demo: Loop) -> None:
         for _ in range(result.counts.get("accepted", 0))
     )
     assert +taken == +expected
-    found = independent.reported(demo.settings.landing, demo.day)
+    syncs = {row["send_key"]: row["sync"] for row in demo.rows("select send_key, sync from message")}
+    found = independent.reported(demo.settings.landing, demo.day, syncs)
     assert +told == Counter({key: n for key, n in found.items() if key[2] in OUTCOMES})
     assert sum(n for (_, _, outcome), n in told.items() if outcome == "unsubscribed") > 0
 
@@ -337,14 +341,15 @@ def test_what_was_mailed_is_what_was_admitted(demo: Loop, account: Oracle) -> No
     """Each message at the recorder was admitted and came once; who is held out hears of their own orders only."""
     with local_recorder.running(demo.settings) as here:
         lines = map(json.loads, httpx.get(f"{here.recorder}/_received").text.splitlines())
-        heard = [row["payload"] for row in lines if "/message_outbox/" in row["sync"]]
+        keys = Counter(row["identity"] for row in lines if "/message_outbox/" in row["sync"])
     admitted = {one.send_key: one for one in account.decisions if one.decision == "admitted"}
-    keys = Counter(row["entry_id"] for row in heard)
     assert keys.keys() <= admitted.keys()
     assert set(keys.values()) == {1}
     arms = {run.run_id: run.arm for run in account.runs}
     assert {arms[admitted[key].run_id] for key in keys if admitted[key].purpose == "marketing"} == {"treated"}
-    assert {row["template"] for row in heard} >= {
+    made = {row["send_key"]: row["template"] for row in demo.rows("select send_key, template from message")}
+    assert {made[key] for key in keys} >= {
+        "cart_push",
         "cart_reminder",
         "order_taken",
         *(["welcome"] if NIGHTS == 30 else []),
@@ -359,22 +364,23 @@ def test_nobody_is_mailed_who_must_not_be(demo: Loop, account: Oracle) -> None:
         lines = map(json.loads, httpx.get(f"{here.recorder}/_received").text.splitlines())
         heard = [row for row in lines if "/message_outbox/" in row["sync"]]
     decided = {one.send_key: one for one in account.decisions if one.decision == "admitted"}
+    made = {row["send_key"]: row["profile_id"] for row in demo.rows("select send_key, profile_id from message")}
     consents, profiles = (
         sorted(demo.rows(f"select * from {name}"), key=lambda row: row["as_of"])
         for name in ("consent_history", "profile_history")
     )
     marketing: dict[str, list[tuple[datetime, str]]] = {}
     for row in heard:
-        one, left, said = decided[row["payload"]["entry_id"]], datetime.fromisoformat(row["as_of"]), row["payload"]
-        contact = (one.channel, said["email" if one.channel == "email" else "phone"])
-        mine = [each for each in consents if each["profile_id"] == said["profile_id"] and each["as_of"] <= left]
+        one, left = decided[row["identity"]], datetime.fromisoformat(row["as_of"])
+        profile_id, contact = made[row["identity"]], (one.channel, row["payload"]["to"])
+        mine = [each for each in consents if each["profile_id"] == profile_id and each["as_of"] <= left]
         last = {each["purpose"]: each for each in mine if (each["channel"], each["contact_point"]) == contact}
         assert not any(each["suppressed"] for each in last.values() if each["granted"] is not None), row
         assert left < one.expires_at, row
         if one.purpose == "transactional":
             continue
         assert last["marketing"]["granted"], row
-        held = [each for each in profiles if each["profile_id"] == said["profile_id"] and each["as_of"] <= left]
+        held = [each for each in profiles if each["profile_id"] == profile_id and each["as_of"] <= left]
         zone = (held[-1]["time_zone"] if held else None) or policy.recipient_zone
         assert time(8) <= left.astimezone(ZoneInfo(zone)).time() < time(21), row
         marketing.setdefault(account.root(one.unit, account.now.as_of), []).append((one.not_before, one.channel))
@@ -386,6 +392,49 @@ def test_nobody_is_mailed_who_must_not_be(demo: Loop, account: Oracle) -> None:
             moments = sorted(at for at, channel in sent if cap.channel in (None, channel))
             crowded = zip(moments, moments[cap.max :], strict=False)
             assert all(later - first >= cap.per for first, later in crowded), person
+
+
+@pytest.mark.slow
+def test_message_results_are_what_the_vendors_and_the_files_say(demo: Loop) -> None:
+    """Each message counts once in each column, as the recorder took it and the outcome files tell of it."""
+    with local_recorder.running(demo.settings) as here:
+        lines = map(json.loads, httpx.get(f"{here.recorder}/_received").text.splitlines())
+        sent = {row["identity"] for row in lines if "/message_outbox/" in row["sync"]}
+    as_of = datetime.combine(demo.day, time.max, UTC)
+    told: dict[str, set[str]] = {}
+    for event in independent.land(demo.settings.landing).events:
+        key = event.data.get("send_key") if event.source == "outcomes" else None
+        if key in sent and event.at <= as_of:
+            name = "machine_opened" if event.data.get("machine") else event.data["event"]
+            told.setdefault(name, set()).add(key)
+    read = told.get("opened", set()) | told.get("clicked", set())
+    expected = {
+        "sent": len(sent),
+        "delivered": len(told["delivered"] | read | told["machine_opened"]),
+        "opened": len(read),
+        "clicked": len(told["clicked"]),
+        "machine_opened": len(told["machine_opened"]),
+        "bounced": len(told.get("bounced", ())),
+        "unsubscribed": len(told["unsubscribed"]),
+    }
+    summed = ", ".join(f"sum({name}) as {name}" for name in expected)
+    assert demo.rows(f"select {summed} from message_results") == [expected]
+    languages = {row["locale"] for row in demo.rows("select distinct locale from message_results")}
+    assert languages == {"en", "de"}
+
+
+@pytest.mark.slow
+def test_every_link_out_is_alive(demo: Loop) -> None:
+    """Links of messages that were sent open at the gateway, whatever has happened since; another is not found."""
+    with local_recorder.running(demo.settings) as recorded, local_gateway.running(recorded) as here:
+        lines = map(json.loads, httpx.get(f"{here.recorder}/_received").text.splitlines())
+        texts = [row["payload"]["text"] for row in lines if row["sync"].startswith("offers/message_outbox/")]
+        links = {link for text in texts for link in re.findall(r"http://127\.0\.0\.1:\d+/\S+", text)}
+        assert len(links) >= 2 * len(texts) > 20
+        for link in sorted(links)[:40]:
+            page = httpx.get(link)
+            assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8"), link
+        assert httpx.get(min(links)[:-2] + "AA").status_code == 404
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ def test_every_command_of_the_page_does_what_it_should(follower: Follower) -> No
     """Both files are taken out of the page, and no command of it is refused."""
     assert [path for path, _ in FILE.findall(PAGE)] == [
         "dbt_project/journeys/first_order.yml",
-        "dbt_project/templates/first_order.md",
+        "dbt_project/templates/first_order.txt",
     ]
     assert {line: said for line, (code, said) in follower.said.items() if code} == {}
     assert "published as version 1" in follower.said[next(line for line in follower.said if " publish " in line)][1]

@@ -25,7 +25,16 @@ from tests.journeys.mistaken import REFERENCES, SHAPES, entered, steps
 from warehouse.duckdb import DuckDB
 
 ROOT = Path(__file__).parents[2]
-FILES = ("sources.yml", "sinks.yml", "policy.yml")
+FILES = ("sources.yml", "policy.yml")
+SINKS = """\
+sinks:
+  crm: {sink: recorder}
+  mail: {sink: recorder, channel: email}
+  text: {sink: recorder, channel: sms}
+  hook: {sink: webhook, options: {url: "https://hooks.example.com/in"}}
+  files: {sink: file}
+  letters: {sink: smtp, options: {host: smtp.example.com, sender: "The Shop <hello@shop.example>"}}
+"""
 SYNC = "select profile_id from {{ ref('profiles') }}\n"
 TEMPLATES = {
     "cart_reminder.txt": "---\nsubject: Your cart\n---\nHello\n",
@@ -132,6 +141,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     shutil.copytree(ROOT / "dbt_project", project / "dbt_project", ignore=shutil.ignore_patterns(*left_out))
     for name in FILES:
         shutil.copy(ROOT / name, project / name)
+    (project / "sinks.yml").write_text(SINKS)
     (project / "dbt_project/models/syncs/sync_journey_vip.sql").write_text(SYNC)
     settings = Settings(project=project, home=folder / "home")
     dbt_project.read_manifest(settings)
@@ -143,6 +153,7 @@ def desk(parsed: Settings, tmp_path: Path) -> Desk:
     """A project with templates and without journeys; its models are those of `parsed`."""
     for name in FILES:
         shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "sinks.yml").write_text(SINKS)
     made = Desk(Settings(project=tmp_path, home=tmp_path / "home"), dbt_project.read_manifest(parsed))
     for name, text in TEMPLATES.items():
         made.template(name, text)
@@ -386,6 +397,23 @@ def test_a_template_uses_what_its_messages_have(desk: Desk) -> None:
     assert (error.line, error.key) == (4, "steps[0].send.template")
     assert "no column of profiles and no property of the last 1,000 events 'Order Completed'" in str(error)
     assert "did you mean 'orders'?" in str(error)
+
+
+def test_a_message_is_what_its_channel_and_purpose_need(desk: Desk) -> None:
+    """By a sink that carries messages an e-mail has a subject, and offers have both ways out, in every part."""
+    send = "- send: {sink: letters, template: cart_sms}"
+    desk.journey(steps(send))
+    error = desk.refusal()
+    assert (error.line, error.key) == (4, "steps[0].send.template")
+    assert "cart_sms.txt needs a `subject`" in str(error)
+    text = "---\nsubject: x\n---\n{{ unsubscribe_url }}"
+    desk.template("cart_sms.txt", text)
+    assert "needs {{ preferences_url }} in its HTML and in its text" in str(desk.refusal())
+    desk.template("cart_sms.txt", text + " {{ preferences_url }}\n")
+    desk.check()
+    desk.template("cart_sms.txt", "---\nsubject: x\n---\nThank you\n")
+    desk.journey(steps(send.replace("}", ", purpose: transactional}")))
+    desk.check()
 
 
 def test_a_purpose_is_one_that_consent_or_a_template_names(desk: Desk) -> None:

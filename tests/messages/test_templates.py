@@ -220,6 +220,7 @@ def test_a_mistake_in_a_template_is_told_with_its_place(
         ("a.mjml", f"{FM}\n{PAGE.format('a<br>{% if x %}<b>y{% endif %}')}\n--- text\n", 5, "<b> has no end </b>"),
         ("a.mjml", f"{FM}Hello\n--- text\n", None, "is not MJML: cannot be read: one <mjml> is around all"),
         ("a.mjml", f"{FM}{PAGE.format('a < b')}\n--- text\n", None, "a < of the text is &lt;"),
+        ("a.mjml", f"{FM}{PAGE.format('é&>')}\n--- text\n", None, "an & of the text is &amp;, and a < is &lt;"),
         ("a.mjml", f"{FM}\n{PAGE.format('LIQUID0MARK')}\n--- text\n", 5, "cannot have the word LIQUID0MARK"),
     ],
 )  # fmt: skip

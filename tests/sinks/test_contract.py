@@ -6,6 +6,7 @@ A new sink needs nothing here: an option without a default shows an example of i
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,13 +16,15 @@ from pydantic import ValidationError
 
 from models.delivery import Outcome, Outcomes
 from models.errors import UserError
+from models.outcome import Report, Told
 from models.sync import Op
 from sinks import answers
 from sinks.backlog import Chunk, Work, cut
-from sinks.base import Batch, BulkSink, Carrier, Fault, HttpSink, Known, Options, Sink, discover, load
+from sinks.base import Batch, BulkSink, Carrier, Fault, Heard, HttpSink, Known, Options, Sink, discover, load
+from sinks.base import Reporting as Hearing
 from sinks.recorder_behaviour import Reporting
 from sinks.recorder_outcomes import outcomes as reported
-from tests.sinks.desk import AT, Desk, Scripted, letters, people
+from tests.sinks.desk import AT, CONTACTS, Desk, Scripted, letters, people
 
 SINKS = discover()
 EXAMPLES: Mapping[str, dict[str, Any]] = {
@@ -274,3 +277,47 @@ def test_a_bulk_sink_takes_a_whole_delivery_and_taking_it_again_changes_nothing(
     assert offline.deliver(sink, wanted, plan_id="same").counts == first.counts == {"accepted": 8}
     assert {path.name: path.read_bytes() for path in offline.settings.out.rglob("*") if path.is_file()} == left
     assert Counter(offline.last().values()) == {"accepted": 8}
+
+
+REPORTING = sorted(name for name, kind in SINKS.items() if issubclass(kind, Hearing))
+
+
+def told_by(kind: type[Hearing]) -> list[Heard]:
+    """What the vendor would say of one delivery, as the gateway hears it."""
+    report = Report("e1", Told.DELIVERED, AT, send_key=f"{0:032x}", contact=CONTACTS[kind.channel].format(0))  # type: ignore[attr-defined]
+    url = "https://t.shop.example/webhooks/x"
+    return [
+        Heard(
+            str(request.url),
+            {name.lower(): value for name, value in request.headers.items()} | {"x-tailrace-received": AT.isoformat()},
+            request.read(),
+        )
+        for request in kind.tell(url, [report], AT)
+    ]
+
+
+@pytest.mark.parametrize("name", REPORTING)
+def test_what_a_vendor_tells_is_believed_and_understood(name: str) -> None:
+    """Told with the dev secrets, it is signed, names the message, and says the same when it is told again."""
+    kind = SINKS[name]
+    assert issubclass(kind, Hearing)
+    secrets = {secret: f"dev-{secret}" for secret in kind.webhook_secrets}
+    for heard in told_by(kind):
+        assert kind.is_signed(heard, secrets, AT)
+        (report,) = kind.reports(heard)
+        assert (report.told, report.send_key) == (Told.DELIVERED, f"{0:032x}")
+        assert [again.event_id for again in kind.reports(heard)] == [report.event_id]
+
+
+@pytest.mark.parametrize("name", REPORTING)
+def test_what_somebody_else_tells_is_not(name: str) -> None:
+    """Another body, another secret, no signature or nonsense in its place: all refused, and nothing is raised."""
+    kind = SINKS[name]
+    assert issubclass(kind, Hearing)
+    secrets = {secret: f"dev-{secret}" for secret in kind.webhook_secrets}
+    for heard in told_by(kind):
+        assert not kind.is_signed(replace(heard, body=heard.body + b" "), secrets, AT)
+        assert not kind.is_signed(heard, dict.fromkeys(secrets, "another"), AT)
+        assert not kind.is_signed(replace(heard, headers={}), secrets, AT)
+        nonsense = dict.fromkeys(heard.headers, "\x00é not a signature")
+        assert not kind.is_signed(replace(heard, headers=nonsense), secrets, AT)

@@ -242,7 +242,7 @@ def _batch(sink: SmtpSink) -> Batch:
 def test_every_reply_has_its_meaning(
     replies: Replies,
     outcome: Outcome,
-    throttled: bool,
+    throttled: bool,  # noqa: FBT001
     stops: bool,  # noqa: FBT001
 ) -> None:
     """5xx of a recipient or a message is final, 4xx comes again, a refused sender stops the sync."""

@@ -4,9 +4,24 @@ deliveries as (
     select * from {{ source('kept', 'deliveries') }}
 ),
 
+-- what a provider tells of a message names the message, and not the sync it left by
+syncs as (
+    select
+        send_key,
+        min(sync) as sync
+    from {{ source('kept', 'message') }}
+    group by send_key
+),
+
 events as (
-    select * from {{ ref('stg_events') }}
-    where name like 'Message %'
+    select
+        events.*,
+        coalesce({{ json_text('events.properties', '$.sync') }}, syncs.sync) as sync
+    from {{ ref('stg_events') }} as events
+    left join syncs on {{ json_text('events.properties', '$.send_key') }} = syncs.send_key
+    where
+        events.name like 'Message %'
+        and coalesce({{ json_text('events.properties', '$.machine') }}, 'false') <> 'true'
 ),
 
 -- a row tried several times in one run ended as it did the last time
@@ -36,13 +51,13 @@ sent as (
 
 reported as (
     select
-        {{ json_text('properties', '$.sync') }} as sync,
+        sync,
         {{ local_day('occurred_at') }} as result_date,
         name as outcome,
         count(*) as counted
     from events
-    where {{ json_text('properties', '$.sync') }} is not null
-    group by {{ json_text('properties', '$.sync') }}, {{ local_day('occurred_at') }}, name
+    where sync is not null
+    group by sync, {{ local_day('occurred_at') }}, name
 ),
 
 counts as (
