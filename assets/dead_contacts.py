@@ -5,6 +5,7 @@ So a device that lost its app leaves the profile with the next refresh, as after
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,18 @@ FIELDS = {"email": "email", "sms": "phone"}  # channel → what a line calls its
 OUTCOMES = "outcomes"  # the landing folder
 
 
-def land(opener: Opener, opened: Opened, sync: Sync, sink: Sink, salt: str, at: datetime) -> int:
-    """Of the run's rejected messages, before its planned rows are let go; how many contact points. Again is nothing."""
+def land(opener: Opener, opened: Opened, sync: Sync, sinks: Mapping[str, Sink], salt: str, at: datetime) -> int:
+    """Of the run's rejected messages, before its planned rows are let go; how many contact points. Again is nothing.
+
+    `sinks`: by destination, those that messages of the run left by: a reason is in the words of its own vendor.
+    """
     channel, column = sync.destination.channel, sync.entry.contact
-    if sink.channel is None or column is None:
+    if column is None or not any(sink.channel for sink in sinks.values()):
         return 0
     query = render(
         SQL, "rejected_messages", opener.warehouse.dialect, planned=opened.planned, run_id=opened.run_id, contact=column
     )
-    found = [row for row in opener.warehouse.rows(query) if sink.is_dead(str(row["reason"])) and row["contact"]]
+    found = [row for row in opener.warehouse.rows(query) if row["contact"] and _is_dead(sinks, row)]
     if not found:
         return 0
     purposes = {sync.entry.purpose}
@@ -47,14 +51,19 @@ def land(opener: Opener, opened: Opened, sync: Sync, sink: Sink, salt: str, at: 
     return len(found)
 
 
+def _is_dead(sinks: Mapping[str, Sink], row: Mapping[str, Any]) -> bool:
+    sink = sinks.get(str(row["sink"]))
+    return sink is not None and sink.is_dead(str(row["reason"]))
+
+
 def _line(row: dict[str, Any], sync: Sync, field: str, opened: Opened) -> dict[str, Any]:
     return {
-        "id": f"{sync.entry.sink}:{row['send_key']}:dead",
+        "id": f"{row['sink']}:{row['send_key']}:dead",
         "event": Told.BOUNCED,
         "bounce": "hard",
         "at": opened.as_of,
         "sync": sync.name,
-        "sink": sync.entry.sink,
+        "sink": row["sink"],
         "channel": sync.destination.channel,
         field: row["contact"],
         "profile_id": row["profile_id"],

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
-from assets import configuration, forgotten_entries, plans, troubles
+from assets import configuration, dead_contacts, forgotten_entries, plans, troubles
 from assets import ledger as ledgers
 from assets.compaction import compact, discard_replaced
 from assets.destinations import failover
@@ -295,6 +295,8 @@ class _Run:
             Folder(warehouse, journal, opener).fold(_now())
             opened = opener.opened(delivery.run_id)
             assert opened, "this run opened it"
+            sinks = {self.sync.entry.sink: self.sink, **{outlet.name: outlet.sink for outlet in self.failover}}
+            dead_contacts.land(opener, opened, self.sync, sinks, configuration.policy(self.settings).salt, _now())
             opener.close(opened, stopped, _now())
             ledger = ledgers.find(warehouse, self.sync, opened.destination)
             assert ledger, "this run planned with it"

@@ -110,10 +110,11 @@ def published(settings: Settings, syncs: Sequence[Sync]) -> dg.AssetsDefinition:
 def logs(segments: Iterable[str], syncs: Iterable[dg.AssetKey]) -> list[dg.AssetSpec]:
     """What Python keeps for ever, as the graph shows it: no step writes it as a whole, so none waits for every part."""
     about = {"segment_history": [keys.history(segment) for segment in segments], "deliveries": list(syncs)}
-    about |= {name: [keys.log("deliveries")] for name in ("sync_runs", "rejects", "unknowns")}
+    about |= {name: [keys.log("deliveries")] for name in ("message", "sync_runs", "rejects", "unknowns")}
     words = {
         "segment_history": "Every entry to and departure from every segment.",
         "deliveries": "What became of every operation of every sync.",
+        "message": "What every message was made of.",
         "sync_runs": "How every run of every sync went.",
         "rejects": "What waits because the vendor refused it for good.",
         "unknowns": "What the vendor may have processed, and nothing has settled since.",

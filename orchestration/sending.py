@@ -16,6 +16,7 @@ from models.settings import Settings
 from orchestration import upkeep
 from orchestration.console import Tell
 from orchestration.project import read_manifest
+from sinks.allowances import USED_UP
 
 
 class Launch(TypedDict, total=False):
@@ -76,8 +77,8 @@ def exit_code(results: Sequence[SyncResult]) -> int:
 
 
 def is_paused(result: SyncResult) -> bool:
-    """Whether it sent nothing because somebody asked for that."""
-    return result.error is None and (result.stopped or "").startswith("paused")
+    """Whether it stopped because somebody asked for that, with a pause or a quota: it waits for no person."""
+    return result.error is None and (result.stopped or "").startswith(("paused", USED_UP))
 
 
 def _settle(settings: Settings) -> None:

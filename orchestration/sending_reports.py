@@ -38,6 +38,8 @@ def say(results: Sequence[SyncResult], *, as_json: bool) -> None:
         reason = result.error or result.stopped
         if reason:
             screen.print(f"{result.sync}: {reason}", markup=False, style="yellow")
+        for name, why in result.refused.items():
+            screen.print(f"{result.sync}: went on without {name}: {why}", markup=False, style="yellow")
 
 
 def _row(plan: Plan) -> dict[str, Any]:
@@ -99,5 +101,6 @@ def _result(result: SyncResult) -> dict[str, Any]:
         "counts": result.counts,
         "unsent": result.unsent,
         "stopped": result.stopped,
+        "refused": dict(result.refused),
         "error": {"kind": type(error).__name__, "message": str(error)} if error else None,
     }

@@ -3,7 +3,8 @@ select
     planned._send_key as send_key,
     planned._profile_id as profile_id,
     cast(planned.{{ quote(contact) }} as {{ dialect.text }}) as contact,
-    deliveries.reason
+    deliveries.reason,
+    deliveries.sink
 from tailrace.deliveries as deliveries
 inner join {{ planned }} as planned
     on deliveries.run_id = planned._run_id and deliveries.spool_row = planned._row

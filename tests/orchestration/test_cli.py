@@ -62,7 +62,7 @@ def tailrace(shop: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         (["apply", "0123456789ab"], "no plan '0123456789ab'"),
         (["apply", "channel:sms"], "what can: PLAN_ID, as `tailrace plan` says it, or journey:NAME"),
         (["apply", "journey:nope"], "no journey 'nope' is published; published: none"),
-        (["pause", "channel:"], "no channel ''; there are: email, sms"),
+        (["pause", "channel:"], "no channel ''; there are: email, push, sms"),
         (["pause", "journey:"], "no journey ''; written or published: cart_recovery, post_purchase, welcome, win_back"),
         (["backfill", "segment_days", "--from", "soon"], "'soon' is not a day"),
         (["backtest", "a", "--from", "0001-01-01", "--to", "2026-01-01"], "allowed: 1970-01-01 to 2999-12-31"),
@@ -122,7 +122,11 @@ LAPSED = (
 @pytest.mark.parametrize(
     ("entry", "key", "said"),
     [
-        ("{sink: crmm}", ".sink", "no sink 'crmm'; did you mean 'crm'? in sinks.yml: crm, mail, text, hook, files"),
+        (
+            "{sink: crmm}",
+            ".sink",
+            "no sink 'crmm'; did you mean 'crm'? in sinks.yml: crm, mail, offers, text, app, hook, files",
+        ),
         ("{audience: Lapsed}", ".sink", "is missing: A destination named in sinks.yml"),
         ("crm", "", "must be a mapping"),
         ("{sink: crm, audienc: Lapsed}", ".audienc", "unknown key; did you mean 'audience'?"),
@@ -180,7 +184,11 @@ def test_two_mirrors_of_one_audience_are_refused(shop: Settings, tailrace: Tailr
         ("{sink: recorder, secrets: {tokn: X}}", "sinks.crm.secrets.tokn", "has no such secret; did you mean 'token'?"),
         ("{sink: recorder, options: {acount: x}}", "sinks.crm.options.acount", "did you mean 'account'?"),
         ("{sink: webhook, options: {rows: 0}}", "sinks.crm.options.rows", "must be greater than or equal to 1, not 0"),
-        ("{sink: recoder}", "sinks.crm.sink", "no sink 'recoder'; there are: file, recorder, webhook"),
+        (
+            "{sink: recoder}",
+            "sinks.crm.sink",
+            "no sink 'recoder'; there are: fcm, file, hubspot, recorder, sendgrid, smtp, twilio, webhook",
+        ),
         ("{sink: recorder, channel: emial}", "sinks.crm.channel", "did you mean 'email'? allowed: email, sms"),
         ("{sink: recorder, secret: {token: X}}", "sinks.crm.secret", "unknown key; did you mean 'secrets'?"),
     ],
