@@ -25,6 +25,7 @@ from orchestration import clocks, journeys, local_gateway, local_recorder, sendi
 from orchestration.console import Tell
 
 OUTCOMES_SECONDS = 300.0
+APP_SYNC = "app/message_outbox/cart_recovery"
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,16 @@ def run(
         message = "this target is past the demo's days already; for another demo set TAILRACE_HOME to a new folder"
         raise UserError(message)
     with local_recorder.running(settings) as recorded, local_gateway.running(recorded) as here:
+        if recorded is not settings:  # the recorder is ours
+            _programme(recorded, seed)
         done = [_day(here, day, Clock.at(end_of_day(day, zone)), seed, tell) for day in todo]
     return shop, done
+
+
+def _programme(settings: Settings, seed: int) -> None:
+    """Let some of the apps be gone from their devices, as they are from a twentieth of them."""
+    gone = {"sync": APP_SYNC, "share": 0.05, "reason": "the app is not there any more"}
+    httpx.put(f"{settings.recorder}/_behaviour", json={"seed": seed, "reject": [gone]}).raise_for_status()
 
 
 def _day(settings: Settings, day: date, clock: Clock, seed: int, tell: Tell) -> Day:

@@ -178,6 +178,11 @@ class HttpSink(Carrier):
         then `unknown`. A batch refused as a whole is `Outcomes.all(REJECTED, reason, split=True)`.
         """
 
+    @property
+    def public_url(self) -> str | None:
+        """An address that somebody wrote into a file, and that must be public; None for a vendor's own."""
+        return None
+
     def is_about_rows(self, response: httpx.Response) -> bool:  # noqa: ARG002 - most vendors keep to what a status means
         """Whether `outcomes` reads this answer although its status is 401, 403, 408, 413, 429, 1xx, 3xx or 5xx."""
         return False

@@ -91,4 +91,4 @@ def wire_for(
         return LineWire(sink, None if is_live else partial(twin_of, recorder, sink.name, sync, as_of))
     assert isinstance(sink, HttpSink), f"a sink speaks HTTP or has lines: {type(sink)}"
     rewrite = None if is_live else Rewrite(recorder, sink.name, sync, as_of)
-    return HttpWire(sink, transport or HttpTransport(sink.limits.connections, rewrite), now)
+    return HttpWire(sink, transport or HttpTransport(sink.limits.connections, rewrite, sink.public_url), now)

@@ -22,6 +22,7 @@ from pyreqwest.http import Url
 from pyreqwest.response import Response
 
 from models.errors import NeedsPerson
+from sinks.addresses import public
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 15.0  # shorter than servers close idle connections: a request on a dying one would be unknown
@@ -89,12 +90,15 @@ class _Answer(httpx.Response):
 class HttpTransport:
     """The wire. One a delivery: its connections are as many as the sink allows."""
 
-    def __init__(self, connections: int, rewrite: Rewrite | None = None) -> None:
+    def __init__(self, connections: int, rewrite: Rewrite | None = None, public_url: str | None = None) -> None:
         self._connections = connections
         self._rewrite = rewrite
+        self._public_url = None if rewrite else public_url  # whose host must be of the public internet
         self._client: Client | None = None
 
     def ready(self) -> None:
+        if self._public_url:
+            public(self._public_url)
         if self._rewrite is None:
             return
         parts = urlsplit(self._rewrite.recorder)
@@ -135,7 +139,7 @@ class HttpTransport:
         return _response(answer.status, list(answer.headers.items()), body)
 
     async def __aenter__(self) -> Self:
-        self._client = (
+        builder = (
             ClientBuilder()
             .no_proxy()
             .follow_redirects(enable=False)
@@ -149,8 +153,11 @@ class HttpTransport:
             .pool_max_idle_per_host(self._connections)
             .pool_idle_timeout(timedelta(seconds=IDLE_SECONDS))
             .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
-            .build()
         )
+        if self._public_url:  # looked up once: a name that leads elsewhere a moment later does not
+            pinned = public(self._public_url)
+            builder = builder.resolve(pinned.host, pinned.address, pinned.port)
+        self._client = builder.build()
         return self
 
     async def __aexit__(

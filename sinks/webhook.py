@@ -50,6 +50,9 @@ class WebhookOptions(Options):
     connections: int = Field(default=4, ge=1, le=64, description="Requests in flight")
     per_second: float | None = Field(default=None, gt=0, description="Requests a second")
     timeout: float = Field(default=30.0, gt=0, description="Seconds until an answer is given up")
+    allow_private: bool = Field(
+        default=False, description="Whether the receiver may be in a private network or on this machine"
+    )
 
 
 class WebhookSink(HttpSink):
@@ -63,6 +66,10 @@ class WebhookSink(HttpSink):
     @property
     def account(self) -> str:
         return f"webhook:{httpx.URL(self.options.url).netloc.decode()}"
+
+    @property
+    def public_url(self) -> str | None:
+        return None if self.options.allow_private else self.options.url
 
     @property
     def limits(self) -> Limits:

@@ -424,6 +424,68 @@ def test_message_results_are_what_the_vendors_and_the_files_say(demo: Loop) -> N
 
 
 @pytest.mark.slow
+def test_an_app_that_is_gone_leaves_the_profile(demo: Loop) -> None:
+    """A token that the vendor called dead is suppressed and on no profile, unless it was registered again since."""
+    dead = demo.rows(
+        "select json_extract_string(properties, '$.contact') as token, max(occurred_at) as died_at from events "
+        "where name = 'Message Bounced' and json_extract_string(properties, '$.channel') = 'push' group by all"
+    )
+    assert dead
+    held = {row["push_token"] for row in demo.rows("select push_token from profiles where push_token is not null")}
+    told = demo.rows(
+        "select json_extract_string(properties, '$.push_token') as token, max(occurred_at) as at from events "
+        "where name in ('Identified', 'Signed Up') group by all"
+    )
+    registered = {row["token"]: row["at"] for row in told}
+    assert not {row["token"] for row in dead if registered[row["token"]] <= row["died_at"]} & held
+    said = demo.rows("select contact_point from consent where channel = 'push' and suppressed")
+    assert {row["contact_point"] for row in said} == {row["token"] for row in dead}
+
+
+@pytest.mark.slow
+def test_a_message_is_shown_and_tried_out(demo: Loop) -> None:
+    """`message` shows what somebody would get, masked; `--send-to` goes by the destination, and no sync knows of it."""
+    person = demo.value("select max(profile_id) from profiles where email is not null and orders > 0")
+    with local_recorder.running(demo.settings) as here:
+        shown = _ran(here, "message", "order_taken", person, "--json")
+        assert (shown["template"], shown["subject"], shown["unsubscribe_url"]) == (
+            "order_taken",
+            shown["subject"],
+            None,
+        )
+        assert "***@" in shown["to"]
+        assert shown["html"].startswith("<!doctype html>")
+        tried = _ran(here, "message", "welcome", person, "--locale", "de", "--send-to", "me@shop.example", "--json")
+        assert (tried["locale"], tried["sent_by"]) == ("de", "mail")
+        lines = map(json.loads, httpx.get(f"{here.recorder}/_received?sync=mail/test").text.splitlines())
+        assert [row["payload"]["to"] for row in lines] == ["me@shop.example"]
+    assert demo.value("select count(*) from deliveries where sync = 'mail/test'") == 0
+
+
+@pytest.mark.slow
+def test_results_are_the_mart(demo: Loop) -> None:
+    """`tailrace results` sums what `message_results` has, by what it is asked for."""
+    by_channel = {row["channel"]: row["sent"] for row in _ran(demo.settings, "results", "--by", "channel", "--json")}
+    mart = demo.rows("select channel, sum(sent) as sent from message_results group by channel")
+    assert by_channel == {row["channel"]: row["sent"] for row in mart}
+    assert by_channel.keys() >= {"email", "push"}
+
+
+def _ran(settings: Settings, *command: str) -> Any:
+    """What a command says as JSON."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "orchestration", *command],
+        cwd=ROOT,
+        env={**os.environ, **child(settings)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.slow
 def test_every_link_out_is_alive(demo: Loop) -> None:
     """Links of messages that were sent open at the gateway, whatever has happened since; another is not found."""
     with local_recorder.running(demo.settings) as recorded, local_gateway.running(recorded) as here:
