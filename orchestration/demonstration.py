@@ -23,6 +23,7 @@ from models.errors import NeedsPerson, UserError
 from models.settings import Settings
 from orchestration import clocks, journeys, local_gateway, local_recorder, sending
 from orchestration.console import Tell
+from sinks.fcm import FcmSink
 
 OUTCOMES_SECONDS = 300.0
 APP_SYNC = "app/message_outbox/cart_recovery"
@@ -79,8 +80,8 @@ def run(
 
 
 def _programme(settings: Settings, seed: int) -> None:
-    """Let some of the apps be gone from their devices, as they are from a twentieth of them."""
-    gone = {"sync": APP_SYNC, "share": 0.05, "reason": "the app is not there any more"}
+    """Let a tenth of the apps be gone from their devices."""
+    gone = {"sync": APP_SYNC, "share": 0.1, "reason": FcmSink.UNREGISTERED}
     httpx.put(f"{settings.recorder}/_behaviour", json={"seed": seed, "reject": [gone]}).raise_for_status()
 
 

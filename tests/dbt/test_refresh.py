@@ -203,7 +203,7 @@ def test_a_broken_profile_model_stops_the_refresh(settings, land, night, ask) ->
     land("shop/1.ndjson", [order("1", "ann", night(1))])
     refresh(settings, night(1))
     edit(settings, "models/profiles/int_profile_activity.sql", "min(occurred_at)", "min(ocurred_at)")
-    with pytest.raises(BuildFailed, match=r"int_profile_activity\.sql:11"):
+    with pytest.raises(BuildFailed, match=r"int_profile_activity\.sql:15"):
         refresh(settings, night(2))
     assert ask("select count(*) as n from profiles") == [{"n": 1}]
     assert "int_profile_activity" in {row["model"] for row in ask("from broken_models")}

@@ -96,11 +96,16 @@ class Person:
 
     @property
     def last_seen_at(self) -> datetime | None:
-        return max((event.at for event in self.events if event.name not in DONE_TO_THEM), default=None)
+        return max((event.at for event in self.done if event.name not in DONE_TO_THEM), default=None)
+
+    @property
+    def done(self) -> list[Event]:
+        """What no machine did in their place."""
+        return [event for event in self.events if not event.data.get("machine")]
 
     def last(self, name: str) -> datetime | None:
         """When the person last did this."""
-        return max((event.at for event in self.events if event.name == name), default=None)
+        return max((event.at for event in self.done if event.name == name), default=None)
 
     @property
     def email(self) -> str | None:

@@ -415,7 +415,7 @@ def test_message_results_are_what_the_vendors_and_the_files_say(demo: Loop) -> N
         "clicked": len(told["clicked"]),
         "machine_opened": len(told["machine_opened"]),
         "bounced": len(told.get("bounced", ())),
-        "unsubscribed": len(told["unsubscribed"]),
+        "unsubscribed": len(told.get("unsubscribed", ())),
     }
     summed = ", ".join(f"sum({name}) as {name}" for name in expected)
     assert demo.rows(f"select {summed} from message_results") == [expected]

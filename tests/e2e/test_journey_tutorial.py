@@ -94,7 +94,7 @@ def test_messages_are_admitted_refused_and_received(follower: Follower, recorder
         "where journey = 'first_order' group by 1"
     )
     counts = {row["what"]: row["messages"] for row in decided}
-    assert counts.keys() == {"admitted", "no_consent", "holdout", "global_holdout"}
+    assert counts.keys() == {"admitted", "no_consent", "capped", "holdout", "global_holdout"}
     received = [json.loads(line) for line in httpx.get(f"{recorder}/_received").text.splitlines()]
     mine = [row["identity"] for row in received if row["sync"] == "mail/message_outbox/first_order"]
     assert counts["admitted"] / 2 < len(set(mine)) == len(mine) < counts["admitted"]
