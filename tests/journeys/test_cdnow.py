@@ -47,7 +47,7 @@ steps:
   - wait: 4 weeks
 """,
 }
-TEMPLATE = "---\nsubject: Again?\n---\nAgain?\n"
+TEMPLATE = "---\nsubject: Again?\n---\nAgain? {{ unsubscribe_url }} {{ preferences_url }}\n"
 
 
 def bought() -> list[Purchase]:
