@@ -127,4 +127,4 @@ select
     timed.quiet_at as _quiet_at
 from timed
 inner join tailrace.journey_run as run on timed.run_id = run.run_id
-inner join tailrace.journey_version as version on timed.journey = version.journey and timed.version = version.version
+left join tailrace.journey_version as version on timed.journey = version.journey and timed.version = version.version
