@@ -6,16 +6,24 @@ Each undoes one promise of the delivery loop in the plainest way; nothing else i
 from __future__ import annotations
 
 import asyncio
+import os
+import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from assets.journeys.statements import Statements
-from models.delivery import Claim, Outcome, Outcomes, RowOutcome
+from gateway.landing import Landing, Written
+from models.delivery import Outcome, Outcomes, RowOutcome
+from sinks import allowances
+from sinks.allowances import Allowance, Room
 from sinks.backlog import Work
-from sinks.connections import Batch, Run
+from sinks.connections import Run
 from sinks.journal import Journal
-from sinks.writer import Receipt, Request, _Commit
+from sinks.settlement import Settlement
+from sinks.suppression import Seen
+from sinks.writer import Grant, Receipt, Request, _Commit
 
 
 def claim_after_send() -> None:
@@ -24,23 +32,23 @@ def claim_after_send() -> None:
     highest = 0
     granted, receive = _Commit._granted, _Commit._receive
 
-    def keep_back(commit: _Commit, *given: Any) -> Claim:
+    def keep_back(commit: _Commit, *given: Any) -> Grant:
         nonlocal highest
         commit.seq = max(commit.seq, highest)
-        claim = granted(commit, *given)
-        highest = claim.seq
-        late[claim.seq] = commit.claims.pop()
-        return claim
+        grant = granted(commit, *given)
+        highest = commit.seq
+        late[highest] = commit.claims.pop()
+        return grant
 
     def write_both(commit: _Commit, receipt: Receipt) -> None:
         commit.claims.append(late.pop(receipt.claim.seq))
         commit.connection.executemany(
-            "insert into claim (seq, delivery, op, row_ranges, attempt) values (?, ?, ?, ?, ?)", commit.claims
+            "insert into claim (seq, delivery, op, row_ranges, attempt, sink) values (?, ?, ?, ?, ?, ?)", commit.claims
         )
         commit.claims.clear()
         receive(commit, receipt)
 
-    def none_taken(_: _Commit, __: Request, ___: int, ____: Mapping[int, RowOutcome]) -> dict[int, RowOutcome]:
+    def none_taken(*_: Any) -> dict[int, RowOutcome]:
         return {}
 
     _Commit._granted, _Commit._receive, _Commit._taken = keep_back, write_both, none_taken  # type: ignore[method-assign]
@@ -48,23 +56,13 @@ def claim_after_send() -> None:
 
 def receipt_before_answer() -> None:
     """Every request counts as accepted once it has left, whatever comes back."""
+    sent = Run._sent
 
-    async def sent(run: Run, work: Work, claim: Claim) -> Outcomes:
-        batch = Batch(
-            sync=run.delivery.sync,
-            op=work.chunk.op,
-            key=claim.key,
-            identity=run.identity,
-            at=run.clock(),
-            payloads=work.payloads,
-            frame=work.chunk.frame,
-            offsets=work.offsets,
-        )
-        pending = run.transport.start(run.sink.request(batch), claim.key, run.sink.limits.timeout)
-        await asyncio.gather(pending, return_exceptions=True)
+    async def taken(run: Run, *given: Any) -> Outcomes:
+        await sent(run, *given)
         return Outcomes.all(Outcome.ACCEPTED)
 
-    Run._sent = sent  # type: ignore[method-assign]
+    Run._sent = taken  # type: ignore[method-assign]
 
 
 def unknown_forgotten() -> None:
@@ -119,6 +117,53 @@ def latest_by_clock() -> None:
     Statements.sql = by_clock  # type: ignore[method-assign]
 
 
+def answer_before_landing() -> None:
+    """The gateway answers as soon as it has heard, and writes afterwards."""
+    settle, later = Landing.settle, set[asyncio.Task[None]]()
+
+    async def soon(landing: Landing, entry: Callable[[Seen], Written], size: int = 0) -> None:
+        task = asyncio.create_task(settle(landing, entry, size))
+        later.add(task)
+        task.add_done_callback(later.discard)
+
+    Landing.settle = soon  # type: ignore[method-assign]
+
+
+def suppression_read_once() -> None:
+    """Who left before the first claim of a run is known to it, and nobody after."""
+    listed, first = _Commit._listed, list[int]()
+
+    def as_at_first(commit: _Commit, request: Request) -> dict[int, RowOutcome]:
+        first.append(commit.listed)
+        commit.listed = first[0]
+        return listed(commit, request)
+
+    _Commit._listed = as_at_first  # type: ignore[method-assign]
+
+
+def failover_moves_unknown() -> None:
+    """Where an account is refused, what it may have processed goes on as well."""
+    leave = Settlement.leave
+
+    def take_along(settlement: Settlement, work: Work) -> None:
+        if work.last is Outcome.UNKNOWN:
+            settlement.left.append(work)
+        else:
+            leave(settlement, work)
+
+    Settlement.leave = take_along  # type: ignore[method-assign]
+
+
+def quota_of_a_process() -> None:
+    """Each process counts what it sends itself."""
+    room = allowances.room
+
+    def own(connection: sqlite3.Connection, allowance: Allowance) -> Room:
+        return room(connection, replace(allowance, account=f"{allowance.account} of {os.getpid()}"))
+
+    allowances.room = own
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "claim after send": claim_after_send,
     "receipt before answer": receipt_before_answer,
@@ -127,6 +172,10 @@ BUGS: dict[str, Callable[[], None]] = {
     "claim without expiry": claim_without_expiry,
     "counter in run_id": counter_in_run_id,
     "latest by clock": latest_by_clock,
+    "answer before landing": answer_before_landing,
+    "suppression read once": suppression_read_once,
+    "failover moves unknown": failover_moves_unknown,
+    "quota of a process": quota_of_a_process,
 }
 
 

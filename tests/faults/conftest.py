@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.faults.cases import KINDS, REFRESH_STEPS, SYNC_STEPS
+from tests.faults.message_world import MessageWorld, build_messages
 
+Copy = Callable[[], MessageWorld]
+Record = Callable[[str, object], None]
 STRUCK = "struck"  # the property of a report: kind, step, and what the vendor was told to do
 ROWS = (*dict.fromkeys((*SYNC_STEPS, *REFRESH_STEPS)), "never")
+
+
+@pytest.fixture(scope="session")
+def messages(tmp_path_factory: pytest.TempPathFactory) -> MessageWorld:
+    """The world of messages: all is due, and nothing is sent."""
+    world = build_messages(tmp_path_factory.mktemp("messages") / "world")
+    world.begin()
+    return world
+
+
+@pytest.fixture
+def copy_of_messages(messages: MessageWorld, tmp_path: Path) -> Iterator[Copy]:
+    """Makes a working copy of it with a recorder of its own."""
+    made: list[MessageWorld] = []
+
+    def copy() -> MessageWorld:
+        made.append(messages.copied(tmp_path / "world"))
+        made[-1].start_recorder()
+        return made[-1]
+
+    yield copy
+    for world in made:
+        world.stop_recorder()
+    shutil.rmtree(tmp_path, ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -31,7 +60,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def account(struck: list[tuple[str, str]]) -> Iterator[str]:
     """A line a step, a column a kind."""
     counts = Counter(struck)
-    kinds = tuple(dict.fromkeys(KINDS))
+    kinds = tuple(dict.fromkeys((*KINDS, *(kind for kind, _ in struck))))
     yield "step".ljust(12) + "".join(kind.rjust(len(kind) + 2) for kind in kinds)
     for step in ROWS:
         numbers = [(counts[kind, step], len(kind) + 2) for kind in kinds]
