@@ -74,7 +74,11 @@ EDITS = {
     "the segment": ("models/segments/seg_high_value.sql", "revenue >=", "2 * revenue >="),
     "a threshold": ("dbt_project.yml", "high_value_revenue: 500", "high_value_revenue: 1500"),
     "a view above it": ("models/profiles/int_profile_orders.sql", "and told = 1", "and told = 1 and revenue > 400"),
-    "consent": ("models/identity/int_consent_decisions.sql", "name = 'Consent Granted' as granted", "false as granted"),
+    "consent": (
+        "models/identity/int_consent_decisions.sql",
+        "name in ('Consent Granted', 'Message Resubscribed') as granted",
+        "false as granted",
+    ),
     "identifiers": ("models/identity/int_event_identifiers.sql", "events.*,", "events.*, 1 as one,"),
     "a seed": ("seeds/blocked_identifiers.csv", "value,reason", "value,reason\nd1-1,a shared device"),
     "a macro": ("macros/clocks.sql", "interval '{{ days }}' day", "interval '{{ days * 2 }}' day"),
