@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from assets.opening import Opened, Opener
-from models.outcome import Told
+from models.outcome import CONTACTS, Told
 from models.sync import Sync
 from sinks.aside import written_aside
 from sinks.base import Sink
@@ -21,8 +21,6 @@ from sinks.suppression import contact_hash, dead
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
-FIELDS = {"email": "email", "sms": "phone"}  # channel → what a line calls its contact point; others: `contact`
-OUTCOMES = "outcomes"  # the landing folder
 
 
 def land(opener: Opener, opened: Opened, sync: Sync, sinks: Mapping[str, Sink], salt: str, at: datetime) -> int:
@@ -43,10 +41,10 @@ def land(opener: Opener, opened: Opened, sync: Sync, sinks: Mapping[str, Sink], 
     opener.journal.suppress(
         entry for row in found for entry in dead(contact_hash(salt, str(row["contact"])), purposes, at)
     )
-    path = opener.settings.landing / OUTCOMES / f"dead-{opened.run_id}.ndjson"
+    path = opener.settings.outcomes / f"dead-{opened.run_id}.ndjson"
     with written_aside(path) as file:
         file.writelines(
-            orjson.dumps(_line(row, sync, FIELDS.get(channel or "", "contact"), opened)) + b"\n" for row in found
+            orjson.dumps(_line(row, sync, CONTACTS.get(channel, "contact"), opened)) + b"\n" for row in found
         )
     return len(found)
 

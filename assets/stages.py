@@ -14,7 +14,6 @@ from typing import Any
 from assets import builds, configuration, identity, in_place, ledger, lineage, raw, segment_days, segments
 from assets.builds import Build
 from assets.dbt_project import LIVE, project, variables
-from assets.dead_contacts import OUTCOMES
 from assets.identity import IdentityResult
 from assets.journeys import documents, live, people, publication, tables
 from assets.journeys.live import JourneysResult
@@ -219,7 +218,7 @@ def hand_over_suppressions(settings: Settings, clock: Clock) -> int:
     salt = configuration.policy(settings).salt
     with opened(settings) as warehouse, Journal(settings.journal) as journal:
         settle(warehouse, f"{LIVE}.{EVENTS}", clock.known_by)
-        known = known_position(warehouse, journal, settings.landing / OUTCOMES, clock.known_by)
+        known = known_position(warehouse, journal, settings.outcomes, clock.known_by)
         return copy_suppressions(warehouse, journal, salt, clock.known_by, consent=f"{LIVE}.consent", known=known)
 
 

@@ -10,10 +10,9 @@ from typing import Literal
 
 import orjson
 
-from gateway.gate import CONTACTS
 from gateway.landing import Written
 from models.links import Recipient
-from models.outcome import Told
+from models.outcome import CONTACTS, Told
 from sinks.suppression import Row, Seen, Stance, allowed, contact_hash, refused
 
 Change = Literal[Told.UNSUBSCRIBED, Told.RESUBSCRIBED]
@@ -69,7 +68,7 @@ def _line(decision: Decision, at: datetime) -> bytes:
             "event": decision.told,
             "at": at,
             "profile_id": recipient.profile_id,
-            CONTACTS.get(recipient.channel, "contact"): recipient.contact,  # type: ignore[call-overload]
+            CONTACTS.get(recipient.channel, "contact"): recipient.contact,
             "channel": recipient.channel,
             "purpose": decision.purpose,
             "send_key": recipient.send_key,

@@ -11,9 +11,6 @@ from models.links import Links, Recipient
 from models.sync import TRANSACTIONAL, Channel
 from sinks.base import Reporting
 
-CONTACTS: Mapping[Channel | None, str] = {"email": "email", "sms": "phone"}
-"""Channel → what a line calls its contact point; `contact` for any other."""
-
 
 @dataclass(frozen=True)
 class Hook:

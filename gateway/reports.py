@@ -7,12 +7,12 @@ from datetime import UTC
 
 import orjson
 
-from gateway.gate import CONTACTS, Gate
+from gateway.gate import Gate
 from gateway.landing import Written
-from models.outcome import SUPPRESSING, Report, Told
+from models.outcome import CONTACTS, Report, Told
 from sinks.suppression import Row, allowed, contact_hash, dead, refused
 
-_HEEDED = SUPPRESSING | {Told.BOUNCED, Told.RESUBSCRIBED}
+_HEEDED = frozenset({Told.COMPLAINED, Told.UNSUBSCRIBED, Told.BOUNCED, Told.RESUBSCRIBED})
 
 
 def written(name: str, gate: Gate, reports: Iterable[Report]) -> Written:

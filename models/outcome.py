@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -22,8 +23,8 @@ class Told(StrEnum):
     RESUBSCRIBED = "resubscribed"
 
 
-SUPPRESSING = frozenset({Told.COMPLAINED, Told.UNSUBSCRIBED})
-"""After these nothing may go to the contact point for the purpose; nor after a hard bounce, for any purpose."""
+CONTACTS: Mapping[str | None, str] = {"email": "email", "sms": "phone"}
+"""Channel → what a line of the source `outcomes` calls its contact point; `contact` for any other."""
 
 
 @dataclass(frozen=True, slots=True)

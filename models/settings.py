@@ -53,6 +53,11 @@ class Settings:
         return self.root / "landing"
 
     @property
+    def outcomes(self) -> Path:
+        """The landing folder of the source `outcomes`: what became of messages."""
+        return self.landing / "outcomes"
+
+    @property
     def out(self) -> Path:
         return self.root / "out"
 

@@ -146,7 +146,7 @@ def _take_back(settings: Settings, seed: int) -> int:
 
     What the gateway answered is in a finished file a few seconds later.
     """
-    body = {"folder": str(settings.landing / "outcomes"), "seed": seed, "gateway": settings.gateway}
+    body = {"folder": str(settings.outcomes), "seed": seed, "gateway": settings.gateway}
     answer = httpx.post(f"{settings.recorder}/_outcomes", json=body, timeout=OUTCOMES_SECONDS)
     if answer.is_error:
         message = f"the recorder could not tell what came of it: {answer.text.strip()}"

@@ -20,8 +20,6 @@ from models.sync import TRANSACTIONAL, Destination
 from sinks import base
 from sinks.destinations import links_for
 
-OUTCOMES = "outcomes"  # the source whose folder it lands in
-
 
 def run(settings: Settings, host: str, port: int, ready: Callable[[int], None], *, proxies: str) -> None:
     """Serve until told to stop. Raises UserError where something it needs is not said, or the port is taken."""
@@ -38,9 +36,7 @@ def gate(settings: Settings) -> Gate:
         salt=policy.salt,
         destinations=_hooks(settings),
         purposes=_purposes(settings, policy.purposes),
-        landing=Landing(
-            settings.landing / OUTCOMES, settings.journal, clock.now, None if is_live else Pace(seconds=0.5)
-        ),
+        landing=Landing(settings.outcomes, settings.journal, clock.now, None if is_live else Pace(seconds=0.5)),
         clock=time,
         hears_clock=not is_live,
     )

@@ -14,7 +14,6 @@ from models.settings import Settings
 from orchestration.local_recorder import free_port, is_free, served
 
 FILES_SECONDS = 30.0
-OUTCOMES = "outcomes"  # the source whose folder the gateway lands in
 
 
 def answers(url: str) -> bool:
@@ -42,8 +41,8 @@ def running(settings: Settings) -> Iterator[Settings]:
 def wait_for_files(settings: Settings) -> None:
     """Until what was answered is in files that can be loaded. Raises NeedsPerson where that takes too long."""
     deadline = time.monotonic() + FILES_SECONDS
-    while any((settings.landing / OUTCOMES).glob(".gateway-*.part")):
+    while any(settings.outcomes.glob(".gateway-*.part")):
         if time.monotonic() > deadline:
-            message = f"the gateway does not finish its files in {settings.landing / OUTCOMES}; look at its log"
+            message = f"the gateway does not finish its files in {settings.outcomes}; look at its log"
             raise NeedsPerson(message)
         time.sleep(0.05)
