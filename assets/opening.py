@@ -170,19 +170,19 @@ class Opener:
 
     def _keep_messages(self, planned: Planned, opened: Opened, at: datetime) -> None:
         """Write down what each message is made of: whoever looks at one later finds its text by that."""
-        quote, literal = self.warehouse.dialect.quote, self.warehouse.dialect.literal
-        sync, have = planned.sync, planned.audience.columns
-        told = {
-            "send_key": "_send_key", "sync": literal(sync.name), "key": "entry_id", "run_id": literal(opened.run_id),
-            "profile_id": "_profile_id", "channel": literal(sync.destination.channel),
-            "purpose": literal(sync.entry.purpose), "as_of": literal(opened.as_of),
-        }  # fmt: skip
-        told |= {name: quote(name) if name in have else "null" for name in MADE_OF}
-        listed = ", ".join(f"{expression} as {name}" for name, expression in told.items())
-        batch = batches.Batch(self.warehouse, f"messages/{opened.run_id}")
-        batch.append(
-            "tailrace.message", f"select {listed} from {opened.planned} where _run_id = {literal(opened.run_id)}"
+        query = render(
+            SQL,
+            "kept_messages",
+            self.warehouse.dialect,
+            sync=planned.sync,
+            made_of=MADE_OF,
+            columns=planned.audience.columns,
+            as_of=opened.as_of,
+            planned=opened.planned,
+            run_id=opened.run_id,
         )
+        batch = batches.Batch(self.warehouse, f"messages/{opened.run_id}")
+        batch.append("tailrace.message", query)
         batch.commit(at)
 
     def _planned_count(self, opened: Opened) -> int:

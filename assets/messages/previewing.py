@@ -1,10 +1,11 @@
-"""One message for one person, to look at or to try out: what the template says now, or what was sent."""
+"""One message for one person, to look at or to try out: what the template says now."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -24,7 +25,9 @@ from models.sync import TRANSACTIONAL, Channel
 from sinks.destinations import links_for
 from sinks.spool import PROFILE, SEND_KEY
 from warehouse.base import Warehouse
+from warehouse.query import render
 
+SQL = Path(__file__).parent.parent / "sql"
 EVENTS = 200  # of a person's last events, those in which the template's variables are looked for
 
 
@@ -83,13 +86,7 @@ def _of_events(copy: Warehouse, profile: str, text: Text, row: Mapping[str, Any]
     wanted = compiled(text).variables - row.keys()
     if not wanted:
         return {}
-    literal = copy.dialect.literal
-    events = copy.rows(
-        "select events.properties from main.events as events inner join main.profile_map as people "
-        "on (people.identifier_type = 'email' and people.identifier = lower(trim(events.email))) "
-        "or (people.identifier_type = 'user_id' and people.identifier = events.user_id) "
-        f"where people.profile_id = {literal(profile)} order by events.occurred_at desc limit {EVENTS}"
-    )
+    events = copy.rows(render(SQL, "person_events", copy.dialect, profile=profile, most=EVENTS))
     told: dict[str, Any] = {}
     for event in events:
         properties = orjson.loads(event["properties"] or b"{}")

@@ -74,9 +74,10 @@ def results(
     Examples: `tailrace results` · `tailrace results welcome --by template,locale` ·
     `tailrace results --by day --days 7`
     """
+    from assets.messages import results as told
     from orchestration import results_view
 
-    found = results_view.results(settings(), journey, [name.strip() for name in by.split(",")], days)
+    found = told.results(settings(), journey, [name.strip() for name in by.split(",")], days)
     if as_json:
         console.print_json(found)
     else:
