@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +27,35 @@ _SOON, _LATER = timedelta(minutes=5), timedelta(hours=12)
 def write(store: Store, reporting: Reporting) -> int:
     """Report on every row received since the last report, in one file written aside; the number of outcomes.
 
-    What comes of messages goes over HTTP first where there is a gateway. Raises httpx.HTTPError where that does not
-    take it; the next report tells all of it again.
+    What comes of messages goes over HTTP where there is a gateway. Raises httpx.HTTPError where that does not take it;
+    the next report tells all of it again, which is harmless.
     """
     first, last = store.reported() + 1, store.last()
     if last < first:
         return 0
-    found = [row for row in store.received(after=first - 1) if row[0] <= last]
     told: list[Happened] = []
-    lines: list[bytes] = []
-    for row in found:
+    lines = _lines((row for row in store.received(after=first - 1) if row[0] <= last), reporting, told)
+    count = 0
+    if (begun := next(lines, None)) is not None:  # a report of nothing is no file
+        with written_aside(Path(reporting.folder) / f"outcomes-{first:09d}-{last:09d}.ndjson") as file:
+            for line in chain([begun], lines):
+                file.write(line)
+                count += 1
+    if reporting.gateway:
+        count += tell(told, reporting.gateway)
+    store.report(last)
+    return count
+
+
+def _lines(rows: Iterator[tuple[Any, ...]], reporting: Reporting, told: list[Happened]) -> Iterator[bytes]:
+    """The lines of the file; what goes over HTTP is put into `told` on the way."""
+    for row in rows:
         for line in outcomes(row, reporting):
             happened = _happened(row, line) if reporting.gateway else None
             if happened is not None and (happened.is_by_link or happened.report):
                 told.append(happened)
             elif happened is None or line["event"] == "converted":
-                lines.append(orjson.dumps(line) + b"\n")
-    count = tell(told, reporting.gateway) if reporting.gateway else 0
-    if lines:  # a report of nothing is no file
-        with written_aside(Path(reporting.folder) / f"outcomes-{first:09d}-{last:09d}.ndjson") as file:
-            file.writelines(lines)
-    store.report(last)
-    return count + len(lines)
+                yield orjson.dumps(line) + b"\n"
 
 
 def _happened(row: tuple[Any, ...], line: Mapping[str, Any]) -> Happened | None:

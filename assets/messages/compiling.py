@@ -19,7 +19,8 @@ from assets.messages.text import Text
 from assets.mistakes import suggestion
 from models.errors import ConfigError
 
-GIVEN = frozenset({"locale", "now", "unsubscribe_url", "preferences_url"})
+WAYS_OUT = ("unsubscribe_url", "preferences_url")  # the two links by which somebody gets out
+GIVEN = frozenset({"locale", "now", *WAYS_OUT})
 """Variables that every message has, besides the person's profile and the entry event's properties."""
 
 _TEXT = re.compile(r"\{\{-?\s*t\.([A-Za-z0-9_]+)\s*-?\}\}")
@@ -27,7 +28,7 @@ _HREF = re.compile(
     rf"""(<a\s[^<>]*?href=)(["'])(?=\s*(?:https?://|\{{\{{))((?:{mjml.LIQUID.pattern}|(?!\2|\{{\{{|\{{%).)*)\2""",
     re.DOTALL | re.IGNORECASE,
 )
-_OURS = re.compile(r"^\s*\{\{-?\s*(unsubscribe_url|preferences_url)\s*-?\}\}\s*$")
+_OURS = re.compile(rf"^\s*\{{\{{-?\s*({'|'.join(WAYS_OUT)})\s*-?\}}\}}\s*$")
 _URL = re.compile(  # not in Liquid, and without what ends a sentence
     rf"(?P<liquid>{mjml.LIQUID.pattern})|https?://(?:\{{\{{.*?\}}\}}|[^\s<>\"'{{}}])+(?<![.,;:!?)])", re.DOTALL
 )
@@ -60,7 +61,7 @@ class Compiled:
     def ways_out(self) -> frozenset[str]:
         """Which of `unsubscribe_url` and `preferences_url` every part that a person may see has."""
         shown = [part for texts in self.languages.values() for part in (texts.html, texts.text) if part]
-        return frozenset.intersection(*(_names(part) for part in shown)) & {"unsubscribe_url", "preferences_url"}
+        return frozenset.intersection(*(_names(part) for part in shown)) & {*WAYS_OUT}
 
 
 def chosen(locales: tuple[str, ...], wanted: str | None) -> str:

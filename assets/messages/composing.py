@@ -88,8 +88,10 @@ class Letterhead:
         )
 
     def _parameters(self, row: Mapping[str, Any], read: Text) -> dict[str, str]:
+        """Those that say something: a segment's message is of no journey."""
         values = (("channel", self.channel), ("template", read.name), *((name, row.get(name)) for name in _NAMED))
-        return {name: _filled(text, values) for name, text in self.campaign.items()}
+        filled = ((name, _filled(text, values)) for name, text in self.campaign.items())
+        return {name: text for name, text in filled if text}
 
 
 _NAMED = ("journey", "node", "locale")

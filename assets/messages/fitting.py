@@ -8,13 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from assets.configuration import shown_path
-from assets.messages.compiling import compiled
+from assets.messages.compiling import WAYS_OUT, compiled
 from assets.messages.rendering import Occasion, Unrendered, render
 from assets.messages.text import Text
 from models.errors import ConfigError
 from models.sync import TRANSACTIONAL, Channel
 
-WAYS_OUT = ("unsubscribe_url", "preferences_url")
 _EXAMPLES: Mapping[str, Any] = {
     "boolean": True, "date": datetime(2026, 1, 2, tzinfo=UTC).date(), "decimal": Decimal("12.50"), "double": 1.5,
     "integer": 3, "bigint": 3, "int": 3, "timestamp": datetime(2026, 1, 2, 3, tzinfo=UTC),
