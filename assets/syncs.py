@@ -309,9 +309,14 @@ class _Declaration:
                     raise document.error(message, *path, place, position)
                 # a model that declares no columns is known once it is built: the plan checks it then
                 known = not own or column in own or (theirs is not None and column in theirs)
-                if not known and column not in {"profile_id", *(MESSAGE_COLUMNS if entry.template else ())}:
-                    message = f"'{column}' is no column of {self.model['name']} or profiles"
-                    raise document.error(message + suggestion(column, allowed), *path, place, position)
+                if known or column in {"profile_id", *(MESSAGE_COLUMNS if entry.template else ())}:
+                    continue
+                missing = f"no column of {self.model['name']} or profiles{suggestion(column, allowed)}"
+                # of a template nobody wrote these fields: its text asks for them
+                message = (
+                    f"its text uses '{column}', which is {missing}" if entry.template else f"'{column}' is {missing}"
+                )
+                raise document.error(message, *path, *(("template",) if entry.template else (place, position)))
         if entry.contact and own and entry.contact not in allowed:
             message = f"'{entry.contact}' is no column of {self.model['name']} or profiles"
             raise document.error(message + suggestion(entry.contact, allowed), *path, "contact")

@@ -5,6 +5,7 @@ import yaml
 
 from assets.syncs import load_syncs
 from models.errors import ConfigError
+from models.sync import Sync
 
 MIRROR, UPSERT, SEND = {"mode": "mirror"}, {"mode": "upsert"}, {"mode": "send_on_entry"}
 
@@ -51,6 +52,54 @@ def test_a_mirror_shares_its_audience_with_no_other_sync(world, one, two) -> Non
 def test_what_is_no_shared_audience_is_accepted(world, one, two) -> None:
     """Another audience or account, messages, syncs that remove nobody, and files, which are named by their sync."""
     assert len(declared(world, one, two)) == 2
+
+
+LETTERS = {"sink": "smtp", "options": {"host": "smtp.example.com", "sender": "The Shop <hello@shop.example>"}}
+OUT = "{{ unsubscribe_url }} {{ preferences_url }}"
+
+
+def letters(world, **entry) -> list[Sync]:
+    """The sync of a segment that sends a template by a sink of messages."""
+    project = world.settings.project
+    sinks = {"letters": LETTERS, "crm": {"sink": "recorder"}}
+    (project / "sinks.yml").write_text(yaml.safe_dump({"sinks": sinks}))
+    folder = world.settings.dbt_project / "templates"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "hello.txt").write_text(f"---\nsubject: Hello\n---\n{{{{ email }}}} {OUT}\n")
+    (folder / "cart.txt").write_text(f"---\nsubject: Hello\n---\n{{{{ cart_id }}}} {OUT}\n")
+    (folder / "bare.txt").write_text("---\nsubject: Hello\n---\nHello\n")
+    given = {"sink": "letters", "template": "hello", "purpose": "marketing", **SEND} | entry
+    kept = {name: value for name, value in given.items() if value is not None}
+    world.declare("seg_x", kept, columns=["profile_id", "email"])
+    return load_syncs(world.settings, world.manifest)
+
+
+def test_a_segment_may_send_a_template(world) -> None:
+    """The columns that it needs, its contact point and the version of its text come from the template."""
+    (sync,) = letters(world)
+    assert sync.entry.fields == ("profile_id", "template", "template_version", "locale", "email")
+    assert (sync.entry.contact, list(sync.texts.values())) == ("email", [("en",)])
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "says"),
+    [
+        ({"template": "helo"}, "template", "no template 'helo'; did you mean 'hello'?"),
+        ({"template": None}, "template", "is missing: what is sent to who enters"),
+        ({"purpose": None}, "purpose", "is missing: what the message is for"),
+        ({"template": "bare"}, "template", "needs {{ unsubscribe_url }} and {{ preferences_url }}"),
+        ({"template": "cart"}, "template", "its text uses 'cart_id', which is no column of seg_x or profiles"),
+        ({"fields": ["email"]}, "fields", "a message has the columns that its template uses; leave `fields` out"),
+        ({"sink": "crm"}, "template", "sends rows, no messages: it needs no template"),
+        ({"mode": "mirror"}, "mode", "cannot mirror; allowed: send_on_entry"),
+    ],
+)
+def test_a_segment_that_cannot_send_says_why(world, entry, key, says) -> None:
+    """Each mistake names the key that somebody wrote, or left out."""
+    with pytest.raises(ConfigError) as refused:
+        letters(world, **entry)
+    assert refused.value.key == f"seg_x.syncs[0].{key}", str(refused.value)
+    assert says in str(refused.value)
 
 
 def test_a_purpose_is_the_one_that_consent_names(world) -> None:
