@@ -25,6 +25,7 @@ from models.errors import TailraceError
 
 OF_PEOPLE = ("/u/", "/preferences/")
 CHECK_SECONDS = 5.0
+TARGET = "X-Tailrace-Target"
 _TITLES = {404: "Link not found", 429: "Too often", 503: "Not now"}
 _log = logging.getLogger("tailrace.gateway")
 
@@ -60,7 +61,7 @@ class Health:
         ]
 
     async def alive(self, _: Request) -> Response:
-        return PlainTextResponse("alive\n")
+        return PlainTextResponse("alive\n", headers={TARGET: self._gate.target})
 
     async def ready(self, _: Request) -> Response:
         """Whether journal and landing folder can be written; whoever asks meanwhile hears the same."""

@@ -49,6 +49,7 @@ class Gate:
     landing: Landing  # of the source `outcomes`
     clock: Callable[[], datetime]
     limits: Limits = field(default_factory=Limits)
+    target: str = ""  # which it is: `/healthz` says so, for whoever finds a gateway at an address
     hears_clock: bool = False  # in dev: `clock` is that of whoever calls
 
     def choices(self, recipient: Recipient) -> dict[str, str]:

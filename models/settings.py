@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,11 @@ class Settings:
     def root(self) -> Path:
         """Everything of this target: nothing in it is shared with another."""
         return self.home / self.target
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this target from any other, without its path."""
+        return blake2b(str(self.root).encode(), digest_size=8).hexdigest()
 
     @property
     def warehouse(self) -> Path:

@@ -38,6 +38,7 @@ def gate(settings: Settings) -> Gate:
         purposes=_purposes(settings, policy.purposes),
         landing=Landing(settings.outcomes, settings.journal, clock.now, None if is_live else Pace(seconds=0.5)),
         clock=time,
+        target=settings.fingerprint,
         hears_clock=not is_live,
     )
 

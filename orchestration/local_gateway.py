@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import httpx
 
+from gateway.app import TARGET
 from models.errors import NeedsPerson
 from models.settings import Settings
 from orchestration.local_recorder import free_port, is_free, served
@@ -16,25 +17,26 @@ from orchestration.local_recorder import free_port, is_free, served
 FILES_SECONDS = 30.0
 
 
-def answers(url: str) -> bool:
-    """Whether a gateway listens at `url`."""
+def answers(settings: Settings) -> bool:
+    """Whether this target's gateway listens where its links lead: another's would keep what people decide."""
     try:
-        return httpx.get(f"{url}/healthz", timeout=2).is_success
+        answer = httpx.get(f"{settings.gateway}/healthz", timeout=2)
     except httpx.HTTPError:
         return False
+    return answer.is_success and answer.headers.get(TARGET) == settings.fingerprint
 
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Settings]:
     """The settings with a gateway that answers; links of messages lead to it."""
-    if answers(settings.gateway):
+    if answers(settings):
         yield settings
         return
     # links of messages lead to the address that is said, also after this: it is another one only if that is taken
     asked = httpx.URL(settings.gateway)
     port = asked.port if asked.host == "127.0.0.1" and asked.port and is_free(asked.port) else free_port()
     here = replace(settings, gateway=f"http://127.0.0.1:{port}")
-    with served(here, ["gateway", "--port", str(port)], lambda: answers(here.gateway)):
+    with served(here, ["gateway", "--port", str(port)], lambda: answers(here)):
         yield here
 
 

@@ -42,7 +42,7 @@ def running(settings: Settings) -> Iterator[Settings]:
 
 @contextmanager
 def served(settings: Settings, command: list[str], is_up: Callable[[], bool]) -> Iterator[None]:
-    """One of our own commands that serves, in a child process, from when it answers until the block ends.
+    """One of our own commands that serves, in a child process, from when it answers until the block, or we, end.
 
     Raises NeedsPerson where it does not start.
     """
@@ -50,10 +50,10 @@ def served(settings: Settings, command: list[str], is_up: Callable[[], bool]) ->
     log = settings.root / f"{command[0]}.log"
     with log.open("ab") as said:
         process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "orchestration", *command],
+            [sys.executable, "-m", "orchestration.served", *command],
             cwd=settings.project,
             env=child(settings),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # which closes when we end, however that is
             stdout=said,
             stderr=said,
         )
@@ -63,6 +63,8 @@ def served(settings: Settings, command: list[str], is_up: Callable[[], bool]) ->
     finally:
         process.terminate()
         process.wait(timeout=30)
+        assert process.stdin, "it was piped"
+        process.stdin.close()
 
 
 def free_port() -> int:
