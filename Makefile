@@ -20,7 +20,7 @@ test: $(STAMP)
 quick: $(STAMP)
 	$(PYTEST) -m "not faults and not slow" -x
 
-# 300 seeded faults against the real command line, counted at the receiver.
+# Every seeded fault against the real command line, the gateway and the recorder, counted at the receiver.
 faults: $(STAMP)
 	$(BIN)/pytest -m faults -n 2 tests/faults
 

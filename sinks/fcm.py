@@ -5,21 +5,15 @@ FCM reports nothing back: what a message led to is told by the app, which finds 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs
 
 import httpx
 import orjson
 import polars as pl
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from google.auth import crypt, jwt
 from pydantic import BaseModel, Field, ValidationError
 
 from models.delivery import Outcome, Outcomes, RowOutcome
@@ -35,21 +29,17 @@ from sinks.base import (
     Options,
     Simulated,
     destination,
-    form_request,
     json_request,
 )
+from sinks.google_account import DEV_TOKEN, NO_TOKEN, TOKEN_URL, AccessToken, ServiceAccount, granted
 from sinks.simulated import json_response
 
-HOST, TOKEN_URL = "https://fcm.googleapis.com", "https://oauth2.googleapis.com/token"
-SCOPE, GRANT = "https://www.googleapis.com/auth/firebase.messaging", "urn:ietf:params:oauth:grant-type:jwt-bearer"
+HOST, SCOPE = "https://fcm.googleapis.com", "https://www.googleapis.com/auth/firebase.messaging"
 LARGEST_PAYLOAD = 4096  # bytes of keys and values; how FCM counts what is not `data` is not documented
 LONGEST_TTL = 2_419_200  # four weeks
-_ASSERTED = timedelta(hours=1)  # the longest that Google takes
-_SOON = timedelta(minutes=1)
 _DATA_COLUMNS = ("send_key", "journey", "node", "template")  # what the app is told
 _SENT_COLUMNS = ("to", "subject", "text", *_DATA_COLUMNS)
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_.~%-]")
-_DEV_SECRET, _DEV_TOKEN = "dev-service_account", "dev-token"
 
 
 class FcmOptions(Options):
@@ -93,9 +83,12 @@ class FcmSink(HttpSink):
         """Raises UserError where the secret is no service account's key; without any the sink can be described."""
         super().__init__(options, secrets)
         secret = secrets["service_account"]
-        self._service_account = _ServiceAccount.of(secret) if secret else None
-        self._token = ""
-        self._until: datetime | None = None
+        try:
+            self._service_account = ServiceAccount.of(secret, SCOPE) if secret else None
+        except ValueError as error:
+            message = f"fcm: the secret 'service_account' {error}"
+            raise UserError(message) from None
+        self._token = NO_TOKEN
 
     @property
     def account(self) -> str:
@@ -116,15 +109,13 @@ class FcmSink(HttpSink):
         return reason.startswith(cls.UNREGISTERED)
 
     def login(self, at: datetime) -> httpx.Request | None:
-        if self._until and at < self._until - _SOON:
+        if self._token.is_good(at):
             return None
         assert self._service_account, "a sink without its secret is only described"
-        assertion = self._service_account.assertion(at)
-        return form_request(TOKEN_URL, [("grant_type", GRANT), ("assertion", assertion)], {})
+        return self._service_account.asks(at)
 
     def logged_in(self, response: httpx.Response, at: datetime) -> None:
-        granted = _Granted.model_validate_json(response.content)
-        self._token, self._until = granted.access_token, at + timedelta(seconds=granted.expires_in)
+        self._token = AccessToken.of(response, at)
 
     def payloads(self, op: Op, rows: pl.DataFrame) -> Sequence[str]:  # noqa: ARG002 - there is one operation
         return rows.select(pl.struct(_SENT_COLUMNS).struct.json_encode()).to_series().to_list()
@@ -134,7 +125,7 @@ class FcmSink(HttpSink):
         if self.options.dry_run:
             body["validate_only"] = True
         url = f"{HOST}/v1/projects/{self.options.project}/messages:send"
-        return json_request(url, orjson.dumps(body), {"Authorization": f"Bearer {self._token}"})
+        return json_request(url, orjson.dumps(body), {"Authorization": f"Bearer {self._token.text}"})
 
     def _kept_until(self, at: datetime) -> dict[str, Any]:
         """The time to live in the three platforms' words; 0 is now or never."""
@@ -167,8 +158,8 @@ class FcmSink(HttpSink):
     @classmethod
     def simulate(cls, request: httpx.Request, fault: Fault) -> Simulated:
         if str(request.url) == TOKEN_URL:
-            return _granted(request, fault)
-        if request.headers.get("Authorization") != f"Bearer {_DEV_TOKEN}":
+            return granted(request, SCOPE, fault)
+        if request.headers.get("Authorization") != f"Bearer {DEV_TOKEN}":
             return _refusal(401, "UNAUTHENTICATED", "no valid access token")
         try:
             body = orjson.loads(request.content)
@@ -188,42 +179,6 @@ class FcmSink(HttpSink):
         name = "fake_message_id" if is_checked_only else hashlib.sha256(request.content).hexdigest()[:16]
         answer = {"name": f"{request.url.path.removeprefix('/v1/').removesuffix('/messages:send')}/messages/{name}"}
         return Simulated(json_response(200, answer), () if is_checked_only else (known,))
-
-
-@dataclass(frozen=True)
-class _ServiceAccount:
-    """Who asks for access tokens."""
-
-    email: str
-    signer: crypt.Signer
-
-    @classmethod
-    def of(cls, text: str) -> _ServiceAccount:
-        """Raises UserError, which names the secret and holds nothing of it."""
-        if text == _DEV_SECRET:
-            return cls("dev@tailrace.invalid", crypt.ES256Signer(_dev_key()))
-        try:
-            info = orjson.loads(text)
-            signer = crypt.RSASigner.from_service_account_info(info)  # type: ignore[no-untyped-call]
-            signer.sign(b"a key of another kind fails here, not in the middle of a run")
-            return cls(str(info["client_email"]), signer)
-        except (ValueError, LookupError, TypeError, AttributeError, UnsupportedAlgorithm):
-            message = (
-                "fcm: the secret 'service_account' is not the key of a Google service account: its environment "
-                "variable holds the whole JSON text that Google gave, with client_email and private_key"
-            )
-            raise UserError(message) from None
-
-    def assertion(self, at: datetime) -> str:
-        issued = int(at.timestamp())
-        expires = issued + int(_ASSERTED.total_seconds())
-        claims = {"iss": self.email, "scope": SCOPE, "aud": TOKEN_URL, "iat": issued, "exp": expires}
-        return str(jwt.encode(self.signer, claims), "ascii")  # type: ignore[no-untyped-call]
-
-
-class _Granted(BaseModel):
-    access_token: str = Field(min_length=1)
-    expires_in: int
 
 
 class _Sent(BaseModel):
@@ -295,36 +250,6 @@ _GENERAL = {
     "THIRD_PARTY_AUTH_ERROR": "UNAUTHENTICATED",
     "QUOTA_EXCEEDED": "RESOURCE_EXHAUSTED",
 }
-
-
-def _dev_key() -> ec.EllipticCurvePrivateKey:
-    """The key that dev signs with and the recorder verifies by: known to everyone, and good for nothing else."""
-    return ec.derive_private_key(int(hashlib.sha256(_DEV_SECRET.encode()).hexdigest(), 16), ec.SECP256R1())
-
-
-def _granted(request: httpx.Request, fault: Fault) -> Simulated:
-    """The token endpoint. No clock is asked: dev's runs have their own."""
-    try:
-        form = parse_qs(request.content.decode(), strict_parsing=True)
-        assertion = form["assertion"][0]
-        claims = jwt.decode(assertion, verify=False)  # type: ignore[no-untyped-call]
-        signed, _, signature = assertion.rpartition(".")
-        is_genuine = crypt.ES256Verifier(_dev_key().public_key()).verify(
-            signed.encode(), base64.urlsafe_b64decode(f"{signature}==")
-        )
-        asked = (form["grant_type"], claims["aud"], claims["scope"], bool(claims["iss"]))
-        is_short = 0 < claims["exp"] - claims["iat"] <= _ASSERTED.total_seconds()
-    except (ValueError, LookupError, TypeError):
-        return _not_granted("invalid_request", "not understood")
-    if not is_genuine or not is_short or asked != ([GRANT], TOKEN_URL, SCOPE, True):
-        return _not_granted("invalid_grant", "the assertion's signature, audience, scope or time does not fit")
-    if fault.refuse is not None:
-        return _not_granted("invalid_grant", fault.refuse)
-    return Simulated(json_response(200, {"access_token": _DEV_TOKEN, "expires_in": 3599, "token_type": "Bearer"}))
-
-
-def _not_granted(error: str, description: str) -> Simulated:
-    return Simulated(json_response(400, {"error": error, "error_description": description}))
 
 
 def _refusal(status: int, code: str, message: str) -> Simulated:

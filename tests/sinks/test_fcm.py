@@ -21,7 +21,8 @@ from models.sync import Op
 from sinks import answers
 from sinks.backlog import Chunk
 from sinks.base import Batch, Fault
-from sinks.fcm import LARGEST_PAYLOAD, TOKEN_URL, FcmOptions, FcmSink
+from sinks.fcm import LARGEST_PAYLOAD, FcmOptions, FcmSink
+from sinks.google_account import TOKEN_URL
 from tests.sinks.desk import AT, Desk, Recorder, Scripted
 
 KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
