@@ -12,8 +12,9 @@ from assets.mistakes import suggestion
 from models.errors import UserError
 from models.settings import Settings
 from models.sync import Destination, Destinations, Mode, Sync
-from sinks import base
+from sinks import base, registry
 from sinks.destinations import Outlet, secrets_for
+from sinks.reporting import Reporting
 
 
 def destinations(settings: Settings) -> dict[str, Destination]:
@@ -38,7 +39,7 @@ def failover(settings: Settings, sync: Sync) -> tuple[Outlet, ...]:
 
 
 def _outlet(settings: Settings, name: str, destination: Destination) -> Outlet:
-    kind = base.load(destination.sink)
+    kind = registry.load(destination.sink)
     secrets = secrets_for(kind, name, destination, settings)
     return Outlet(name, kind(kind.Options(**destination.options), secrets), destination.quota)
 
@@ -47,11 +48,11 @@ def _checked(document: Document, name: str, destination: Destination) -> Destina
     """The destination, with the channel of its sink where that has one."""
     place = ("sinks", name)
     try:
-        kind = base.load(destination.sink)
+        kind = registry.load(destination.sink)
     except UserError as error:
         raise document.error(str(error), *place, "sink") from error
     for secret in destination.secrets:
-        allowed = [*kind.secrets, *(kind.webhook_secrets if issubclass(kind, base.Reporting) else ())]
+        allowed = [*kind.secrets, *(kind.webhook_secrets if issubclass(kind, Reporting) else ())]
         if secret not in allowed:
             message = f"sink '{destination.sink}' has no such secret{suggestion(secret, allowed)}"
             raise document.error(message, *place, "secrets", secret)
@@ -73,7 +74,7 @@ def _check_failover(document: Document, name: str, known: Mapping[str, Destinati
         wrong = _misnamed(name, position, known) or _unfit(name, other, known)
         if wrong:
             raise document.error(wrong, "sinks", name, "failover", position)
-        document.read(base.load(known[other].sink).Options, "sinks", other, "options")  # no sync adds to them
+        document.read(registry.load(known[other].sink).Options, "sinks", other, "options")  # no sync adds to them
 
 
 def _misnamed(name: str, position: int, known: Mapping[str, Destination]) -> str | None:
@@ -104,8 +105,8 @@ def _unfit(name: str, other: str, known: Mapping[str, Destination]) -> str | Non
     if theirs.channel != ours.channel:
         return f"'{other}' reaches people by {theirs.channel or 'no channel'}, '{name}' by {ours.channel}"
     for sink in (ours.sink, theirs.sink):
-        if not issubclass(base.load(sink), base.Carrier) or Mode.SEND_ON_ENTRY not in base.load(sink).modes:
+        if not issubclass(registry.load(sink), base.Carrier) or Mode.SEND_ON_ENTRY not in registry.load(sink).modes:
             return f"sink '{sink}' sends no messages"
-    if (base.load(ours.sink).channel is None) != (base.load(theirs.sink).channel is None):
+    if (registry.load(ours.sink).channel is None) != (registry.load(theirs.sink).channel is None):
         return f"of sink '{ours.sink}' and sink '{theirs.sink}' only one is sent composed messages"
     return None

@@ -28,7 +28,7 @@ from assets.mistakes import suggestion
 from models.errors import ConfigError, UserError
 from models.settings import Settings
 from models.sync import Channel, Destination, Mode, Sync, SyncEntry
-from sinks import base
+from sinks import base, registry
 from sinks.destinations import secrets_for
 
 Manifest = Mapping[str, Any]
@@ -139,7 +139,7 @@ def named(syncs: list[Sync], name: str) -> Sync:
 
 def sink_of(settings: Settings, sync: Sync, *, secrets: bool = True) -> base.Sink:
     """The sink of the sync. Raises UserError when a secret is missing; without `secrets` it can plan and not send."""
-    kind = base.load(sync.destination.sink)
+    kind = registry.load(sync.destination.sink)
     options = kind.Options(**sync.options)
     if not secrets:
         return _without_secrets(kind, options)
@@ -165,7 +165,7 @@ def config_digest(sync: Sync) -> str:
 
 def _destination(sync: Sync) -> tuple[str, dict[str, Any]]:
     """The account, and the options that say where in it."""
-    kind = base.load(sync.destination.sink)
+    kind = registry.load(sync.destination.sink)
     options = kind.Options(**sync.options)
     where = {name: getattr(options, name) for name in kind.Options.destination_fields()}
     return _without_secrets(kind, options).account, where
@@ -173,7 +173,7 @@ def _destination(sync: Sync) -> tuple[str, dict[str, Any]]:
 
 def _shares_its_audience(sync: Sync, others: Iterable[Sync]) -> Sync | None:
     """The first of the others whose rows a mirror would remove, or that would remove this mirror's."""
-    if sync.entry.mode is Mode.SEND_ON_ENTRY or base.load(sync.destination.sink).names_sync:
+    if sync.entry.mode is Mode.SEND_ON_ENTRY or registry.load(sync.destination.sink).names_sync:
         return None
     for other in others:
         mirrored = Mode.MIRROR in {sync.entry.mode, other.entry.mode} and other.entry.mode is not Mode.SEND_ON_ENTRY
@@ -217,7 +217,7 @@ class _Declaration:
             message = f"no sink '{entry.sink}'{suggestion(entry.sink, list(destinations), 'in sinks.yml')}"
             raise document.error(message, *base_path, "sink")
         destination = destinations[entry.sink]
-        kind = base.load(destination.sink)
+        kind = registry.load(destination.sink)
         for key in rest:
             if key not in kind.Options.model_fields:
                 allowed = sorted({*SyncEntry.model_fields, *kind.Options.model_fields})

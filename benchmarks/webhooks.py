@@ -32,7 +32,7 @@ from gateway.landing import Landing
 from gateway.serve import serve
 from models.links import Links
 from models.outcome import Report, Told
-from sinks.base import Heard, Reporting
+from sinks.reporting import Heard, Reporting
 
 URL = "https://gateway.example"
 PATH = "/webhooks/mail"

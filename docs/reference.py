@@ -16,7 +16,9 @@ from pydantic_core import PydanticUndefined
 from typer.cli import get_docs_for_click
 
 from orchestration.cli import app
-from sinks.base import BulkSink, Reporting, discover
+from sinks.base import BulkSink
+from sinks.registry import discover
+from sinks.reporting import Reporting
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"

@@ -9,7 +9,7 @@ from datetime import datetime
 from gateway.landing import Landing
 from models.links import Links, Recipient
 from models.sync import TRANSACTIONAL, Channel
-from sinks.base import Reporting
+from sinks.reporting import Reporting
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from gateway import reports
 from gateway.gate import Gate
 from gateway.intake import Bodies, refuse
 from gateway.landing import Written
-from sinks.base import Heard
+from sinks.reporting import Heard
 
 RECEIVED = "x-tailrace-received"  # when we heard it, for providers that tell no time
 _QUICK = 64 << 10  # bytes read where everything else waits; a larger body gets a thread, which takes 0.1 ms more

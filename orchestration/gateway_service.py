@@ -17,8 +17,9 @@ from gateway.serve import serve
 from models.errors import UserError
 from models.settings import Settings
 from models.sync import TRANSACTIONAL, Destination
-from sinks import base
+from sinks import registry
 from sinks.destinations import links_for
+from sinks.reporting import Reporting
 
 
 def run(settings: Settings, host: str, port: int, ready: Callable[[int], None], *, proxies: str) -> None:
@@ -47,8 +48,8 @@ def _hooks(settings: Settings) -> dict[str, Hook]:
     """The destinations whose provider calls back, and in prod have named what its signatures are checked with."""
     found = {}
     for name, destination in destinations(settings).items():
-        kind = base.load(destination.sink)
-        if not issubclass(kind, base.Reporting):
+        kind = registry.load(destination.sink)
+        if not issubclass(kind, Reporting):
             continue
         secrets = _secrets(kind.webhook_secrets, name, destination, settings)
         if secrets is not None:

@@ -25,7 +25,7 @@ from models.message import FIELDS, Message
 from models.settings import Settings
 from models.sync import Channel, Destination, Op
 from orchestration import console
-from sinks import base
+from sinks import registry
 from sinks.backlog import Chunk
 from sinks.base import Batch, Carrier
 from sinks.destinations import secrets_for, wire_for
@@ -97,7 +97,7 @@ class Chosen:
 
 def destination_for(settings: Settings, name: str | None, template: str, *, is_sent: bool) -> Chosen:
     """The destination named, or the first that carries such messages. Raises UserError where there is none."""
-    known = {each: found for each, found in destinations(settings).items() if base.load(found.sink).channel}
+    known = {each: found for each, found in destinations(settings).items() if registry.load(found.sink).channel}
     if name is not None and name not in known:
         message = f"no destination '{name}' that carries messages{suggestion(name, list(known), 'in sinks.yml')}"
         raise UserError(message)
@@ -122,7 +122,7 @@ def send(settings: Settings, chosen: Chosen, message: Message, at: datetime) -> 
     """
     assert chosen.name, "what is sent goes somewhere"
     assert chosen.destination, "what is sent goes somewhere"
-    kind = base.load(chosen.destination.sink)
+    kind = registry.load(chosen.destination.sink)
     secrets = secrets_for(kind, chosen.name, chosen.destination, settings)
     sink = kind(kind.Options(**chosen.destination.options), secrets)
     assert isinstance(sink, Carrier), "what carries messages takes batches"

@@ -10,7 +10,7 @@ from models.journey import Journey
 from models.policy import Policy
 from models.source import Sources
 from models.sync import Destinations, SyncEntry
-from sinks.base import discover
+from sinks.registry import discover
 
 CONTRACTS: dict[str, type[BaseModel]] = {
     "sources": Sources,

@@ -9,7 +9,7 @@ from typing import Any
 from assets import configuration
 from models.settings import Settings
 from models.sync import Destinations
-from sinks.base import discover
+from sinks.registry import discover
 
 
 def describe(settings: Settings) -> list[dict[str, Any]]:

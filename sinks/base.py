@@ -5,13 +5,11 @@ A sink says what its vendor accepts and how it answers; it never loops, waits, r
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
@@ -21,8 +19,6 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.delivery import Outcomes
-from models.errors import UserError
-from models.outcome import Report
 from models.sync import Channel, Mode, Op
 
 
@@ -272,43 +268,6 @@ def _request(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> 
     return request
 
 
-@dataclass(frozen=True)
-class Heard:
-    """A request that came to the gateway's `/webhooks/{sink}`: the address as the provider called it, the raw body."""
-
-    url: str
-    headers: Mapping[str, str]  # names in lower case
-    body: bytes
-
-
-class Reporting(ABC):
-    """What a sink adds whose provider calls back: is it really the provider, and what does it tell."""
-
-    webhook_secrets: ClassVar[tuple[str, ...]] = ()  # what its signatures are checked with: named in sinks.yml, too
-    events_a_request: ClassVar[int] = 1  # of those it tells at once
-
-    @classmethod
-    @abstractmethod
-    def is_signed(cls, heard: Heard, secrets: Mapping[str, str], now: datetime) -> bool:
-        """Whether the provider signed exactly this body, lately where its signatures have a time.
-
-        Compares in constant time; never raises, whatever the headers hold.
-        """
-
-    @classmethod
-    @abstractmethod
-    def reports(cls, heard: Heard) -> Iterable[Report]:
-        """What a signed request tells, in our words; what is nobody's business (a deferral) is left out.
-
-        Raises ValueError, LookupError or TypeError where the body is not what the provider documents.
-        """
-
-    @classmethod
-    @abstractmethod
-    def tell(cls, url: str, reports: Sequence[Report], at: datetime) -> Iterator[httpx.Request]:
-        """The provider's own requests that tell this, signed at `at` with the dev secrets: the recorder makes them."""
-
-
 class BulkSink(Sink):
     """A sink that takes a whole delivery at once (a file): idempotent by the name it derives from sync and plan."""
 
@@ -320,30 +279,3 @@ class BulkSink(Sink):
 
         `out` is the target's folder for what leaves without a network.
         """
-
-
-def discover() -> dict[str, type[Sink]]:
-    """Every sink by its module's name: the modules of this package that define a concrete subclass of `Sink`."""
-    return {name: found for name in _modules() if (found := _defined(name))}
-
-
-def load(name: str) -> type[Sink]:
-    """The sink of this name; no other module is imported. Raises UserError naming those there are."""
-    found = _defined(name) if name in _modules() else None
-    if found is None:
-        message = f"no sink '{name}'; there are: {', '.join(sorted(discover()))}"
-        raise UserError(message)
-    return found
-
-
-@cache
-def _modules() -> tuple[str, ...]:
-    package = importlib.import_module("sinks").__path__
-    return tuple(module.name for module in pkgutil.iter_modules(package) if module.name != "base")
-
-
-@cache
-def _defined(module: str) -> type[Sink] | None:
-    loaded = importlib.import_module(f"sinks.{module}")
-    own = [kind for kind in vars(loaded).values() if isinstance(kind, type) and kind.__module__ == loaded.__name__]
-    return next((kind for kind in reversed(own) if issubclass(kind, Sink)), None)

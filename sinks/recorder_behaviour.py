@@ -91,7 +91,7 @@ class Rates(_Strict):
     machine_opened: float = Field(default=0.3, ge=0, le=1, description="Of e-mails delivered, by a proxy")
 
 
-class Reporting(_Strict):
+class Feedback(_Strict):
     """Outcomes as files, and of messages over HTTP: where, and how people behave."""
 
     folder: str = Field(min_length=1, description="The landing folder of the outcomes source")
@@ -110,7 +110,7 @@ class Behaviour(_Strict):
     latency: float = Field(default=0.0, ge=0, le=60, description="Seconds before every answer")
     rules: list[Rule] = Field(default_factory=list, description="The first that holds strikes")
     reject: list[Reject] = Field(default_factory=list)
-    outcomes: Reporting | None = Field(default=None, description="Write outcomes about a second after rows came in")
+    outcomes: Feedback | None = Field(default=None, description="Write outcomes about a second after rows came in")
 
 
 def share_of(seed: int, *parts: object) -> float:

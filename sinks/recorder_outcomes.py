@@ -16,15 +16,15 @@ import orjson
 
 from models.sync import Channel
 from sinks.aside import written_aside
-from sinks.base import load
-from sinks.recorder_behaviour import Rates, Reporting, share_of
+from sinks.recorder_behaviour import Feedback, Rates, share_of
 from sinks.recorder_reports import Happened, tell
 from sinks.recorder_store import Store
+from sinks.registry import load
 
 _SOON, _LATER = timedelta(minutes=5), timedelta(hours=12)
 
 
-def write(store: Store, reporting: Reporting) -> int:
+def write(store: Store, feedback: Feedback) -> int:
     """Report on every row received since the last report, in one file written aside; the number of outcomes.
 
     What comes of messages goes over HTTP where there is a gateway. Raises httpx.HTTPError where that does not take it;
@@ -34,24 +34,24 @@ def write(store: Store, reporting: Reporting) -> int:
     if last < first:
         return 0
     told: list[Happened] = []
-    lines = _lines((row for row in store.received(after=first - 1) if row[0] <= last), reporting, told)
+    lines = _lines((row for row in store.received(after=first - 1) if row[0] <= last), feedback, told)
     count = 0
     if (begun := next(lines, None)) is not None:  # a report of nothing is no file
-        with written_aside(Path(reporting.folder) / f"outcomes-{first:09d}-{last:09d}.ndjson") as file:
+        with written_aside(Path(feedback.folder) / f"outcomes-{first:09d}-{last:09d}.ndjson") as file:
             for line in chain([begun], lines):
                 file.write(line)
                 count += 1
-    if reporting.gateway:
-        count += tell(told, reporting.gateway)
+    if feedback.gateway:
+        count += tell(told, feedback.gateway)
     store.report(last)
     return count
 
 
-def _lines(rows: Iterator[tuple[Any, ...]], reporting: Reporting, told: list[Happened]) -> Iterator[bytes]:
+def _lines(rows: Iterator[tuple[Any, ...]], feedback: Feedback, told: list[Happened]) -> Iterator[bytes]:
     """The lines of the file; what goes over HTTP is put into `told` on the way."""
     for row in rows:
-        for line in outcomes(row, reporting):
-            happened = _happened(row, line) if reporting.gateway else None
+        for line in outcomes(row, feedback):
+            happened = _happened(row, line) if feedback.gateway else None
             if happened is not None and (happened.is_by_link or happened.report):
                 told.append(happened)
             elif happened is None or line["event"] == "converted":
@@ -65,17 +65,17 @@ def _happened(row: tuple[Any, ...], line: Mapping[str, Any]) -> Happened | None:
     return Happened(sync.split("/")[0], kind, line, orjson.loads(text)) if kind.channel else None
 
 
-def outcomes(row: tuple[Any, ...], reporting: Reporting) -> Iterator[dict[str, Any]]:
+def outcomes(row: tuple[Any, ...], feedback: Feedback) -> Iterator[dict[str, Any]]:
     """The outcomes of one received row, in the order they happen; none of a removal."""
     _, sync, op, identity, text, request, as_of, sink = row
     if op == "remove" or not as_of:
         return
     payload = orjson.loads(text)
     at = datetime.fromisoformat(as_of)
-    for event, is_machine in _events(reporting, sync, identity, load(sink).channel):
-        key = f"{reporting.seed}|{sync}|{identity}|{as_of}|{event}{'|machine' if is_machine else ''}"
+    for event, is_machine in _events(feedback, sync, identity, load(sink).channel):
+        key = f"{feedback.seed}|{sync}|{identity}|{as_of}|{event}{'|machine' if is_machine else ''}"
         spread = _SOON if event in {"delivered", "bounced"} else _LATER
-        at += timedelta(seconds=1) + spread * share_of(reporting.seed, "time", key)
+        at += timedelta(seconds=1) + spread * share_of(feedback.seed, "time", key)
         yield {
             "id": blake2b(key.encode(), digest_size=12).hexdigest(),
             "event": event,
@@ -90,12 +90,12 @@ def outcomes(row: tuple[Any, ...], reporting: Reporting) -> Iterator[dict[str, A
         }
 
 
-def _events(reporting: Reporting, sync: str, identity: str, channel: Channel | None) -> Iterator[tuple[str, bool]]:
+def _events(feedback: Feedback, sync: str, identity: str, channel: Channel | None) -> Iterator[tuple[str, bool]]:
     """What happens, and whether a machine did it: only e-mails are opened before anybody looks."""
-    rates: Rates = reporting.rates
+    rates: Rates = feedback.rates
 
     def happens(event: str, rate: float) -> bool:
-        return share_of(reporting.seed, event, sync, identity) < rate
+        return share_of(feedback.seed, event, sync, identity) < rate
 
     if not happens("delivered", rates.delivered):
         yield "bounced", False

@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 
 from models.outcome import Report, Told
-from sinks.base import Reporting, Sink
+from sinks.base import Sink
+from sinks.reporting import Reporting
 
 AS_OF = "X-Tailrace-As-Of"  # in dev the gateway's clock is that of whoever calls
 TRIES, MOST_SECONDS = 20, 5.0

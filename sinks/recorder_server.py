@@ -21,10 +21,11 @@ from pydantic import ValidationError
 
 from models.errors import UserError
 from sinks import recorder_outcomes, recorder_smtp
-from sinks.base import Fault, HttpSink, Simulated, discover
+from sinks.base import Fault, HttpSink, Simulated
 from sinks.recorder_answers import TAKEN_FIRST, after, answer, instead, original_request
-from sinks.recorder_behaviour import Behaviour, Reject, Reporting, Rule
+from sinks.recorder_behaviour import Behaviour, Feedback, Reject, Rule
 from sinks.recorder_store import Row, Store
+from sinks.registry import discover
 
 LARGEST_BODY = 256 * 1024 * 1024
 
@@ -166,13 +167,13 @@ class Recorder:
         """Write outcomes of every row not reported yet; `{folder, seed, rates}`, or what the programme has."""
         body = await request.read()
         try:
-            reporting = Reporting.model_validate_json(body) if body else self._behaviour.outcomes
+            feedback = Feedback.model_validate_json(body) if body else self._behaviour.outcomes
         except ValidationError as error:
             return _problem(400, _told(error))
-        if reporting is None:
+        if feedback is None:
             return _problem(400, 'say where outcomes go: {"folder": …}')
         try:
-            count = await asyncio.to_thread(recorder_outcomes.write, self._store, reporting)
+            count = await asyncio.to_thread(recorder_outcomes.write, self._store, feedback)
         except httpx.HTTPError as error:
             return _problem(502, f"the gateway does not take what is told: {error}")
         return web.json_response({"outcomes": count})

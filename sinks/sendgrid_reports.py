@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from models.outcome import Report, Told
-from sinks.base import Heard, Reporting, json_request
+from sinks.base import json_request
+from sinks.reporting import Heard, Reporting
 
 SIGNATURE, TIMESTAMP = "X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp"
 TOLERANCE = 300  # seconds between signature and receipt

@@ -9,7 +9,7 @@ import hmac
 import re
 from datetime import datetime
 
-from sinks.base import Heard
+from sinks.reporting import Heard
 from sinks.webhook import sign
 
 TOLERANCE = 300  # seconds, either way

@@ -18,7 +18,8 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 import httpx
 
 from models.outcome import Report, Told
-from sinks.base import Heard, Reporting, form_request
+from sinks.base import form_request
+from sinks.reporting import Heard, Reporting
 
 RECEIVED = "x-tailrace-received"  # an ISO moment with its offset: when the gateway heard the request
 _SIGNATURE = "x-twilio-signature"

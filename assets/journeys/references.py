@@ -17,7 +17,7 @@ from models.journey import Journey, Send
 from models.policy import Policy
 from models.sync import TRANSACTIONAL, Destination
 from models.times import in_words
-from sinks.base import load
+from sinks.registry import load
 
 DATES = ("date", "timestamp")  # what the type of a date or moment begins with
 

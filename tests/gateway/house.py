@@ -17,7 +17,7 @@ from gateway.gate import Gate, Hook, Limits
 from gateway.landing import Landing, Pace
 from models.links import Links, Recipient
 from models.outcome import Report, Told
-from sinks.base import Heard, Reporting
+from sinks.reporting import Heard, Reporting
 
 AT = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 Result = TypeVar("Result")

@@ -8,7 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from orchestration import schemas
-from sinks.base import discover
+from sinks.registry import discover
 
 ROOT = Path(__file__).parents[2]
 

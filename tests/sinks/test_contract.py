@@ -20,10 +20,11 @@ from models.outcome import Report, Told
 from models.sync import Op
 from sinks import answers
 from sinks.backlog import Chunk, Work, cut
-from sinks.base import Batch, BulkSink, Carrier, Fault, Heard, HttpSink, Known, Options, Sink, discover, load
-from sinks.base import Reporting as Hearing
-from sinks.recorder_behaviour import Reporting
+from sinks.base import Batch, BulkSink, Carrier, Fault, HttpSink, Known, Options, Sink
+from sinks.recorder_behaviour import Feedback
 from sinks.recorder_outcomes import outcomes as reported
+from sinks.registry import discover, load
+from sinks.reporting import Heard, Reporting
 from tests.sinks.desk import AT, CONTACTS, Desk, Scripted, letters, people
 
 SINKS = discover()
@@ -254,7 +255,7 @@ def test_the_recorder_can_report_on_what_a_sink_sent(name: str) -> None:
     sink = made(name)
     wanted = rows(name, 3).head(sink.limits.rows)
     known, _ = walk(sink, batch(sink, wanted))
-    reporting = Reporting(folder="unused", seed=1)
+    reporting = Feedback(folder="unused", seed=1)
     lines = [
         line
         for ordinal, row in enumerate(known)
@@ -279,10 +280,10 @@ def test_a_bulk_sink_takes_a_whole_delivery_and_taking_it_again_changes_nothing(
     assert Counter(offline.last().values()) == {"accepted": 8}
 
 
-REPORTING = sorted(name for name, kind in SINKS.items() if issubclass(kind, Hearing))
+REPORTING = sorted(name for name, kind in SINKS.items() if issubclass(kind, Reporting))
 
 
-def told_by(kind: type[Hearing]) -> list[Heard]:
+def told_by(kind: type[Reporting]) -> list[Heard]:
     """What the vendor would say of one delivery, as the gateway hears it."""
     report = Report("e1", Told.DELIVERED, AT, send_key=f"{0:032x}", contact=CONTACTS[kind.channel].format(0))  # type: ignore[attr-defined]
     url = "https://t.shop.example/webhooks/x"
@@ -300,7 +301,7 @@ def told_by(kind: type[Hearing]) -> list[Heard]:
 def test_what_a_vendor_tells_is_believed_and_understood(name: str) -> None:
     """Told with the dev secrets, it is signed, names the message, and says the same when it is told again."""
     kind = SINKS[name]
-    assert issubclass(kind, Hearing)
+    assert issubclass(kind, Reporting)
     secrets = {secret: f"dev-{secret}" for secret in kind.webhook_secrets}
     for heard in told_by(kind):
         assert kind.is_signed(heard, secrets, AT)
@@ -313,7 +314,7 @@ def test_what_a_vendor_tells_is_believed_and_understood(name: str) -> None:
 def test_what_somebody_else_tells_is_not(name: str) -> None:
     """Another body, another secret, no signature or nonsense in its place: all refused, and nothing is raised."""
     kind = SINKS[name]
-    assert issubclass(kind, Hearing)
+    assert issubclass(kind, Reporting)
     secrets = {secret: f"dev-{secret}" for secret in kind.webhook_secrets}
     for heard in told_by(kind):
         assert not kind.is_signed(replace(heard, body=heard.body + b" "), secrets, AT)

@@ -12,7 +12,7 @@ import pytest
 from models.errors import NeedsPerson
 from models.sync import Op
 from sinks.recorder import RecorderOptions, RecorderSink
-from sinks.recorder_behaviour import Rates, Reporting
+from sinks.recorder_behaviour import Feedback, Rates
 from sinks.recorder_outcomes import outcomes
 from sinks.recorder_server import serve
 from sinks.webhook import WebhookOptions, WebhookSink
@@ -144,7 +144,7 @@ def test_outcomes_follow_from_one_another() -> None:
         )
         for number in range(3000)
     ]
-    reporting = Reporting(folder="x", seed=3, rates=Rates(unsubscribed=0.1))
+    reporting = Feedback(folder="x", seed=3, rates=Rates(unsubscribed=0.1))
     told = [[line["event"] for line in outcomes(row, reporting)] for row in rows]
     assert told == [[line["event"] for line in outcomes(row, reporting)] for row in rows]
     counts = Counter(event for events in told for event in events)

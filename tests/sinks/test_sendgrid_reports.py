@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sendgrid.helpers.eventwebhook import EventWebhook
 
 from models.outcome import Report, Told
-from sinks.base import Heard
+from sinks.reporting import Heard
 from sinks.sendgrid import SendGridSink
 from tests.sinks.desk import AT
 

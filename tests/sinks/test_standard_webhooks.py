@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from sinks.base import Heard
+from sinks.reporting import Heard
 from sinks.standard_webhooks import is_signed
 from sinks.webhook import sign
 

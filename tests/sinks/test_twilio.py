@@ -29,7 +29,8 @@ from models.outcome import Report, Told
 from models.sync import Op
 from sinks import answers
 from sinks.backlog import Chunk, Work, cut
-from sinks.base import Batch, Fault, Heard
+from sinks.base import Batch, Fault
+from sinks.reporting import Heard
 from sinks.simulated import json_response
 from sinks.twilio import TwilioOptions, TwilioSink
 from tests.sinks.desk import AT, CHECKOUT, Desk, Scripted

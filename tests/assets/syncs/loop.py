@@ -28,10 +28,11 @@ from models.delivery import Plan, Summary
 from models.policy import Policy
 from models.settings import Settings
 from models.sync import Destination, Sync, SyncEntry
-from sinks.base import HttpSink, load
+from sinks.base import HttpSink
 from sinks.http import deliver
 from sinks.journal import Journal
 from sinks.limiter import Limiters
+from sinks.registry import load
 from sinks.spool import Spool
 from tests.assets.syncs.test_withdrawals import merge
 from tests.sinks.desk import HASTY, Scripted
