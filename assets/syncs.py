@@ -275,8 +275,11 @@ class _Declaration:
         read = texts[entry.template]
         for wrong in fitting.problems(read, channel, entry.purpose):
             raise document.error(wrong, *path, "template")
-        contact = entry.contact or CONTACTS[channel]
-        used = sorted(compiled(read).variables - {contact, *MESSAGE_COLUMNS})
+        template, contact = compiled(read), entry.contact or CONTACTS[channel]
+        if template.properties:
+            message = f"its text uses 'event.{min(template.properties)}', and who enters a segment has no entry event"
+            raise document.error(message, *path, "template")
+        used = sorted((template.variables | template.columns) - {contact, *MESSAGE_COLUMNS})
         return read, entry.model_copy(update={"contact": contact, "fields": (*MESSAGE_COLUMNS, contact, *used)})
 
     def _document(self) -> tuple[Document, KeyPath]:

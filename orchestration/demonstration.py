@@ -80,8 +80,8 @@ def run(
 
 
 def _programme(settings: Settings, seed: int) -> None:
-    """Let a tenth of the apps be gone from their devices."""
-    gone = {"sync": APP_SYNC, "share": 0.1, "reason": FcmSink.UNREGISTERED}
+    """Let a quarter of the apps be gone from their devices."""
+    gone = {"sync": APP_SYNC, "share": 0.25, "of": "to", "reason": FcmSink.UNREGISTERED}
     httpx.put(f"{settings.recorder}/_behaviour", json={"seed": seed, "reject": [gone]}).raise_for_status()
 
 

@@ -63,10 +63,11 @@ class Rule(_Strict):
 
 
 class Reject(_Strict):
-    """Rows the vendor does not want, by their content or a seeded share of identities."""
+    """Rows the vendor does not want, by their content or a seeded share of identities or of a column's values."""
 
     where: dict[str, Any] = Field(default_factory=dict, description="Payload column → the value that is refused")
     share: float | None = Field(default=None, ge=0, le=1, description="Of identities, by seed")
+    of: str | None = Field(default=None, description="The payload column whose values, not identities, the share is of")
     sync: str | None = None
     whole: bool = Field(default=False, description="A batch that holds such a row is refused as a whole")
     reason: str = "invalid"
@@ -75,8 +76,11 @@ class Reject(_Strict):
         return (
             (self.sync is None or self.sync == sync)
             and all(payload.get(column) == value for column, value in self.where.items())
-            and (self.share is None or share_of(seed, "reject", sync, identity) < self.share)
+            and (self.share is None or self._drawn(seed, sync, identity, payload) < self.share)
         )
+
+    def _drawn(self, seed: int, sync: str, identity: str, payload: Any) -> float:
+        return share_of(seed, "reject", sync, payload.get(self.of) if self.of else identity)
 
 
 class Rates(_Strict):

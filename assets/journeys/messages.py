@@ -101,12 +101,16 @@ def _reaches(destination: Destination | None, people: People) -> bool:
 
 def _sync(leaving: _Leaving, read: Read | None, folder: Path, destination: Destination, people: People) -> Sync:
     assert destination.channel, "only sinks that reach people have messages"
-    used = frozenset[str]().union(*(compiled(text).variables for text in leaving.texts.values()))
+    templates = [compiled(text) for text in leaving.texts.values()]
+    bare, columns, properties = (
+        frozenset[str]().union(*parts)
+        for parts in zip(*((each.variables, each.columns, each.properties) for each in templates), strict=True)
+    )
     contact = CONTACTS[destination.channel]
     entry = SyncEntry(
         sink=leaving.sink,
         name=leaving.journey if leaving.purpose == "marketing" else f"{leaving.journey}_{_word(leaving.purpose)}",
-        fields=(*COLUMNS, contact, *sorted(used & people.columns - {contact, *COLUMNS})),
+        fields=(*COLUMNS, contact, *sorted((bare | columns) & people.columns - {contact, *COLUMNS})),
         purpose=leaving.purpose,
         contact=contact,
         mode=Mode.SEND_ON_ENTRY,
@@ -126,7 +130,7 @@ def _sync(leaving: _Leaving, read: Read | None, folder: Path, destination: Desti
         pii=people.pii | {"variables"},
         above=people.above,
         journey=leaving.journey,
-        variables=tuple(sorted(used - people.columns)),
+        variables=tuple(sorted((bare - people.columns) | properties)),
         texts={digest: text.template.languages for digest, text in leaving.texts.items()},
     )
 
@@ -143,9 +147,7 @@ def due(warehouse: Warehouse, sync: Sync, policy: Policy, settled: str, as_of: d
         settled=settled,
         as_of=as_of,
         is_waiting=sync.journey in waits.reasons(warehouse),
-        variables=dialect.json_object(
-            {name: dialect.json_text("run.properties", f"$.{name}") for name in sync.variables}
-        ),
+        variables=dialect.json_object({name: dialect.json_value("run.properties", name) for name in sync.variables}),
     )
 
 

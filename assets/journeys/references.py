@@ -132,18 +132,27 @@ def _send(send: Send, path: Path, project: Project) -> Iterator[Mistake]:
 
 
 def _variables(name: str, event: str | None, path: Path, project: Project) -> Iterator[Mistake]:
-    """What a template uses and no message of this journey would have: a column of profiles or of the entry event."""
-    seen = project.events.seen.properties.get(event) if event and project.events.seen else None
-    known = [] if event is None else seen
-    if name not in project.templates or known is None:  # nothing was ever seen of the event: it may have any
+    """What a template uses and no message of this journey would have, or have twice: see docs/templates.md."""
+    if name not in project.templates:
         return
-    allowed = sorted({*project.profiles, *known})
-    for variable in sorted(compiled(project.templates[name]).variables):
-        if variable not in allowed:
-            file = project.templates[name].file.name
-            message = f"{file} uses '{variable}', which is no column of profiles"
-            message += f" and no property of the last {SAMPLE:,} events '{event}'" if event else ""
-            yield Mistake(path, message + suggestion(variable, allowed))
+    read, columns = project.templates[name], project.profiles
+    template, file = compiled(read), read.file.name
+    seen = project.events.seen.properties.get(event) if event and project.events.seen else None
+    known = set(seen or ())
+    is_all = not event or seen is not None  # of an event that was never seen, there may be any property
+    no_property = f"no property of the last {SAMPLE:,} events '{event}'"
+    for used in sorted(template.columns - columns.keys()):
+        hint = suggestion(used, sorted(columns))
+        yield Mistake(path, f"{file} uses 'profile.{used}', which is no column of profiles{hint}")
+    for used in sorted(template.properties - known if is_all else ()):
+        message = f"which is {no_property}{suggestion(used, sorted(known))}" if event else "and no event enters it"
+        yield Mistake(path, f"{file} uses 'event.{used}', {message}")
+    for used in sorted(template.variables - known - columns.keys() if is_all else ()):
+        message = "which is no column of profiles" + (f" and {no_property}" if event else "")
+        yield Mistake(path, f"{file} uses '{used}', {message}{suggestion(used, sorted({*columns, *known}))}")
+    for used in sorted(template.variables & known & columns.keys()):
+        message = f"{file} uses '{used}', a column of profiles and a property of '{event}'"
+        yield Mistake(path, f"{message}; allowed: profile.{used}, event.{used}")
 
 
 def _date(node: Node, profiles: Mapping[str, str]) -> Iterator[Mistake]:

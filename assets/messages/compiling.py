@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from itertools import chain
+from typing import Any
 
 from liquid.exceptions import LiquidError
+from liquid.static_analysis import Variable
 from liquid.template import BoundTemplate
 
 from assets.configuration import shown_path
@@ -20,6 +23,7 @@ from assets.mistakes import suggestion
 from models.errors import ConfigError
 
 WAYS_OUT = ("unsubscribe_url", "preferences_url")  # the two links by which somebody gets out
+OF_PROFILE, OF_EVENT = "profile", "event"  # `profile.NAME` and `event.NAME` say which of the two is meant
 GIVEN = frozenset({"locale", "now", *WAYS_OUT})
 """Variables that every message has, besides the person's profile and the entry event's properties."""
 
@@ -47,11 +51,21 @@ class Texts:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A template that can be rendered. `variables`: what it needs of the person and the entry event."""
+    """A template that can be rendered, and what it needs for it."""
 
     read: Text
     languages: Mapping[str, Texts]  # by locale, the fall-back first
-    variables: frozenset[str]
+    variables: frozenset[str]  # by name alone: a column of profiles, else a property of the entry event
+    columns: frozenset[str]  # NAME of each `profile.NAME`
+    properties: frozenset[str]  # NAME of each `event.NAME`
+
+    def values(self, row: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+        """What it is rendered with: of `row`, columns of profiles, and of `told`, properties of the entry event."""
+        return {
+            **{name: row.get(name, told.get(name)) for name in self.variables},
+            OF_PROFILE: {name: row.get(name) for name in self.columns},
+            OF_EVENT: {name: told.get(name) for name in self.properties},
+        }
 
     def of(self, locale: str | None) -> Texts:
         """The language for somebody: the locale, else its language, else the first."""
@@ -61,7 +75,7 @@ class Compiled:
     def ways_out(self) -> frozenset[str]:
         """Which of `unsubscribe_url` and `preferences_url` every part that a person may see has."""
         shown = [part for texts in self.languages.values() for part in (texts.html, texts.text) if part]
-        return frozenset.intersection(*(_names(part) for part in shown)) & {*WAYS_OUT}
+        return frozenset.intersection(*(frozenset(_used(part)) for part in shown)) & {*WAYS_OUT}
 
 
 def chosen(locales: tuple[str, ...], wanted: str | None) -> str:
@@ -78,10 +92,12 @@ def compiled(read: Text) -> Compiled:
     languages = {locale: _texts(read, locale) for locale in read.template.languages}
     parts = [part for texts in languages.values() for part in (texts.subject, texts.html, texts.text) if part]
     try:
-        names = frozenset[str]().union(*map(_names, parts))
+        used = [_used(part) for part in parts]
     except RecursionError as error:
         raise _error(read, "is not Liquid: goes too deep") from error
-    return Compiled(read, languages, names - GIVEN)
+    names = frozenset[str]().union(*used) - GIVEN - {OF_PROFILE, OF_EVENT}
+    columns, properties = (frozenset(_members(read, of, used)) for of in (OF_PROFILE, OF_EVENT))
+    return Compiled(read, languages, names, columns, properties)
 
 
 def _check(read: Text) -> None:
@@ -169,5 +185,15 @@ def _with_campaign(page: str) -> str:
     return _HREF.sub(marked, page)
 
 
-def _names(template: BoundTemplate) -> frozenset[str]:
-    return frozenset(template.analyze(include_partials=False).globals)
+def _used(template: BoundTemplate) -> Mapping[str, list[Variable]]:
+    """What the template is given, by name: each place where it is used."""
+    return template.analyze(include_partials=False).globals
+
+
+def _members(read: Text, of: str, used: Iterable[Mapping[str, list[Variable]]]) -> Iterator[str]:
+    """NAME of each `of.NAME`. Raises ConfigError where the template does not say which."""
+    for variable in chain.from_iterable(each.get(of, ()) for each in used):
+        name = variable.segments[1] if len(variable.segments) > 1 else None
+        if not isinstance(name, str):
+            raise _error(read, f"uses '{variable}': write `{of}.NAME`, with the name of one of its values")
+        yield name

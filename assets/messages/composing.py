@@ -55,9 +55,7 @@ class Letterhead:
             return f"{row['template']}: this version of its text was never kept"
         recipient = Recipient(row[PROFILE], self.channel, row[self.contact], self.purpose, row[SEND_KEY])
         token = self.links.token(recipient) if self.links else None
-        template = compiled(read)
-        variables = orjson.loads(row.get("variables") or b"{}")
-        values = {name: row.get(name, variables.get(name)) for name in template.variables}
+        template, told = compiled(read), orjson.loads(row.get("variables") or b"{}")
         try:
             occasion = Occasion(
                 now=self.now,
@@ -65,7 +63,7 @@ class Letterhead:
                 preferences_url=self.links.preferences(token) if self.links and token else None,
                 campaign=self._parameters(row, read),
             )
-            rendered = render(template, row["locale"], values, occasion)
+            rendered = render(template, row["locale"], template.values(row, told), occasion)
         except Unrendered as error:
             return str(error)
         return Message(

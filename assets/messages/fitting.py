@@ -44,14 +44,28 @@ def try_out(read: Text, profiles: Mapping[str, str]) -> None:
     """
     template = compiled(read)
     occasion = Occasion(datetime(2026, 1, 2, tzinfo=UTC), "https://example.invalid/u/x", "https://example.invalid/p/x")
-    known = {name: _example(profiles.get(name, "")) for name in template.variables}
-    for who, values in (("", known), (" who has none of its variables", dict.fromkeys(template.variables))):
+    named = template.variables | template.columns
+    row = {name: _example(profiles[name]) for name in named & profiles.keys()}
+    known = template.values(row, dict.fromkeys(template.properties | (named - profiles.keys()), _Anything("Ada")))
+    for who, values in (("", known), (" who has none of its variables", template.values({}, {}))):
         for locale in template.languages:
             try:
                 render(template, locale, values, occasion)
             except Unrendered as error:
                 message = f"cannot be rendered in '{locale}' for somebody{who}: {error}"
                 raise ConfigError(message, file=shown_path(read.file)) from error
+
+
+class _Anything(str):
+    """What an event may say: a text, a list of one thing to go through, or something that has values by name."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: object) -> Any:
+        return super().__getitem__(name) if isinstance(name, int | slice) else self
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self
 
 
 def _example(kind: str) -> Any:

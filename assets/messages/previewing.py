@@ -83,7 +83,8 @@ def preview(
 
 def _of_events(copy: Warehouse, profile: str, text: Text, row: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs besides the profile, from the latest event that has it."""
-    wanted = compiled(text).variables - row.keys()
+    template = compiled(text)
+    wanted = (template.variables - row.keys()) | template.properties
     if not wanted:
         return {}
     events = copy.rows(render(SQL, "person_events", copy.dialect, profile=profile, most=EVENTS))
@@ -91,5 +92,5 @@ def _of_events(copy: Warehouse, profile: str, text: Text, row: Mapping[str, Any]
     for event in events:
         properties = orjson.loads(event["properties"] or b"{}")
         for name in wanted & properties.keys():
-            told.setdefault(name, properties[name] if isinstance(properties[name], str) else str(properties[name]))
+            told.setdefault(name, properties[name])
     return told

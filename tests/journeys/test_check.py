@@ -45,6 +45,7 @@ SEEN = Seen(
     senders={"Cart Updated": {"shop"}, "Order Completed": {"shop"}, "Old Event": {"gone"}},
     properties={"Cart Updated": {"cart_id", "value"}, "Order Completed": {"order_id", "cart_id", "revenue"}},
 )
+CLASHING = replace(SEEN, properties={**SEEN.properties, "Order Completed": {"order_id", "email"}})
 
 GOOD = """\
 journey: good
@@ -397,6 +398,23 @@ def test_a_template_uses_what_its_messages_have(desk: Desk) -> None:
     assert (error.line, error.key) == (4, "steps[0].send.template")
     assert "no column of profiles and no property of the last 1,000 events 'Order Completed'" in str(error)
     assert "did you mean 'orders'?" in str(error)
+
+
+def test_a_template_says_whose_value_it_means(desk: Desk) -> None:
+    """A name that is the person's and the event's needs `profile.` or `event.`, and each is looked for there."""
+    order = steps("- send: {sink: mail, template: cart_reminder}").replace("Cart Updated", "Order Completed")
+    desk.journey(order)
+    for used, wrong in (
+        ("email", "a column of profiles and a property of 'Order Completed'; allowed: profile.email, event.email"),
+        ("profile.mail", "uses 'profile.mail', which is no column of profiles; did you mean 'email'?"),
+        ("event.mail", "'event.mail', which is no property of the last 1,000 events 'Order Completed'; did you mean"),
+    ):
+        desk.template("cart_reminder.txt", f"---\n---\n{{{{ {used} }}}}\n")
+        assert wrong in str(desk.refusal(CLASHING))
+    desk.template("cart_reminder.txt", "---\n---\n{{ profile.email }} {{ event.email }}\n")
+    desk.check(CLASHING)
+    desk.journey(order.replace("event: Order Completed", "segment: seg_new"))
+    assert "cart_reminder.txt uses 'event.email', and no event enters it" in str(desk.refusal())
 
 
 def test_a_message_is_what_its_channel_and_purpose_need(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.messages import fitting
 from assets.messages.compiling import compiled
 from assets.messages.rendering import Occasion, Rendered, render
 from assets.messages.templates import readable, templates, unreadable
@@ -293,3 +294,25 @@ def test_links_in_html_have_the_campaign(settings: Settings, href: str, shown_so
     occasion = Occasion(OCCASION.now, OCCASION.unsubscribe_url, campaign={"c": "d"})
     values = {"name": "<&amp;>", "other": None}
     assert render(template, "en", values, occasion).html == f'<a class="b" href={shown_so}>x</a>'
+
+
+def test_a_name_can_say_whose_it_is(settings: Settings) -> None:
+    """`profile.` and `event.` tell the person's from the entry event's; lists of an event are gone through."""
+    text = "{{ profile.revenue }} {{ event.revenue }} {% for item in event.items %}[{{ item.name }}]{% endfor %}"
+    put(settings, "hello.txt", f"---\n---\n{text} {{{{ name }}}}\n")
+    template = compiled(templates(settings)["hello"])
+    assert (template.variables, template.columns, template.properties) == ({"name"}, {"revenue"}, {"revenue", "items"})
+    told = {"revenue": 12.5, "items": [{"name": "A"}, {"name": "B"}], "name": "theirs"}
+    values = template.values({"revenue": 100, "name": "Ada"}, told)
+    assert render(template, None, values, OCCASION).text == "100 12.5 [A][B] Ada\n"
+    assert render(template, None, template.values({}, told), OCCASION).text == "12.5 [A][B] theirs\n"
+    assert render(template, None, template.values({}, {}), OCCASION).text == "\n"
+    fitting.try_out(templates(settings)["hello"], {"revenue": "DECIMAL(18,2)"})
+
+
+@pytest.mark.parametrize("used", ["{{ event }}", "{{ event[name] }}", "{% for each in profile %}{% endfor %}"])
+def test_all_of_an_event_or_a_person_is_no_value(settings: Settings, used: str) -> None:
+    """Which property or column a template needs is known before it is sent."""
+    put(settings, "hello.txt", f"---\n---\n{used}\n")
+    with pytest.raises(ConfigError, match=r"write `(event|profile)\.NAME`"):
+        compiled(templates(settings)["hello"])

@@ -53,6 +53,17 @@ def test_the_audience_is_who_was_upserted_and_not_removed_since(desk: Desk, reco
     assert httpx.get(f"{recorder.url}/_audience").status_code == 400
 
 
+def test_a_share_of_a_columns_values_is_refused_whoever_has_them(desk: Desk, recorder: Recorder) -> None:
+    """What the vendor has against an address it has against every row with it, and not against the other."""
+    same = people(40, plan=["a", "b"] * 20)
+    fates = set()
+    for seed in range(8):
+        recorder.behave(seed=seed, reject=[{"share": 0.5, "of": "plan"}])
+        fates.add(desk.deliver(crm(audience=f"of_{seed}"), same).counts.get("rejected", 0))
+    assert fates <= {0, 20, 40}
+    assert 20 in fates
+
+
 @pytest.mark.parametrize("fault", ["empty", "garbage"])
 def test_an_unreadable_answer_keeps_its_status(desk: Desk, recorder: Recorder, fault: str) -> None:
     """A refused row is not answered 200, whatever else is wrong with the answer."""

@@ -1,5 +1,6 @@
 """The engine behind the port: what a person can act on is said in words."""
 
+import json
 import struct
 import subprocess
 import sys
@@ -171,6 +172,17 @@ def test_different_values_hash_differently(path, kind, values):
         hashed = dialect.row_hash([dialect.hashable("given", warehouse.columns(f"(select null::{kind} as g)")["g"])])
         rows = " union all ".join(f"select cast({value} as {kind}) as given" for value in values)
         assert len(warehouse.rows(f"select distinct {hashed} as hashed from ({rows}) as listed")) == len(values)
+
+
+def test_what_stands_under_a_key_stays_what_it_is(path):
+    """Numbers, truth, lists and objects are no text; a key may have any letters; a key that is not there is null."""
+    said = {"a": 3, "b/~c": 1.5, "d": [{"e": "f"}], "g": False, "h'\".": "x"}
+    with DuckDB(path) as warehouse:
+        dialect = warehouse.dialect
+        columns = {key: dialect.json_value("told", key) for key in (*said, "missing")}
+        told = dialect.literal(json.dumps(said))
+        (row,) = warehouse.rows(f"select {dialect.json_object(columns)} as made from (select {told} as told) as t")
+    assert json.loads(row["made"]) == said | {"missing": None}
 
 
 def test_arrow_goes_in_and_comes_out(path):
