@@ -20,6 +20,10 @@ from assets.messages.bounds import refuse
 CAMPAIGN = "_campaign"  # the render variable with the parameters that links get
 LONGEST_DATE = 100  # characters: what is longer is no date
 
+_LEADING_OUT = frozenset(
+    {"", "http", "https", "mailto", "sms", "tel"}
+)  # schemes of links; what a trait says may be any
+
 _WIDTH = re.compile(r"%[^A-Za-z%]*[0-9]")  # `%999999999d` is a text of a gigabyte
 _ENTITY = re.compile(r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 
@@ -56,11 +60,13 @@ def _moment(value: Any, now: Any) -> Any:
 
 @with_context
 def campaign(link: Any, *, context: RenderContext) -> Any:
-    """The link with the campaign's parameters; those it has already stay as they are."""
+    """The link with the campaign's parameters; those it has already stay as they are. A script is no link: `#`."""
     parameters = cast("Mapping[str, str]", context.globals.get(CAMPAIGN, {}))
     is_markup = isinstance(link, Markup)
     text = _ENTITY.sub(lambda found: unescape(found[0]), link) if is_markup else str(link)
     parts = urlsplit(text)
+    if parts.scheme not in _LEADING_OUT:
+        return "#"
     if not parameters or parts.scheme not in {"http", "https"}:
         return link
     given = dict(parse_qsl(parts.query, keep_blank_values=True)) if parts.query else {}

@@ -285,14 +285,16 @@ def test_links_in_a_text_have_the_campaign(settings: Settings, written_so: str, 
         ("'{{ other | default: 'https://x.example/' }}'", "'https://x.example/?c=d'"),
         ('"{{ unsubscribe_url }}"', '"https://t.example/u/x"'),
         ('"mailto:a@x.example"', '"mailto:a@x.example"'),
+        ('"{{ script }}"', '"#"'),
+        ('" {{ script | prepend: "\t" }}"', '"#"'),
     ],
 )
 def test_links_in_html_have_the_campaign(settings: Settings, href: str, shown_so: str) -> None:
-    """Every link to others gets the parameters, escaped once; the ways out are ours and stay."""
+    """Every link to others gets the parameters, escaped once; the ways out are ours and stay; a script is no link."""
     put(settings, "hello.html", f'---\nsubject: x\n---\n<a class="b" href={href}>x</a>\n--- text\nx\n')
     template = compiled(templates(settings)["hello"])
     occasion = Occasion(OCCASION.now, OCCASION.unsubscribe_url, campaign={"c": "d"})
-    values = {"name": "<&amp;>", "other": None}
+    values = {"name": "<&amp;>", "other": None, "script": "JavaScript:alert(1)//https://x.example"}
     assert render(template, "en", values, occasion).html == f'<a class="b" href={shown_so}>x</a>'
 
 
