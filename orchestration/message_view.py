@@ -13,10 +13,11 @@ from typing import Any
 
 import polars as pl
 
-from assets import store
+from assets import stages, store
 from assets.destinations import destinations
 from assets.diff import mask
 from assets.messages import previewing, templates
+from assets.messages.sent import Sent, sent
 from assets.mistakes import suggestion
 from models.clock import Clock
 from models.delivery import Claim, Outcome, RowOutcome
@@ -32,7 +33,7 @@ from sinks.destinations import secrets_for, wire_for
 from sinks.spool import ROW
 
 SHOWN = ("to", "sender", "reply_to", "subject", "locale", "template", "template_version", "unsubscribe_url")
-PRIVATE = frozenset({"to", "unsubscribe_url"})
+LINKS = ("unsubscribe_url", "preferences_url")  # who has one acts for its person
 
 
 def make(
@@ -53,17 +54,40 @@ def make(
         )
 
 
+def find(settings: Settings, send_key: str) -> Sent:
+    """What went out under this key. Raises UserError where nothing did."""
+    with store.locked(settings), stages.opened(settings) as warehouse:
+        return sent(settings, warehouse, send_key)
+
+
+def became(found: Sent) -> dict[str, Any]:
+    """What is said beside a message that was sent."""
+    told = {"sync": found.sync, "sent_at": found.as_of, "outcome": found.outcome}
+    return {**told, "reason": found.reason, "provider_id": found.provider_id}
+
+
+def history(found: Sent, *, show_pii: bool) -> dict[str, Any]:
+    """The JSON of `tailrace sent`."""
+    return {**document(found.message, show_pii=show_pii), **became(found)}
+
+
 def document(message: Message, *, show_pii: bool) -> dict[str, Any]:
-    """The JSON of `tailrace message`."""
+    """The JSON of `tailrace message`; without `show_pii` the person's links and contact point are hidden."""
     told = asdict(message)
-    return told if show_pii else told | {name: mask(told[name]) for name in PRIVATE if told[name]}
+    if show_pii:
+        return told
+    for link in filter(None, (told[name] for name in LINKS)):
+        hidden = f"{link.rpartition('/')[0]}/***"
+        told |= {name: told[name].replace(link, hidden) for name in (*LINKS, "text", "html") if told[name]}
+    return told | {"to": mask(message.to)}
 
 
-def show(message: Message, *, show_pii: bool) -> None:
-    """Headers as a table, then the text part: what somebody reads who reads without HTML."""
+def show(message: Message, *, show_pii: bool, beside: Mapping[str, Any] | None = None) -> None:
+    """Headers as a table, `beside` them what became of it, then the text part: what is read without HTML."""
     screen, told = console.out(), document(message, show_pii=show_pii)
-    screen.print(console.table([{"what": name, "": told[name]} for name in SHOWN if told[name]]))
-    screen.print(message.text, markup=False)
+    listed = {**{name: told[name] for name in SHOWN}, **(beside or {})}
+    screen.print(console.table([{"what": name, "": value} for name, value in listed.items() if value]))
+    screen.print(told["text"], markup=False)
     if message.html:
         screen.print(f"HTML: {len(message.html.encode()):,} bytes; see it with --browser, keep it with --file")
 

@@ -14,7 +14,7 @@ from orchestration.environment import settings
 
 
 def register(app: typer.Typer) -> None:
-    for command in (message, results):
+    for command in (message, sent, results):
         app.command()(command)
 
 
@@ -55,6 +55,34 @@ def message(
     view.show(made, show_pii=show_pii)
     if done:
         console.out().print(done["note"], markup=False)
+
+
+def sent(
+    send_key: Annotated[
+        str, typer.Argument(metavar="SEND_KEY", help="As `tailrace why` and the table `message` have it.")
+    ],
+    *,
+    file: Annotated[Path | None, typer.Option(metavar="PATH", help="Write the HTML (or the text) there.")] = None,
+    browser: Annotated[bool, typer.Option("--browser", help="Open it in the browser.")] = False,
+    show_pii: ShowPii = False,
+    as_json: AsJson = False,
+) -> None:
+    """A message that was sent, as it was: the template's text of then, with what was known of the person then.
+
+    Examples: `tailrace sent 84140cf48d36c1c6fc2766e3c1a5c646 --browser` ·
+    `tailrace sent 84140cf48d36c1c6fc2766e3c1a5c646 --json`
+    """
+    from orchestration import message_view as view
+
+    found = view.find(settings(), send_key)
+    if file:
+        view.write(found.message, file)
+    if browser:
+        view.browse(found.message)
+    if as_json:
+        console.print_json(view.history(found, show_pii=show_pii))
+    else:
+        view.show(found.message, show_pii=show_pii, beside=view.became(found))
 
 
 def results(

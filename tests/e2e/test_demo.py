@@ -24,9 +24,11 @@ import pytest
 from assets import configuration, stages, store
 from assets.dbt_project import read_manifest
 from assets.demo_shop import generate
+from assets.messages.sent import sent
 from assets.refresh import RefreshResult, refresh
 from assets.status import status
 from models.clock import Clock, end_of_day
+from models.errors import UserError
 from models.settings import Settings
 from orchestration import demonstration, local_gateway, local_recorder
 from orchestration.environment import child
@@ -387,9 +389,9 @@ def test_nobody_is_mailed_who_must_not_be(demo: Loop, account: Oracle) -> None:
     assert policy.quiet_hours
     assert (policy.quiet_hours.begin, policy.quiet_hours.end) == (time(21), time(8))
     assert len(marketing) > 50
-    for person, sent in marketing.items():
+    for person, moments_sent in marketing.items():
         for cap in policy.caps:
-            moments = sorted(at for at, channel in sent if cap.channel in (None, channel))
+            moments = sorted(at for at, channel in moments_sent if cap.channel in (None, channel))
             crowded = zip(moments, moments[cap.max :], strict=False)
             assert all(later - first >= cap.per for first, later in crowded), person
 
@@ -460,6 +462,28 @@ def test_a_message_is_shown_and_tried_out(demo: Loop) -> None:
         lines = map(json.loads, httpx.get(f"{here.recorder}/_received?sync=mail/test").text.splitlines())
         assert [row["payload"]["to"] for row in lines] == ["me@shop.example"]
     assert demo.value("select count(*) from deliveries where sync = 'mail/test'") == 0
+
+
+@pytest.mark.slow
+def test_what_was_sent_can_be_shown(demo: Loop) -> None:
+    """`sent` makes the very message that the vendor got, of every channel and language; no other key has one."""
+    with local_recorder.running(demo.settings) as here:
+        lines = map(json.loads, httpx.get(f"{here.recorder}/_received").text.splitlines())
+        got = {row["identity"]: row["payload"] for row in lines if "/message_outbox/" in row["sync"]}
+        shown = _ran(here, "sent", min(got), "--json")
+    assert "***" in shown["to"]
+    assert (shown["outcome"], shown["send_key"]) == ("accepted", min(got))
+    seen: Counter[tuple[str, str | None]] = Counter()
+    with store.locked(demo.settings), stages.opened(demo.settings) as warehouse:
+        for send_key in sorted(got):
+            made = sent(demo.settings, warehouse, send_key).message
+            if seen[made.template or "", made.locale] < 3:
+                told = {name: getattr(made, name) for name in ("to", "subject", "text") if name in got[send_key]}
+                assert told == {name: got[send_key][name] for name in told}, send_key
+            seen[made.template or "", made.locale] += 1
+        with pytest.raises(UserError, match="no message has the send_key 'x'"):
+            sent(demo.settings, warehouse, "x")
+    assert len(seen) > 6
 
 
 @pytest.mark.slow
