@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 
 import orjson
@@ -39,7 +39,7 @@ class Links:
     """Makes and reads links. `keys`: the first signs, all are believed, so that a new key forgets no link."""
 
     url: str  # of the gateway, as people reach it, without a slash at the end
-    keys: Sequence[str]
+    keys: Sequence[str] = field(repr=False)
 
     @cached_property
     def _ciphers(self) -> list[AESSIV]:

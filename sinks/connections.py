@@ -89,9 +89,14 @@ class Run:
                 if not await self._paced():
                     self._leave(work)
                     return
+                await self.wire.prepare()
                 grant = await self._write(Entry(request=self._request(work)))
             assert work, "what was granted was asked for"
             assert grant, "an entry with a request is answered by a grant"
+            if grant.is_early:  # another process was faster
+                self.limiter.follow(grant.leaves_at)
+                grant = None
+                continue
             claim, work = grant.claim, self._granted(work, grant)
             if claim is None:
                 self._backlog.done()
@@ -105,7 +110,8 @@ class Run:
                 continue
             self._backlog.done()
             work = self._backlog.poll()
-            request = self._request(work) if work and self.limiter.reserve() == 0 else None
+            is_ready = self.wire.is_prepared and self.limiter.reserve() == 0
+            request = self._request(work) if work and is_ready else None
             grant = await self._write(Entry(receipt, request))
             self.progress(self.settlement.counts.total())
 
@@ -165,8 +171,7 @@ class Run:
 
     async def _sent(self, work: Work, claim: Claim, leaves_at: float) -> Outcomes:
         """What became of one request, in its turn."""
-        if (seconds := leaves_at - time.monotonic()) > 0:  # another process was faster
-            self.limiter.follow(leaves_at)
+        if (seconds := leaves_at - time.monotonic()) > 0:
             await self._rest(seconds)
         if self.settlement.stopped is not None:  # while the claim was written
             return Outcomes.all(Outcome.RETRY, "not sent: the run stopped")

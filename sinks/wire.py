@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
+from uuid import uuid4
 
 import httpx
 
@@ -24,6 +26,13 @@ class Wire(Protocol):
 
     def ready(self) -> None:
         """Raise NeedsPerson where it is known before any claim that nobody listens."""
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a batch would leave at once."""
+
+    async def prepare(self) -> None:
+        """Log in or connect before the claim, which is the last look at who may hear from us. Fails in `send`."""
 
     async def send(self, batch: Batch, claim: Claim) -> Outcomes:
         """What became of the batch."""
@@ -46,8 +55,16 @@ class HttpWire:
     def ready(self) -> None:
         self.transport.ready()
 
+    @property
+    def is_prepared(self) -> bool:
+        return self.sink.login(self.now()) is None
+
+    async def prepare(self) -> None:
+        if not self.is_prepared:
+            await self._logged_in(uuid4().hex)
+
     async def send(self, batch: Batch, claim: Claim) -> Outcomes:
-        refused = await self._logged_in(claim)
+        refused = await self._logged_in(claim.key)
         if refused is not None:
             return refused
         given: list[httpx.Response] = []
@@ -65,14 +82,14 @@ class HttpWire:
             request = answers.following(self.sink, batch, given)
         return answers.read(self.sink, batch, given)
 
-    async def _logged_in(self, claim: Claim) -> Outcomes | None:
+    async def _logged_in(self, key: str) -> Outcomes | None:
         """None once the vendor knows us, or why the rows were not sent: one connection asks, the others wait for it."""
         async with self._login:
             request = self.sink.login(self.now())
             if request is None:
                 return None
             try:
-                response = await self.transport.start(request, f"{claim.key}-login", self.sink.limits.timeout)
+                response = await self.transport.start(request, f"{key}-login", self.sink.limits.timeout)
             except (NotSent, Lost) as error:
                 return Outcomes.all(Outcome.RETRY, f"not logged in: {error}")
             return answers.login(self.sink, response, self.now())
@@ -99,6 +116,15 @@ class LineWire:
 
     def ready(self) -> None:
         self._where = self.twin() if self.twin else None
+
+    @property
+    def is_prepared(self) -> bool:
+        return bool(self._idle)
+
+    async def prepare(self) -> None:
+        if not self.is_prepared:
+            with contextlib.suppress(LetNobodyIn, NotSent):
+                self._idle.append(await self._connected())
 
     async def send(self, batch: Batch, claim: Claim) -> Outcomes:
         try:

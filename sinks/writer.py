@@ -8,6 +8,7 @@ and answers gather for the next one, while a writer thread waited five times as 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -101,7 +102,8 @@ class Grant:
     """The answer to a request: what may leave now, which of its rows (offsets) will not, or why nothing may.
 
     `held`: offsets that find no place in the quota any more. `spent`: none does, and why. `leaves_at`: from when the
-    request may leave, by the monotonic clock.
+    request may leave, by the monotonic clock; without a claim, from when one may be asked for: the last look is at the
+    moment of leaving.
     """
 
     claim: Claim | None
@@ -111,6 +113,11 @@ class Grant:
     spent: str | None = None
     place: Place | None = None
     leaves_at: float = 0.0
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it was asked for before its time."""
+        return self.claim is None and self.leaves_at > 0
 
 
 @dataclass(slots=True)
@@ -203,6 +210,9 @@ class _Commit:
         room = allowances.room(self.connection, request.allowance) if request.allowance else Room()
         if room.rows == 0:
             return Grant(None, spent=room.why)
+        leaves_at = allowances.next_slot(self.connection, request.allowance) if request.allowance else 0.0
+        if leaves_at - time.monotonic() > allowances.SOON:
+            return Grant(None, leaves_at=leaves_at)
         refused = {**self._late(request), **self._listed(request), **request.settled}
         if request.op is Op.SEND and request.send_keys:
             refused |= self._taken(request, number, refused, room.rows)
@@ -306,7 +316,7 @@ class _Commit:
             return Grant(claim)
         if room.place:
             allowances.take(self.connection, room.place, claim.count)
-        return Grant(claim, place=room.place, leaves_at=allowances.slot(self.connection, request.allowance))
+        return Grant(claim, place=room.place, leaves_at=allowances.take_slot(self.connection, request.allowance))
 
     def _settle(self, request: Request, number: int, rows: Sequence[int], refused: Mapping[int, RowOutcome]) -> None:
         """Rows that do not leave have a claim of attempt 0 and its receipt, one an outcome."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -43,7 +44,7 @@ def preview(
     to: str | None = None,
     show_pii: bool = False,
 ) -> Message:
-    """The message that the person would get. `to`: instead of their own contact point.
+    """The message that the person would get. `to`: somebody else's contact point, who tries it out.
 
     What the template uses beyond the profile is taken from their last event that has it. Raises UserError for an
     unknown template or person, and where the message cannot be made.
@@ -73,9 +74,10 @@ def preview(
     )
     values = {**row[0], "variables": orjson.dumps(_of_events(copy, profile, text, row[0]))}
     given = {"template": template, "template_version": text.digest, "locale": locale or row[0].get("locale")}
-    made = letterhead.made(
-        {**values, **given, contact: to or row[0].get(contact) or "", PROFILE: profile, SEND_KEY: f"preview-{profile}"}
-    )
+    # whoever tries a message out is not the person it is about: what comes back of it must not make the two one
+    whose = {contact: to, PROFILE: "", SEND_KEY: f"preview-{uuid4().hex}"} if to else {}
+    shown = {contact: row[0].get(contact) or "", PROFILE: profile, SEND_KEY: f"preview-{profile}"}
+    made = letterhead.made({**values, **given, **shown, **whose})
     if isinstance(made, str):
         raise UserError(made)
     return replace(made, to=made.to or f"(no {channel})")

@@ -460,7 +460,10 @@ def test_a_message_is_shown_and_tried_out(demo: Loop) -> None:
         tried = _ran(here, "message", "welcome", person, "--locale", "de", "--send-to", "me@shop.example", "--json")
         assert (tried["locale"], tried["sent_by"]) == ("de", "mail")
         lines = map(json.loads, httpx.get(f"{here.recorder}/_received?sync=mail/test").text.splitlines())
-        assert [row["payload"]["to"] for row in lines] == ["me@shop.example"]
+        tested = next(lines)
+        assert (tested["payload"]["to"], next(lines, None)) == ("me@shop.example", None)
+        assert tried["profile_id"] == "", "nothing that comes back of it is about the person"
+        assert person not in json.dumps(tested)
     assert demo.value("select count(*) from deliveries where sync = 'mail/test'") == 0
 
 

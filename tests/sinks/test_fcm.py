@@ -23,6 +23,7 @@ from sinks.backlog import Chunk
 from sinks.base import Batch, Fault
 from sinks.fcm import LARGEST_PAYLOAD, FcmOptions, FcmSink
 from sinks.google_account import TOKEN_URL
+from sinks.suppression import contact_hash, refused
 from tests.sinks.desk import AT, Desk, Recorder, Scripted
 
 KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
@@ -249,6 +250,24 @@ def test_an_assertion_of_other_claims_gets_no_token(claim: str, value: Any) -> N
         "assertion": jwt.encode(sink._service_account.signer, claims).decode(),
     }
     assert sink.simulate(httpx.Request("POST", TOKEN_URL, data=form), Fault()).response.status_code == 400
+
+
+def test_who_is_suppressed_while_the_login_lasts_gets_nothing(offline: Desk) -> None:
+    """The login is before the claim, and the claim is the last look at the suppression list."""
+    contact = contact_hash("salt", "token0")
+
+    def answer(request: httpx.Request, _ordinal: int) -> httpx.Response:
+        if str(request.url) == TOKEN_URL:
+            offline.journal.suppress([refused(contact, "marketing", AT)])
+        return FcmSink.simulate(request, Fault()).response
+
+    scripted = Scripted(answer)
+    rows = messages().with_columns(_contact=pl.lit(contact))
+    summary = offline.deliver(
+        push(), rows, transport=scripted, key=("send_key",), purpose="marketing", suppressed_from=0
+    )
+    assert summary.counts == {"withdrawn": 1}
+    assert {str(request.url) for request in scripted.requests} == {TOKEN_URL}
 
 
 def test_a_refused_login_stops_before_anything_is_sent(offline: Desk) -> None:

@@ -259,7 +259,14 @@ def paced_of(path: Path, sync: str, per_second: float, count: int) -> list[float
     """In a process of its own: when each of so many requests may leave."""
     with Journal(path) as journal, contextlib.closing(Writer(journal)) as writer:
         opened, given = begun(journal, sync), Allowance(ACCOUNT, Quota(), per_second, lambda: AT)
-        return [writer.claim(asked(opened, row, 1, given)).leaves_at for row in range(count)]
+        return [in_its_turn(writer, asked(opened, row, 1, given)).leaves_at for row in range(count)]
+
+
+def in_its_turn(writer: Writer, request: Request) -> Grant:
+    """What a connection does: it asks again when the slot is due."""
+    while (grant := writer.claim(request)).is_early:
+        time.sleep(max(grant.leaves_at - time.monotonic(), 0))
+    return grant
 
 
 def in_processes(work: Callable[..., object], *arguments: Sequence[object]) -> list[object]:
@@ -284,6 +291,16 @@ def test_two_processes_keep_one_pace(tmp_path: Path) -> None:
     slots = sorted(slot for leaves in done for slot in leaves)  # type: ignore[attr-defined]
     for apart in (1, 2, 10, 100):
         assert min(b - a for a, b in zip(slots, slots[apart:], strict=False)) >= (apart - 1) * interval - 1e-9
+
+
+def test_nothing_is_claimed_long_before_it_may_leave(journal: Journal, writer: Writer) -> None:
+    """A request that would have to wait is told until when, and takes nothing."""
+    opened, given = delivery(journal), Allowance(ACCOUNT, Quota(per_hour=10), 0.5, lambda: AT)
+    assert [rows_of(writer.claim(asked(opened, row, 1, given))) for row in (0, 1)] == [1, 1]  # one makes up
+    early = writer.claim(asked(opened, 2, 1, given))
+    assert (early.is_early, early.claim) == (True, None)
+    assert 1 < early.leaves_at - time.monotonic() <= 2
+    assert writer._connection.execute("select count(*) from claim").fetchone() == (2,)
 
 
 def test_a_pace_of_before_the_machine_was_started_holds_nobody(journal: Journal, writer: Writer) -> None:
