@@ -1,6 +1,7 @@
-"""Contact points that a vendor called dead while it was sent to: suppressed at once, and landed as bounces.
+"""What a vendor says of contact points in its refusals: that one is dead, or that its person wants no more.
 
-So a device that lost its app leaves the profile with the next refresh, as after a report of the provider's.
+Suppressed at once, and landed as bounces and unsubscribes: so a device that lost its app leaves the profile with the
+next refresh, as after a report of the provider's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from models.outcome import CONTACTS, Told
 from models.sync import Sync
 from sinks.aside import written_aside
 from sinks.base import Sink
-from sinks.suppression import contact_hash, dead
+from sinks.suppression import Row, contact_hash, dead, refused
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
@@ -34,38 +35,44 @@ def land(opener: Opener, opened: Opened, sync: Sync, sinks: Mapping[str, Sink], 
     query = render(
         SQL, "rejected_messages", opener.warehouse.dialect, planned=opened.planned, run_id=opened.run_id, contact=column
     )
-    found = [row for row in opener.warehouse.rows(query) if row["contact"] and _is_dead(sinks, row)]
+    refusals = [(row, _told(sinks, row)) for row in opener.warehouse.rows(query) if row["contact"]]
+    found = [(row, told) for row, told in refusals if told]
     if not found:
         return 0
-    purposes = {sync.entry.purpose}
-    opener.journal.suppress(
-        entry for row in found for entry in dead(contact_hash(salt, str(row["contact"])), purposes, at)
-    )
+    opener.journal.suppress(entry for row, told in found for entry in _listed(row, told, sync, salt, at))
     path = opener.settings.outcomes / f"dead-{opened.run_id}.ndjson"
     with written_aside(path) as file:
         file.writelines(
-            orjson.dumps(_line(row, sync, CONTACTS.get(channel, "contact"), opened)) + b"\n" for row in found
+            orjson.dumps(_line(row, told, sync, CONTACTS.get(channel, "contact"), opened)) + b"\n"
+            for row, told in found
         )
     return len(found)
 
 
-def _is_dead(sinks: Mapping[str, Sink], row: Mapping[str, Any]) -> bool:
-    sink = sinks.get(str(row["sink"]))
-    return sink is not None and sink.is_dead(str(row["reason"]))
+def _told(sinks: Mapping[str, Sink], row: Mapping[str, Any]) -> Told | None:
+    sink, reason = sinks.get(str(row["sink"])), str(row["reason"])
+    if sink is None:
+        return None
+    return Told.BOUNCED if sink.is_dead(reason) else Told.UNSUBSCRIBED if sink.has_unsubscribed(reason) else None
 
 
-def _line(row: dict[str, Any], sync: Sync, field: str, opened: Opened) -> dict[str, Any]:
+def _listed(row: Mapping[str, Any], told: Told, sync: Sync, salt: str, at: datetime) -> list[Row]:
+    contact = contact_hash(salt, str(row["contact"]))
+    return dead(contact, {sync.entry.purpose}, at) if told is Told.BOUNCED else [refused(contact, None, at)]
+
+
+def _line(row: Mapping[str, Any], told: Told, sync: Sync, field: str, opened: Opened) -> dict[str, Any]:
+    """What somebody told the vendor before is no answer to this message: it has not its key and purpose then."""
+    about = {"bounce": "hard", "send_key": row["send_key"], "purpose": sync.entry.purpose}
     return {
         "id": f"{row['sink']}:{row['send_key']}:dead",
-        "event": Told.BOUNCED,
-        "bounce": "hard",
+        "event": told,
         "at": opened.as_of,
         "sync": sync.name,
         "sink": row["sink"],
         "channel": sync.destination.channel,
         field: row["contact"],
         "profile_id": row["profile_id"],
-        "send_key": row["send_key"],
-        "purpose": sync.entry.purpose,
         "reason": row["reason"],
+        **(about if told is Told.BOUNCED else {}),
     }

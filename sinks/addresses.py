@@ -11,6 +11,11 @@ import httpx
 from models.errors import NeedsPerson
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"),)  # RFC 6052: a router goes to the IPv4 address at the end
+_LOCAL = (  # RFC 8215: translated within a network; RFC 4291: IPv4 in IPv6 as it was once written
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+    ipaddress.IPv6Network("::/96"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,5 +49,10 @@ def public(url: str) -> Pinned:
 
 def is_public(address: Address) -> bool:
     """Not private, not of this machine or link, not for many, and not such an address in the clothes of IPv6."""
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    return address.is_global and not address.is_multicast and (inner is None or is_public(inner))
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    if any(address in net for net in _TRANSLATED):
+        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    inner = address.ipv4_mapped or address.sixtofour
+    is_of_a_site = address.is_site_local or any(address in net for net in _LOCAL)
+    return address.is_global and not address.is_multicast and not is_of_a_site and (inner is None or is_public(inner))

@@ -128,6 +128,11 @@ class Sink(ABC):
         """Whether a row rejected for this reason has a contact point that exists no more."""
         return False
 
+    @classmethod
+    def has_unsubscribed(cls, reason: str) -> bool:  # noqa: ARG003
+        """Whether a row rejected for this reason is of somebody who told the vendor that they want no more."""
+        return False
+
     @property
     def whole_audience(self) -> bool:
         """Whether every plan carries the whole audience as upserts, not only what changed."""

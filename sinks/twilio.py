@@ -20,6 +20,7 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from models.delivery import Outcome, Outcomes, RowOutcome
+from models.outcome import Told
 from models.sync import Mode, Op
 from sinks.answers import THROTTLED, UNREADABLE
 from sinks.base import (
@@ -123,6 +124,10 @@ class TwilioSink(TwilioReports, HttpSink):
     @classmethod
     def is_dead(cls, reason: str) -> bool:
         return reason.partition(" ")[0] in cls.dead
+
+    @classmethod
+    def has_unsubscribed(cls, reason: str) -> bool:
+        return cls.errors.get(reason.partition(" ")[0]) is Told.UNSUBSCRIBED
 
     @property
     def account(self) -> str:

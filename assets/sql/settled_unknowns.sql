@@ -37,7 +37,7 @@ told as (
     where
         name in (
             'Message Accepted', 'Message Rejected', 'Message Delivered', 'Message Opened', 'Message Clicked',
-            'Message Bounced', 'Message Complained'
+            'Message Bounced', 'Message Complained', 'Message Unsubscribed'
         )
 )
 

@@ -14,6 +14,7 @@ from tests.sinks.desk import AT, Desk
 PRIVATE = (
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "::1", "fe80::1", "fc00::1", "::ffff:10.0.0.1", "2002:0a00:0001::1", "::", "255.255.255.255",
+    "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1", "::7f00:1", "fec0::1",
 )  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def test_what_is_not_public_is_refused(address: str) -> None:
         public(f"http://{host}:8080/in")
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808"])
 def test_what_is_public_is_pinned(address: str) -> None:
     """Requests go to the very address that was looked at."""
     host = f"[{address}]" if ":" in address else address

@@ -244,6 +244,7 @@ def test_a_code_about_the_number_or_the_text_refuses_its_one_message(code: int, 
     outcomes = read(refusal(code))
     assert (outcomes[0].outcome, outcomes[0].reason, outcomes.stop) == (Outcome.REJECTED, f"{code} no", "")
     assert TwilioSink.is_dead(outcomes[0].reason) is dead
+    assert TwilioSink.has_unsubscribed(outcomes[0].reason) is (code == 21610)
 
 
 @pytest.mark.parametrize("code", sorted(TwilioSink.stops))
