@@ -47,7 +47,7 @@ def mail(row: Mapping[str, Any], sender: str, reply_to: str | None, at: datetime
     `sender` and `reply_to` stand in where the row has none. Raises NotAnAddress.
     """
     from_ = _address(row["sender"] or sender)
-    headers = [("From", from_.written), ("To", _address(row["to"]).written)]
+    headers = [("From", from_.written), ("To", recipient(row["to"]))]
     if answers := row["reply_to"] or reply_to:
         headers.append(("Reply-To", _address(answers).written))
     headers += [
@@ -70,14 +70,32 @@ def mail(row: Mapping[str, Any], sender: str, reply_to: str | None, at: datetime
     return b"%s%s%s--%s--\r\n" % (head.encode(), kind.encode(), body, boundary.encode())
 
 
-def envelope_address(text: str) -> str:
-    """The bare address, its domain as DNS has it. Raises NotAnAddress."""
+def sender_address(text: str) -> str:
+    """The bare address of `Name <address>`, its domain as DNS has it. Raises NotAnAddress."""
     return _address(text).bare
+
+
+def recipient(text: str) -> str:
+    """The same of an address that is written alone. Raises NotAnAddress.
+
+    Who said no is known by their contact point as it is written: another way to write it (a name, a comment, a list,
+    letters that DNS reads as others) would go past that no.
+    """
+    address, alone = _address(text), text.strip()
+    domain = address.domain
+    if not alone.isascii():
+        try:
+            domain = domain.encode().decode("idna")
+        except UnicodeError as error:
+            raise NotAnAddress(_UNLIKE) from error
+    if f"{address.local}@{domain}".lower() != alone.lower():
+        raise NotAnAddress(_NOT_ALONE)
+    return address.bare
 
 
 def _part(text: str, kind: str) -> bytes:
     head = f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
-    encoded = binascii.b2a_qp(text.replace("\r\n", "\n").encode())
+    encoded = binascii.b2a_qp(text.replace("\r\n", "\n").replace("\r", "\n").encode())
     return head.encode() + encoded.replace(b"\n", b"\r\n")
 
 
@@ -106,3 +124,4 @@ def _address(text: str) -> _Address:
 
 
 _UNLIKE = "no address that a relay takes: it must be like name@example.com"
+_NOT_ALONE = "no address alone: a recipient has no name, comment or second address, and is like name@example.com"

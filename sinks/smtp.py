@@ -6,7 +6,6 @@ One message a transaction over kept connections. A connection that ends after DA
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -19,14 +18,9 @@ from models.delivery import Outcome, Outcomes
 from models.errors import UserError
 from models.sync import Channel, Mode, Op
 from sinks.base import Batch, Limits, Line, LineSink, Operation, Options, Twin, destination
-from sinks.mail import NotAnAddress, envelope_address, mail
+from sinks.mail import NotAnAddress, mail, recipient, sender_address
+from sinks.smtp_answers import ACCOUNT, CLOSING, DEAD, REFUSED, queue_id, refusal, told
 from sinks.transport import CONNECT_SECONDS, LetNobodyIn, Lost, NotSent
-
-DEAD = re.compile(r"^5[0-9]{2} 5\.(1\.(1|2|3|6|10)|2\.1)\b")  # RFC 3463, RFC 7505: no such mailbox, or no such host
-BUSY = re.compile(r"^(421|454)|^4[0-9]{2} 4\.(3\.2|7\.[0-9]+)\b")  # the relay takes nothing from us for now
-ACCOUNT = frozenset({530, 534, 535, 538})  # RFC 4954: it asks who we are, or does not believe it
-CLOSING = 421
-REFUSED, PERMANENT = 400, 500
 
 
 class SmtpOptions(Options):
@@ -72,6 +66,7 @@ class SmtpSink(LineSink):
             connections=self.options.connections,
             per_second=self.options.per_second,
             timeout=self.options.timeout,
+            envelope=-self.options.largest,  # JSON is up to twice what it says, escaped; a line measures what it sends
         )
 
     @property
@@ -94,12 +89,13 @@ class SmtpSink(LineSink):
         try:
             await client.connect()
             client.timeout = options.timeout
+            await _greet(client)
             if options.username:
-                await client.login(options.username, self._secrets["password"])
+                await _log_in(client, options.username, self._secrets["password"])
         except SMTPResponseException as error:
             client.close()
             kind = LetNobodyIn if error.code in ACCOUNT else NotSent
-            raise kind(_told(error)) from error
+            raise kind(told(error)) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             client.close()
             raise NotSent(type(error).__name__) from error
@@ -113,29 +109,32 @@ class _Line(Line):
     async def send(self, batch: Batch, sent: Callable[[], None]) -> Outcomes:
         row = orjson.loads(batch.payloads[0])
         try:
-            sender = envelope_address(row["sender"] or self._options.sender)
-            to = envelope_address(row["to"])
+            sender = sender_address(row["sender"] or self._options.sender)
+            to = recipient(row["to"])
             made = mail(row, self._options.sender, self._options.reply_to, batch.at)
         except NotAnAddress as error:
             return Outcomes.all(Outcome.REJECTED, str(error))
+        if len(made) > self._options.largest:
+            reason = f"a message of {len(made)} bytes; the largest may have {self._options.largest}"
+            return Outcomes.all(Outcome.REJECTED, reason)
         if self._twin:
-            told = f"XTAILRACE {batch.sync} {self._twin.as_of.isoformat()} {batch.key}"
-            await self._before(self._client.execute_command(told.encode()))
+            whose = f"XTAILRACE {batch.sync} {self._twin.as_of.isoformat()} {batch.key}"
+            await self._before(self._client.execute_command(whose.encode()))
         try:
             await self._before(self._client.mail(sender, options=[f"SIZE={len(made)}"] if self._sizes else []))
             await self._before(self._client.rcpt(to))
         except SMTPResponseException as error:
-            return await self._refused(error, is_account=isinstance(error, aiosmtplib.SMTPSenderRefused))
+            return await self._refused(error, of_sender=isinstance(error, aiosmtplib.SMTPSenderRefused))
         sent()
         try:
             reply = await self._client.data(made)
         except SMTPResponseException as error:
             if error.code < REFUSED:  # a reply that is none
                 raise Lost("the reply cannot be read") from error
-            return await self._refused(error, is_account=False)
+            return await self._refused(error, of_sender=False)
         except (aiosmtplib.SMTPException, OSError) as error:
             raise Lost(type(error).__name__) from error
-        return Outcomes.all(Outcome.ACCEPTED, provider_id=_queue_id(reply.message))
+        return Outcomes.all(Outcome.ACCEPTED, provider_id=queue_id(reply.message))
 
     @property
     def _sizes(self) -> bool:
@@ -152,18 +151,19 @@ class _Line(Line):
         except (aiosmtplib.SMTPException, OSError) as error:
             raise NotSent(type(error).__name__) from error
 
-    async def _refused(self, error: SMTPResponseException, *, is_account: bool) -> Outcomes:
-        """What a reply says of the message; the connection is made ready for the next."""
-        told = _told(error)
+    async def _refused(self, error: SMTPResponseException, *, of_sender: bool) -> Outcomes:
+        """What a reply says of the message; the connection is made ready for the next.
+
+        The reply counts even where the relay hangs up after it: then the next message finds the line closed.
+        """
         if error.code == CLOSING:
-            raise NotSent(told) from error
-        await self._before(self._client.rset())
-        if error.code in ACCOUNT or (is_account and error.code >= PERMANENT):
-            stop = "the relay does not take what this account sends: check its sender, user name and password"
-            return Outcomes.all(Outcome.RETRY, told, stop=stop)
-        if error.code >= PERMANENT:
-            return Outcomes.all(Outcome.REJECTED, told)
-        return Outcomes.all(Outcome.RETRY, told, throttled=bool(BUSY.match(told)))
+            raise NotSent(told(error)) from error
+        outcomes = refusal(error, of_sender=of_sender)
+        try:
+            await self._client.rset()
+        except (aiosmtplib.SMTPException, OSError):
+            self._client.close()
+        return outcomes
 
     async def close(self) -> None:
         try:
@@ -172,11 +172,35 @@ class _Line(Line):
             self._client.close()
 
 
-def _told(error: SMTPResponseException) -> str:
-    return f"{error.code} {' '.join(str(error.message).split())}"
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    """Ask what the relay can do before the first message, which is then announced with its size like any other."""
+    if not client.is_ehlo_or_helo_needed:
+        return
+    try:
+        await client.ehlo()
+    except aiosmtplib.SMTPHeloError:
+        if not client.is_connected:
+            raise
+        await client.helo()
 
 
-def _queue_id(reply: str) -> str:
-    """What the relay calls the message, where it says `queued as …`."""
-    found = re.search(r"queued as (\S+)", reply, re.IGNORECASE)
-    return found[1] if found else ""
+async def _log_in(client: aiosmtplib.SMTP, username: str, password: str) -> None:
+    """By the first method that works: some relays offer such as they do not have.
+
+    As the client's own `login`, but a refusal is raised even where the relay hangs up after it. Raises SMTPException.
+    """
+    methods = {"cram-md5": client.auth_crammd5, "plain": client.auth_plain, "login": client.auth_login}
+    refused: SMTPResponseException | None = None
+    for name in client.supported_auth_methods:
+        try:
+            await methods[name](username, password)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            if isinstance(error, aiosmtplib.SMTPAuthenticationError) and error.code != CLOSING:
+                refused = error
+                continue
+            if refused:
+                raise refused from error
+            raise
+        else:
+            return
+    raise refused or aiosmtplib.SMTPNotSupported("it offers no way to log in")

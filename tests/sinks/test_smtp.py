@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP as MAIL
 from email.utils import parsedate_to_datetime
+from threading import Thread
 from typing import Any
 
+import polars as pl
 import pytest
 
 from models.delivery import Outcome, Outcomes
@@ -17,12 +20,14 @@ from models.errors import UserError
 from models.sync import Op
 from sinks.backlog import Chunk
 from sinks.base import Batch, Line
-from sinks.mail import NotAnAddress, envelope_address, mail
+from sinks.mail import NotAnAddress, mail, recipient, sender_address
 from sinks.smtp import SmtpOptions, SmtpSink
+from sinks.suppression import contact_hash, refused
 from sinks.transport import LetNobodyIn, Lost, NotSent
 from tests.sinks.desk import AT, Desk, Recorder, letters
 
 SENDER = "The Shop <hello@shop.example>"
+STOP = "the relay does not take what this account sends: check its sender, user name and password"
 
 
 def smtp(**options: Any) -> SmtpSink:
@@ -83,7 +88,7 @@ def test_no_header_can_be_injected(nasty: str) -> None:
     assert message["Subject"].split() == nasty.split()
     for field in ("to", "sender", "reply_to"):
         with pytest.raises(NotAnAddress):
-            mail(row(**{field: f"{nasty} <a@shop.example>"}), SENDER, None, AT) if "\n" in nasty else envelope_address(
+            mail(row(**{field: f"{nasty} <a@shop.example>"}), SENDER, None, AT) if "\n" in nasty else sender_address(
                 "x"
             )
 
@@ -93,14 +98,53 @@ def test_no_header_can_be_injected(nasty: str) -> None:
 )
 def test_what_is_no_address_is_rejected_and_not_repeated(bad: str) -> None:
     """It never reaches a relay, and the reason does not show it."""
-    with pytest.raises(NotAnAddress) as caught:
-        envelope_address(bad)
-    assert not bad or bad not in str(caught.value)
+    for read in (sender_address, recipient):
+        with pytest.raises(NotAnAddress) as caught:
+            read(bad)
+        assert not bad or bad not in str(caught.value)
 
 
 def test_a_domain_goes_as_dns_has_it() -> None:
     """Names beyond ASCII are written in Punycode."""
-    assert envelope_address("Ada <ada@bücher.example>") == "ada@xn--bcher-kva.example"
+    assert sender_address("Ada <ada@bücher.example>") == "ada@xn--bcher-kva.example"
+    assert recipient("ada@BÜCHER.example") == "ada@xn--bcher-kva.example"
+    assert recipient("Ada@xn--bcher-kva.example") == "Ada@xn--bcher-kva.example"
+
+
+DISGUISED = [
+    "Bob <bob@x.com>",
+    "bob@x.com,evil@y.com",
+    "<bob@x.com>",
+    "bob@x.com (b)",
+    "bob @x.com",
+    "bob@x.com;",
+    "bob@\N{FULLWIDTH LATIN SMALL LETTER X}.com",
+    "bob@x\N{IDEOGRAPHIC FULL STOP}com",
+    "bob@x\N{VARIATION SELECTOR-16}.com",
+]
+
+
+@pytest.mark.parametrize("text", DISGUISED)
+def test_a_recipient_is_an_address_alone(text: str) -> None:
+    """What leads to a mailbox by a text that is not its address is refused, not repeated; a sender may have a name."""
+    with pytest.raises(NotAnAddress) as caught:
+        recipient(text)
+    assert "bob" not in str(caught.value)
+    assert sender_address("Bob <bob@x.com>") == "bob@x.com"
+    assert recipient(" Bob@x.com ") == "Bob@x.com"
+
+
+def test_nobody_is_mailed_around_their_no(desk: Desk, recorder: Recorder) -> None:
+    """Of a suppressed address no way to write it gets a message: the list knows the text, the relay the mailbox."""
+    to = ["bob@x.com", *DISGUISED, "ann@x.com"]
+    listed = pl.Series([contact_hash("salt", text) for text in to])
+    rows = letters(len(to), to=to).with_columns(_contact=listed)
+    opened = desk.open(rows, purpose="marketing", suppressed_from=0)
+    desk.journal.suppress([refused(contact_hash("salt", "bob@x.com"), "marketing", AT)])
+    counts = desk.run(smtp(connections=1), opened, key=("send_key",)).counts
+    assert counts == {"withdrawn": 1, "rejected": len(DISGUISED), "accepted": 1}
+    assert [each["payload"]["to"] for each in recorder.received()] == ["ann@x.com"]
+    assert not any("bob" in reason for reason in desk.receipts()["reason"].to_pylist())
 
 
 # --- the recorder's port
@@ -129,7 +173,7 @@ def test_messages_arrive_as_they_were_composed(desk: Desk, recorder: Recorder, u
         ("late_error", "unknown", 1),
         ("garbage", "unknown", 1),
         ("slow", "unknown", 1),
-        ("too_large", "retry", 0),
+        ("too_large", "rejected", 0),
         ("forbidden", "retry", 0),
         ("unauthorised", "retry", 0),
     ],
@@ -167,6 +211,8 @@ def test_a_wrong_password_stops_the_sync(desk: Desk) -> None:
 # --- a relay that says what the test wants
 
 Replies = dict[str, bytes]
+DOT = b"\r\n.\r\n"
+HANGS_UP = b"\r\n"  # at the end of a reply: nothing is answered after it
 GOOD: Replies = {
     "EHLO": b"250 relay", "MAIL": b"250 2.1.0 OK", "RCPT": b"250 2.1.5 OK", "DATA": b"354 go on",
     ".": b"250 2.0.0 queued as 4F2", "RSET": b"250 2.0.0 OK", "QUIT": b"221 bye",
@@ -174,25 +220,26 @@ GOOD: Replies = {
 
 
 @contextlib.asynccontextmanager
-async def relay(replies: Replies) -> AsyncIterator[tuple[int, list[str]]]:
-    """A server that answers each verb as told, and hangs up where the answer is empty; its port and what it heard."""
-    heard: list[str] = []
+async def relay(replies: Replies) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server that answers a verb, or a verb with a text in its line, as told, and else well. Its port, what it heard.
+
+    It hangs up where the answer is empty or HANGS_UP ends it. A message is one line.
+    """
+    heard: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
         out.write(b"220 relay\r\n")
         in_data = False
-        with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
-                if in_data and line != b".\r\n":
-                    continue
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while line := await (reader.readuntil(DOT) if in_data else reader.readline()):
+                heard.append(line)
                 verb = "." if in_data else line.split()[0].decode().upper()
-                heard.append(verb)
-                reply = ({**GOOD, **replies})[verb]
-                in_data = verb == "DATA" and reply.startswith(b"354")
-                if not reply:
-                    break
-                out.write(reply + b"\r\n")
+                reply = _reply(replies, verb, line)
+                out.write(reply + b"\r\n" if reply else b"")
                 await out.drain()
+                if not reply or reply.endswith(HANGS_UP):
+                    break
+                in_data = verb == "DATA" and reply.startswith(b"354")
         out.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -200,17 +247,50 @@ async def relay(replies: Replies) -> AsyncIterator[tuple[int, list[str]]]:
         yield server.sockets[0].getsockname()[1], heard
 
 
-def said(replies: Replies, count: int = 1) -> tuple[Outcomes | Exception, list[str]]:
+def _reply(replies: Replies, verb: str, line: bytes) -> bytes:
+    for key, reply in replies.items():
+        of, _, text = key.partition(" ")
+        if of == verb and text.encode() in line:
+            return reply
+    return GOOD.get(verb, b"500 what")
+
+
+@pytest.fixture
+def live(offline: Desk) -> Desk:
+    """A desk that delivers to the relay that is named, not to the recorder."""
+    offline.settings = replace(offline.settings, target="prod")
+    return offline
+
+
+@contextlib.contextmanager
+def relaying(replies: Replies) -> Iterator[int]:
+    """The same next to a delivery, which has an event loop of its own; its port."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    server = relay(replies)
+    try:
+        yield asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()[0]
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def said(
+    replies: Replies, count: int = 1, columns: Mapping[str, Any] | None = None, **options: Any
+) -> tuple[Outcomes | Exception, list[bytes]]:
     """What a line makes of these replies, for the last of `count` messages."""
 
-    async def run() -> tuple[Outcomes | Exception, list[str]]:
+    async def run() -> tuple[Outcomes | Exception, list[bytes]]:
         async with relay(replies) as (port, heard):
-            sink = smtp(port=port)
+            sink = smtp(port=port, **options)
             result: Outcomes | Exception = NotSent("never")
             try:
                 line = await sink.connect(None)
                 for _ in range(count):
-                    result = await line.send(_batch(sink), lambda: None)
+                    result = await line.send(_batch(sink, columns or {}), lambda: None)
                 await line.close()
             except (NotSent, Lost, LetNobodyIn) as error:
                 return error, heard
@@ -219,8 +299,8 @@ def said(replies: Replies, count: int = 1) -> tuple[Outcomes | Exception, list[s
     return asyncio.run(run())
 
 
-def _batch(sink: SmtpSink) -> Batch:
-    chunk = Chunk.of(sink, Op.SEND, letters(1))
+def _batch(sink: SmtpSink, columns: Mapping[str, Any]) -> Batch:
+    chunk = Chunk.of(sink, Op.SEND, letters(1, **columns))
     return Batch("mail/x", Op.SEND, "k", ("send_key",), AT, chunk.payloads, chunk.frame, range(1))
 
 
@@ -233,6 +313,10 @@ def _batch(sink: SmtpSink) -> Batch:
         ({"RCPT": b"452 4.7.1 slow down"}, Outcome.RETRY, True, False),
         ({"MAIL": b"550 5.7.1 not your sender"}, Outcome.RETRY, False, True),
         ({"MAIL": b"451 4.3.2 busy"}, Outcome.RETRY, True, False),
+        ({"MAIL": b"552 5.3.4 message size exceeds fixed limit"}, Outcome.REJECTED, False, False),
+        ({"MAIL": b"554 5.2.3 too long for us"}, Outcome.REJECTED, False, False),
+        ({"MAIL": b"552 message size exceeds fixed limit"}, Outcome.REJECTED, False, False),
+        ({"MAIL": b"552 5.2.2 your mailbox is full"}, Outcome.RETRY, False, True),
         ({"DATA": b"554 5.6.0 no"}, Outcome.REJECTED, False, False),
         ({".": b"554 5.7.1 looks like spam"}, Outcome.REJECTED, False, False),
         ({".": b"451 4.3.0 later"}, Outcome.RETRY, False, False),
@@ -250,6 +334,84 @@ def test_every_reply_has_its_meaning(
     assert isinstance(result, Outcomes), result
     assert (result.default.outcome, result.throttled, bool(result.stop)) == (outcome, throttled, stops)
     assert outcome is not Outcome.ACCEPTED or result.default.provider_id == "4F2"
+
+
+@pytest.mark.parametrize("hangs_up", [{}, {"RSET": b""}, {"RSET": b"421 4.4.2 bye"}, {"RSET": b"500 what"}, None])
+@pytest.mark.parametrize(
+    ("verb", "reply", "expected"),
+    [
+        ("RCPT", b"550 5.1.1 no such user", Outcomes.all(Outcome.REJECTED, "550 5.1.1 no such user")),
+        ("DATA", b"554 5.6.0 no", Outcomes.all(Outcome.REJECTED, "554 5.6.0 no")),
+        (".", b"554 5.7.1 spam", Outcomes.all(Outcome.REJECTED, "554 5.7.1 spam")),
+        ("RCPT", b"452 4.7.1 slow", Outcomes.all(Outcome.RETRY, "452 4.7.1 slow", throttled=True)),
+        ("MAIL", b"550 5.7.1 no", Outcomes.all(Outcome.RETRY, "550 5.7.1 no", stop=STOP)),
+    ],
+)
+def test_a_reply_counts_even_if_nothing_follows_it(
+    verb: str, reply: bytes, expected: Outcomes, hangs_up: Replies | None
+) -> None:
+    """A relay that hangs up after what it said, or does not take RSET, has said it all the same."""
+    replies = {verb: reply + HANGS_UP} if hangs_up is None else {verb: reply, **hangs_up}
+    assert said(replies)[0] == expected
+
+
+def test_who_is_refused_by_a_relay_that_hangs_up_is_not_tried_again(live: Desk) -> None:
+    """One address that does not exist costs one attempt, its reason is the relay's, and the others are mailed."""
+    with relaying({"RCPT person1": b"550 5.1.1 no such user" + HANGS_UP}) as port:
+        summary = live.deliver(smtp(port=port, connections=1), letters(4), key=("send_key",))
+    assert summary.counts == {"accepted": 3, "rejected": 1}
+    assert summary.stopped is None
+    (refusal,) = [row for row in live.receipts().to_pylist() if row["outcome"] == "rejected"]
+    assert (refusal["row"], refusal["attempt"], refusal["reason"]) == (1, 1, "550 5.1.1 no such user")
+    assert SmtpSink.is_dead(refusal["reason"])
+
+
+def test_one_large_message_is_refused_alone(live: Desk) -> None:
+    """A relay that takes no message of this size says nothing of the account; the others go."""
+    with relaying(
+        {"EHLO": b"250-relay\r\n250 SIZE 3000", "MAIL SIZE=5": b"552 5.3.4 message size exceeds fixed limit"}
+    ) as port:
+        rows = letters(4, text=["Hello\n", "x" * 5_000, "Hello\n", "Hello\n"])
+        summary = live.deliver(smtp(port=port, connections=1), rows, key=("send_key",))
+    assert (summary.counts, summary.stopped) == ({"accepted": 3, "rejected": 1}, None)
+
+
+def test_the_size_of_every_message_is_announced() -> None:
+    """The first of a connection says it too, and it is that of the bytes between DATA and the dot (RFC 1870)."""
+    text = {"text": "Grüße\rund\r\nmehr\n" * 50}
+    _, heard = said({"EHLO": b"250-relay\r\n250 SIZE 3000000"}, count=2, columns=text)
+    announced = [line.strip().rpartition(b"SIZE=")[2] for line in heard if line.startswith(b"MAIL")]
+    sizes = [b"%d" % (len(line) - len(b".\r\n")) for line in heard if line.endswith(DOT)]
+    assert announced == sizes
+    assert len(announced) == 2
+
+
+@pytest.mark.parametrize(("text", "outcome"), [("ü" * 4_000, Outcome.REJECTED), ('"' * 8_000, Outcome.ACCEPTED)])
+def test_the_largest_message_is_measured_as_it_is_sent(live: Desk, text: str, outcome: Outcome) -> None:
+    """Quoted-printable is up to three times the text, JSON up to twice: neither makes a limit of its own."""
+    with relaying({}) as port:
+        sink = smtp(port=port, largest=10_000)
+        summary = live.deliver(sink, letters(1, text=text, html=None), key=("send_key",))
+    assert summary.counts == {str(outcome): 1}
+
+
+def test_a_relay_that_only_knows_helo_is_spoken_to() -> None:
+    """Whoever refuses EHLO is greeted as before it existed."""
+    result, heard = said({"EHLO": b"502 what", "HELO": b"250 relay"})
+    assert isinstance(result, Outcomes)
+    assert result.default.outcome is Outcome.ACCEPTED
+    assert heard[1].startswith(b"HELO")
+
+
+@pytest.mark.parametrize("then", [b"421 4.7.0 too many", b""])
+def test_a_refused_password_counts_even_if_the_relay_hangs_up(then: bytes) -> None:
+    """After the refusal of one way to log in the others are tried; what becomes of them does not unsay it."""
+    methods = {"EHLO": b"250-relay\r\n250 AUTH CRAM-MD5 PLAIN", "AUTH CRAM": b"535 5.7.8 no", "AUTH PLAIN": then}
+    result, heard = said(methods, username="shop")
+    assert isinstance(result, LetNobodyIn)
+    assert str(result) == "535 5.7.8 no"
+    assert heard[-1].startswith(b"AUTH PLAIN")
+    assert isinstance(said(methods | {"AUTH PLAIN": b"235 in"}, username="shop")[0], Outcomes)
 
 
 @pytest.mark.parametrize(
@@ -272,8 +434,8 @@ def test_where_the_line_breaks_decides_what_is_known(replies: Replies, kind: typ
 def test_a_connection_is_kept_from_one_message_to_the_next() -> None:
     """Two messages are two transactions of one connection."""
     _, heard = said({}, count=2)
-    assert Counter(heard)["EHLO"] == 1
-    assert Counter(heard)["DATA"] == 2
+    verbs = Counter(line.split()[0] for line in heard)
+    assert (verbs[b"EHLO"], verbs[b"DATA"]) == (1, 2)
 
 
 def test_nobody_there_is_certain() -> None:
