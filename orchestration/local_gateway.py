@@ -12,7 +12,7 @@ import httpx
 from gateway.app import TARGET
 from models.errors import NeedsPerson
 from models.settings import Settings
-from orchestration.local_recorder import free_port, is_free, served
+from orchestration.local_recorder import free_port, is_free, served, verified
 
 FILES_SECONDS = 30.0
 
@@ -20,7 +20,7 @@ FILES_SECONDS = 30.0
 def answers(settings: Settings) -> bool:
     """Whether this target's gateway listens where its links lead: another's would keep what people decide."""
     try:
-        answer = httpx.get(f"{settings.gateway}/healthz", timeout=2)
+        answer = httpx.get(f"{settings.gateway}/healthz", timeout=2, verify=verified())
     except httpx.HTTPError:
         return False
     return answer.is_success and answer.headers.get(TARGET) == settings.fingerprint
