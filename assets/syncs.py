@@ -23,6 +23,7 @@ from assets.journeys.documents import Read
 from assets.journeys.messages import CONTACTS
 from assets.messages import fitting, templates
 from assets.messages.compiling import compiled
+from assets.messages.composing import OF_SEGMENT
 from assets.messages.text import Text
 from assets.mistakes import suggestion
 from models.errors import ConfigError, UserError
@@ -279,7 +280,11 @@ class _Declaration:
         if template.properties:
             message = f"its text uses 'event.{min(template.properties)}', and who enters a segment has no entry event"
             raise document.error(message, *path, "template")
-        used = sorted((template.variables | template.columns) - {contact, *MESSAGE_COLUMNS})
+        named = template.variables | template.columns
+        if ours := named & OF_SEGMENT:
+            message = f"its text uses '{min(ours)}', a word that messages need themselves: call the column otherwise"
+            raise document.error(message, *path, "template")
+        used = sorted(named - {contact, *MESSAGE_COLUMNS})
         return read, entry.model_copy(update={"contact": contact, "fields": (*MESSAGE_COLUMNS, contact, *used)})
 
     def _document(self) -> tuple[Document, KeyPath]:

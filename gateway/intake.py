@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.gate import Limits
+from gateway.gate import Bounds
 from gateway.metrics import Counter
 
 SOON, LATER = 1, 10  # seconds in Retry-After: when others are answered, when a disk may have room again
+FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 200  # of a form
 ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})  # answered however much else is
 
@@ -31,7 +32,7 @@ def refuse(status: int, text: str, retry_after: int | None = None) -> NoReturn:
 class Door:
     """Counts what is answered, and lets only so many in."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, answered: Counter) -> None:
+    def __init__(self, app: ASGIApp, limits: Bounds, answered: Counter) -> None:
         self._app, self._limits, self._answered = app, limits, answered
         self._inside = 0
 
@@ -63,7 +64,7 @@ _full = PlainTextResponse("Too many requests at once\n", 503, {"Retry-After": st
 class Bodies:
     """Reads bodies, as many at once as there is room for."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Bounds) -> None:
         self._limits = limits
         self._held = 0
 

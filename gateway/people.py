@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.decisions import Change, Decision, written
 from gateway.gate import Gate
 from gateway.intake import Bodies, fields, refuse
-from gateway.rates import Buckets, client
+from gateway.rates import Buckets, host
 from gateway.rendering import masked, page
 from models.links import Recipient
 from models.outcome import Told
@@ -76,7 +76,7 @@ class People:
         Who has a link is counted by it: the one-click requests of a mail provider's customers come from few addresses.
         """
         recipient = self._gate.links.read(request.path_params["token"])
-        key = f"{recipient.contact}/{recipient.send_key}" if recipient else client(_host(request))
+        key = f"{recipient.contact}/{recipient.send_key}" if recipient else host(request)
         if wait := self._buckets.take(key, self._gate.clock().timestamp()):
             refuse(429, "This was asked for very often. Please try again in a moment.", wait)
         if recipient is None:
@@ -110,7 +110,3 @@ class People:
             "contact": masked(recipient.channel, recipient.contact),
             "token": request.path_params["token"],
         }
-
-
-def _host(request: Request) -> str:
-    return request.client.host if request.client else ""

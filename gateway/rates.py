@@ -7,6 +7,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 
+from starlette.requests import Request
+
 _HOME_BITS = 64  # of an IPv6 address: what one customer of a provider has to himself
 
 
@@ -19,13 +21,24 @@ class Buckets:
 
     def take(self, key: str, now: float) -> int:
         """0 where one was left; else in how many whole seconds there will be. `now` in seconds, of any clock."""
-        tokens, then = self._left.pop(key, (float(self._burst), now))
-        tokens = min(float(self._burst), tokens + max(0.0, now - then) * self._per_second)
-        wait = 0 if tokens >= 1 else ceil((1 - tokens) / self._per_second)
+        tokens = self._tokens(key, now)
+        wait = self._wait(tokens)
+        self._left.pop(key, None)
         self._left[key] = (tokens if wait else tokens - 1, now)
         if len(self._left) > self._most:
             self._left.popitem(last=False)
         return wait
+
+    def wait(self, key: str, now: float) -> int:
+        """As `take`, and nothing is taken."""
+        return self._wait(self._tokens(key, now))
+
+    def _tokens(self, key: str, now: float) -> float:
+        tokens, then = self._left.get(key, (float(self._burst), now))
+        return min(float(self._burst), tokens + max(0.0, now - then) * self._per_second)
+
+    def _wait(self, tokens: float) -> int:
+        return 0 if tokens >= 1 else ceil((1 - tokens) / self._per_second)
 
 
 @lru_cache(maxsize=4_096)
@@ -38,3 +51,8 @@ def client(host: str) -> str:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
         return str(IPv6Network((int(address) >> _HOME_BITS << _HOME_BITS, _HOME_BITS)))
     return host
+
+
+def host(request: Request) -> str:
+    """Whose bucket a request takes from where it says nothing better."""
+    return client(request.client.host if request.client else "")

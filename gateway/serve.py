@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from gateway.app import application
+from gateway.connections import SWEEP_TICKS, Line, protocol, sweep
 from gateway.gate import Gate
 from models.errors import UserError
 
@@ -29,12 +30,13 @@ def serve(
     ready: Callable[[int], None] | None = None,
     *,
     proxies: str = "127.0.0.1",
+    line: Line | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT; what was answered is then in finished files.
 
     For the main thread. `ready` hears the port once it listens (0 picks a free one). `proxies`: whose `X-Forwarded-For`
-    is believed, addresses separated by commas. Raises UserError where the port is taken, StorageFull or NeedsPerson
-    where nothing can be written.
+    is believed, addresses separated by commas. `line`: what one connection may take. Raises UserError where the port
+    is taken, StorageFull or NeedsPerson where nothing can be written.
     """
     with _bound(host, port) as listening, _signals_heard() as heard:
         gate = make()
@@ -43,10 +45,12 @@ def serve(
                 application(gate),
                 access_log=False,  # a link says who follows it
                 forwarded_allow_ips=proxies,
+                http=protocol(line or Line()),
                 lifespan="off",
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=STOP_SECONDS,
+                ws="none",  # an upgrade would leave the limits of `http`
             )
             config.load()
             with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -65,6 +69,11 @@ class _Server(uvicorn.Server):
         for listening in sockets or ():
             self._ready(listening.getsockname()[1])
         self.should_exit = bool(self._heard)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % SWEEP_TICKS == 0:
+            sweep(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
 
 @contextmanager

@@ -11,13 +11,15 @@ from assets.journeys import documents
 from assets.journeys.flat import flatten
 from assets.syncs import read_manifest
 from gateway import clock
-from gateway.gate import Gate, Hook
+from gateway.gate import Gate, Hook, normal
 from gateway.landing import Landing, Pace
 from gateway.serve import serve
 from models.errors import UserError
 from models.settings import Settings
 from models.sync import TRANSACTIONAL, Destination
 from sinks import registry
+from sinks.base import Sink
+from sinks.callbacks import Checked, Setup
 from sinks.destinations import links_for
 from sinks.reporting import Reporting
 
@@ -53,8 +55,20 @@ def _hooks(settings: Settings) -> dict[str, Hook]:
             continue
         secrets = _secrets(kind.webhook_secrets, name, destination, settings)
         if secrets is not None:
-            found[name] = Hook(kind, kind.channel, secrets)
+            _check(kind, name, destination, secrets, settings)
+            found[name] = Hook(kind, destination.channel, secrets)
     return found
+
+
+def _check(
+    kind: type[Sink], name: str, destination: Destination, secrets: Mapping[str, str], settings: Settings
+) -> None:
+    """Raise ConfigError where no request of the provider could ever be believed. In dev it is the recorder."""
+    if settings.target != "prod" or not issubclass(kind, Checked):
+        return
+    url = f"{links_for(settings).url}/webhooks/{name}"
+    for path, message in kind.mistakes(Setup(url, destination.options, secrets)):
+        raise configuration.parse(settings.project / "sinks.yml").error(message, "sinks", name, *path)
 
 
 def _secrets(asked: Iterable[str], name: str, destination: Destination, settings: Settings) -> Mapping[str, str] | None:
@@ -74,7 +88,7 @@ def _secrets(asked: Iterable[str], name: str, destination: Destination, settings
 
 
 def _purposes(settings: Settings, labels: Mapping[str, str]) -> dict[str, str]:
-    """What journeys, syncs and policy.yml name, with the words people read."""
+    """What journeys, syncs and policy.yml name, as the list has it, with the words people read."""
     named = {"marketing", *labels}
     for read in documents.readable(settings):
         named |= {node.step.send.purpose for node in flatten(read.journey).nodes if node.step.send}
@@ -82,4 +96,6 @@ def _purposes(settings: Settings, labels: Mapping[str, str]) -> dict[str, str]:
         for node in read_manifest(settings)["nodes"].values():
             syncs = (node["config"].get("meta") or {}).get("syncs") or []
             named |= {str(sync["purpose"]) for sync in syncs if isinstance(sync, dict) and sync.get("purpose")}
-    return {name: labels.get(name, name.capitalize()) for name in sorted(named - {TRANSACTIONAL})}
+    words = {normal(name): label for name, label in labels.items()}
+    purposes = sorted({normal(name) for name in named} - {TRANSACTIONAL, ""})
+    return {name: words.get(name, name.capitalize()) for name in purposes}

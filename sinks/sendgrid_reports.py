@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from models.outcome import Report, Told
 from sinks.base import json_request
-from sinks.reporting import Heard, Reporting
+from sinks.callbacks import Checked, Setup
+from sinks.reporting import Heard
 
 SIGNATURE, TIMESTAMP = "X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp"
 TOLERANCE = 300  # seconds between signature and receipt
@@ -30,7 +31,7 @@ DEV_KEY = "dev-verification_key"
 _ECDSA = ec.ECDSA(hashes.SHA256())
 
 
-class SendGridReports(Reporting):
+class SendGridReports(Checked):
     """Left open by SendGrid: whether a redelivery is signed anew. One that is not would be refused as too old.
 
     A bounce is hard where SendGrid calls it one (`type` is `bounce`, not `blocked`) and the code of the other server is
@@ -52,6 +53,12 @@ class SendGridReports(Reporting):
         "unsubscribe": Told.UNSUBSCRIBED,
         "group_resubscribe": Told.RESUBSCRIBED,
     }
+
+    @classmethod
+    def mistakes(cls, setup: Setup) -> Iterator[tuple[tuple[str, str], str]]:
+        if _verifying(setup.secrets["verification_key"]) is None:
+            message = "the environment variable holds no public key, as SendGrid shows it for Signed Event Webhook"
+            yield ("secrets", "verification_key"), message
 
     @classmethod
     def is_signed(cls, heard: Heard, secrets: Mapping[str, str], now: datetime) -> bool:

@@ -1,8 +1,8 @@
 """What Twilio calls back: the status of a message, and what somebody answered.
 
 Nothing in these requests says when something happened (`RawDlrDoneDate` is the carrier's, to the minute, in no stated
-zone): `at` is the header `x-tailrace-received`, which the gateway sets over whatever came. Signatures have no date: a
-replay is not refused, its `event_id` makes it harmless. Those of a webhook rule, with a shared key, are not taken.
+zone), so it is `Undated`. Signatures have no date either: a replay is not refused, its `event_id` makes it harmless.
+Those of a webhook rule, with a shared key, are not taken.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -19,18 +20,19 @@ import httpx
 
 from models.outcome import Report, Told
 from sinks.base import form_request
-from sinks.reporting import Heard, Reporting
+from sinks.callbacks import LARGEST_FORM, MOST_FIELDS, RECEIVED, Checked, Setup, Undated
+from sinks.reporting import Heard
 
-RECEIVED = "x-tailrace-received"  # an ISO moment with its offset: when the gateway heard the request
 _SIGNATURE = "x-twilio-signature"
 _FORM = "application/x-www-form-urlencoded"
 _DEV_ACCOUNT, _DEV_NUMBER = "AC" + "0" * 32, "+15005550006"  # what only fills a request in dev
 _SHORT_CODE_DIGITS = 8
+_ACCOUNT, _MESSAGE = re.compile(r"AC[0-9a-fA-F]{32}"), re.compile(r"[SM]M[0-9a-fA-F]{32}")  # a text, or with pictures
 
 Form = Sequence[tuple[str, str]]
 
 
-class TwilioReports(Reporting):
+class TwilioReports(Undated, Checked):
     """Status callbacks come to the `StatusCallback` of each message, answers to the number's or the service's webhook.
 
     A list of codes is never whole: Twilio adds codes, and splits them.
@@ -91,8 +93,17 @@ class TwilioReports(Reporting):
         return any([hmac.compare_digest(each, given) for each in expected])  # noqa: C419 - all, whichever fits
 
     @classmethod
+    def mistakes(cls, setup: Setup) -> Iterator[tuple[tuple[str, str], str]]:
+        """Twilio signs the address that it was told, and the gateway knows itself by one alone. A token is any text."""
+        told = setup.options.get("callback_url")
+        if told and _addresses(told) != _addresses(setup.url):
+            message = f"{told} is not where the gateway is reached, by TAILRACE_GATEWAY: {setup.url}"
+            yield ("options", "callback_url"), message
+
+    @classmethod
     def reports(cls, heard: Heard) -> Iterable[Report]:
-        form = dict(parse_qsl(heard.body.decode(), keep_blank_values=True, strict_parsing=True))
+        fields = parse_qsl(heard.body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=MOST_FIELDS)
+        form = _whole(dict(fields))
         at = datetime.fromisoformat(heard.headers[RECEIVED])
         report = cls._status(form, heard.url, at) if "MessageStatus" in form else cls._answer(form, at)
         return [report] if report else []
@@ -124,6 +135,8 @@ class TwilioReports(Reporting):
     @classmethod
     def _answer(cls, form: Mapping[str, str], at: datetime) -> Report | None:
         """Only Advanced Opt-Out sends an `OptOutType`; otherwise Twilio knows the same words by the text alone."""
+        if form.get("SmsStatus", "received") != "received" or not form["To"] or not form["From"]:
+            raise ValueError("neither a status nor an answer")
         sid, contact = form["MessageSid"], form["From"]
         word = (form.get("OptOutType") or form.get("Body", "")).strip().upper()
         told = cls.keywords.get(word)
@@ -162,14 +175,26 @@ def signature(token: str, url: str, form: Iterable[tuple[str, str]]) -> str:
     return base64.b64encode(hmac.new(token.encode(), text.encode(errors="replace"), "sha1").digest()).decode()
 
 
+def _whole(form: Mapping[str, str]) -> Mapping[str, str]:
+    """A form with the two names that are in all of them. Raises LookupError or ValueError.
+
+    What is signed does not say where a field ends: a name that runs into the next field is none, and no new event.
+    """
+    if not _ACCOUNT.fullmatch(form["AccountSid"]) or not _MESSAGE.fullmatch(form["MessageSid"]):
+        raise ValueError("not a form of Twilio's")
+    return form
+
+
 def _signed(heard: Heard) -> Form:
     """The fields that are signed beside the address; none of another body, whose hash is in the address.
 
-    Raises ValueError where that hash is another body's.
+    Raises ValueError where that hash is another body's, or the form larger than any of Twilio's.
     """
     digest = parse_qs(urlsplit(heard.url).query).get("bodySHA256")
     if digest is None or heard.headers.get("content-type", "").startswith(_FORM):
-        return parse_qsl(heard.body.decode(), keep_blank_values=True)
+        if len(heard.body) > LARGEST_FORM:
+            raise ValueError("too large")
+        return parse_qsl(heard.body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     if not hmac.compare_digest(hashlib.sha256(heard.body).hexdigest().encode(), digest[0].encode(errors="replace")):
         raise ValueError("the body is not the one that was signed")
     return ()

@@ -1,12 +1,11 @@
 """Any HTTP receiver, one row or a batch a request, signed as Standard Webhooks says (standardwebhooks.com).
 
 A receiver's status is its whole answer: 2xx takes every row, 404, 405 and 410 end it, another 4xx refuses the batch.
+What becomes of the rows it may report back as it was told them: sinks/webhook_reports.py.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 from collections.abc import Mapping
 
@@ -29,6 +28,8 @@ from sinks.base import (
     json_request,
 )
 from sinks.simulated import json_response
+from sinks.standard_webhooks import sign
+from sinks.webhook_reports import WebhookReports
 
 GONE = frozenset({404, 405, 410})
 _PAGE = (b"<!doctype", b"<html")  # a proxy's page, not a receiver's answer
@@ -55,7 +56,7 @@ class WebhookOptions(Options):
     )
 
 
-class WebhookSink(HttpSink):
+class WebhookSink(WebhookReports, HttpSink):
     """`webhook-id` is the batch's idempotency key, so a receiver can tell a repeat."""
 
     Options = WebhookOptions
@@ -129,10 +130,3 @@ class WebhookSink(HttpSink):
         if refused is not None:  # a receiver has no word for a single row
             return Simulated(json_response(422, {"error": refused}))
         return Simulated(json_response(200, {}), known)
-
-
-def sign(secret: str, name: str, at: str, body: bytes) -> str:
-    """`v1,<base64 of HMAC-SHA256>` over id, timestamp and body; `whsec_` secrets are base64, others plain text."""
-    key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
-    signature = hmac.new(key, b".".join((name.encode(), at.encode(), body)), hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(signature).decode()}"

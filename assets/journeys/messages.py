@@ -17,7 +17,8 @@ from assets.journeys import waits
 from assets.journeys.documents import Read
 from assets.journeys.flat import flatten
 from assets.journeys.program import Version
-from assets.messages.compiling import compiled
+from assets.messages.compiling import Compiled, compiled_or_why
+from assets.messages.composing import OF_JOURNEY
 from assets.messages.text import Text
 from models.journey import Journey
 from models.policy import Policy
@@ -101,16 +102,17 @@ def _reaches(destination: Destination | None, people: People) -> bool:
 
 def _sync(leaving: _Leaving, read: Read | None, folder: Path, destination: Destination, people: People) -> Sync:
     assert destination.channel, "only sinks that reach people have messages"
-    templates = [compiled(text) for text in leaving.texts.values()]
-    bare, columns, properties = (
-        frozenset[str]().union(*parts)
-        for parts in zip(*((each.variables, each.columns, each.properties) for each in templates), strict=True)
-    )
+    tried = {digest: compiled_or_why(text) for digest, text in leaving.texts.items()}
+    templates = [each for each in tried.values() if isinstance(each, Compiled)]  # messages of others are rejected
+    bare = frozenset[str]().union(*(each.variables for each in templates))
+    columns = frozenset[str]().union(*(each.columns for each in templates))
+    properties = frozenset[str]().union(*(each.properties for each in templates))
+    theirs = people.columns - OF_JOURNEY
     contact = CONTACTS[destination.channel]
     entry = SyncEntry(
         sink=leaving.sink,
         name=leaving.journey if leaving.purpose == "marketing" else f"{leaving.journey}_{_word(leaving.purpose)}",
-        fields=(*COLUMNS, contact, *sorted((bare | columns) & people.columns - {contact, *COLUMNS})),
+        fields=(*COLUMNS, contact, *sorted((bare | columns) & theirs - {contact, *COLUMNS})),
         purpose=leaving.purpose,
         contact=contact,
         mode=Mode.SEND_ON_ENTRY,
@@ -130,9 +132,14 @@ def _sync(leaving: _Leaving, read: Read | None, folder: Path, destination: Desti
         pii=people.pii | {"variables"},
         above=people.above,
         journey=leaving.journey,
-        variables=tuple(sorted((bare - people.columns) | properties)),
-        texts={digest: text.template.languages for digest, text in leaving.texts.items()},
+        variables=tuple(sorted((bare - theirs) | properties)),
+        texts={digest: _languages(each) for digest, each in tried.items()},
     )
+
+
+def _languages(template: Compiled | str) -> tuple[str, ...]:
+    """Of what is no template any more some: its rows have a locale as others do, until they are rejected."""
+    return tuple(template.languages) if isinstance(template, Compiled) else ("en",)
 
 
 def due(warehouse: Warehouse, sync: Sync, policy: Policy, settled: str, as_of: datetime) -> str:

@@ -10,6 +10,7 @@ from assets.journeys.flat import Flat, Node, Path
 from assets.journeys.seen import SAMPLE, Events
 from assets.messages import fitting
 from assets.messages.compiling import compiled
+from assets.messages.composing import OF_JOURNEY
 from assets.messages.text import Text
 from assets.mistakes import Mistake, suggestion
 from models.errors import ConfigError
@@ -132,27 +133,26 @@ def _send(send: Send, path: Path, project: Project) -> Iterator[Mistake]:
 
 
 def _variables(name: str, event: str | None, path: Path, project: Project) -> Iterator[Mistake]:
-    """What a template uses and no message of this journey would have, or have twice: see docs/templates.md."""
+    """What a template uses and no message of this journey would have."""
     if name not in project.templates:
         return
-    read, columns = project.templates[name], project.profiles
+    read, columns = project.templates[name], project.profiles.keys() - OF_JOURNEY
     template, file = compiled(read), read.file.name
     seen = project.events.seen.properties.get(event) if event and project.events.seen else None
     known = set(seen or ())
     is_all = not event or seen is not None  # of an event that was never seen, there may be any property
     no_property = f"no property of the last {SAMPLE:,} events '{event}'"
-    for used in sorted(template.columns - columns.keys()):
+    for used in sorted(template.columns & project.profiles.keys() & OF_JOURNEY):
+        yield Mistake(path, f"{file} uses 'profile.{used}', a word that messages need themselves: rename the column")
+    for used in sorted(template.columns - project.profiles.keys()):
         hint = suggestion(used, sorted(columns))
         yield Mistake(path, f"{file} uses 'profile.{used}', which is no column of profiles{hint}")
     for used in sorted(template.properties - known if is_all else ()):
         message = f"which is {no_property}{suggestion(used, sorted(known))}" if event else "and no event enters it"
         yield Mistake(path, f"{file} uses 'event.{used}', {message}")
-    for used in sorted(template.variables - known - columns.keys() if is_all else ()):
+    for used in sorted(template.variables - known - columns if is_all else ()):
         message = "which is no column of profiles" + (f" and {no_property}" if event else "")
         yield Mistake(path, f"{file} uses '{used}', {message}{suggestion(used, sorted({*columns, *known}))}")
-    for used in sorted(template.variables & known & columns.keys()):
-        message = f"{file} uses '{used}', a column of profiles and a property of '{event}'"
-        yield Mistake(path, f"{message}; allowed: profile.{used}, event.{used}")
 
 
 def _date(node: Node, profiles: Mapping[str, str]) -> Iterator[Mistake]:

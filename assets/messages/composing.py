@@ -21,9 +21,9 @@ import orjson
 import polars as pl
 from liquid.exceptions import LiquidError
 
-from assets.messages.compiling import compiled
+from assets.messages.compiling import Compiled, compiled_or_why
 from assets.messages.liquid import environment
-from assets.messages.reasons import told
+from assets.messages.reasons import mistake
 from assets.messages.rendering import Occasion, Unrendered, render, rendering
 from assets.messages.text import Text
 from models.links import Links, Recipient
@@ -34,6 +34,9 @@ from sinks.spool import PROFILE, SEND_KEY
 
 AT_ONCE = 200  # messages a process makes before it hands them back
 FEW = 1_000  # a process needs half a second to begin, in which this one makes so many
+OF_SEGMENT = frozenset({"entry_id", "template", "template_version"})
+OF_JOURNEY = OF_SEGMENT | {"journey", "version", "node", "variables"}
+"""Columns of a row that are the message's, not its person's: what a template calls so is the entry event's."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Letterhead:
     links: Links | None  # None where nothing can be unsubscribed from
     campaign: Mapping[str, str]  # parameter → its value, with Liquid in it
     now: datetime
+    own: frozenset[str] = OF_JOURNEY  # columns of a row that no template sees
 
     def made(self, row: Mapping[str, Any]) -> Message | str:
         """The message of a row, or why there is none."""
@@ -55,7 +59,9 @@ class Letterhead:
             return f"{row['template']}: this version of its text was never kept"
         recipient = Recipient(row[PROFILE], self.channel, row[self.contact], self.purpose, row[SEND_KEY])
         token = self.links.token(recipient) if self.links else None
-        template, told = compiled(read), orjson.loads(row.get("variables") or b"{}")
+        template = compiled_or_why(read)
+        if isinstance(template, str):
+            return template
         try:
             occasion = Occasion(
                 now=self.now,
@@ -63,9 +69,12 @@ class Letterhead:
                 preferences_url=self.links.preferences(token) if self.links and token else None,
                 campaign=self._parameters(row, read),
             )
-            rendered = render(template, row["locale"], template.values(row, told), occasion)
+            rendered = render(template, row["locale"], self._values(template, row), occasion)
         except Unrendered as error:
             return str(error)
+        out = occasion.unsubscribe_url
+        if self.channel == "email" and out and (part := rendered.part_without(out)):
+            return f"{read.name}: its {part} has no unsubscribe_url for this person, and {self.purpose} needs one"
         return Message(
             send_key=row[SEND_KEY],
             profile_id=row[PROFILE],
@@ -84,6 +93,10 @@ class Letterhead:
             template_version=read.digest,
             locale=rendered.locale,
         )
+
+    def _values(self, template: Compiled, row: Mapping[str, Any]) -> dict[str, Any]:
+        profile = {name: row[name] for name in template.named if name in row and name not in self.own}
+        return template.values(profile, orjson.loads(row.get("variables") or b"{}") if "variables" in self.own else {})
 
     def _parameters(self, row: Mapping[str, Any], read: Text) -> dict[str, str]:
         """Those that say something: a segment's message is of no journey."""
@@ -108,7 +121,7 @@ def campaign_mistake(text: str) -> str | None:
     try:
         used = environment(html=False).from_string(text).analyze().globals
     except LiquidError as error:
-        return f"is not Liquid: {told(error, text)[0]}"
+        return f"is not Liquid: {mistake(error, text)[0]}"
     unknown = sorted(set(used) - set(names))
     if unknown:
         return f"'{unknown[0]}' is not known of a message; allowed: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""Filters that know the message: dates by its own moment, links with its campaign."""
+"""Filters that know the message: dates by its own moment, links with its campaign and to where links may lead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from html import unescape
 from typing import Any, cast
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from dateutil.parser import ParserError, parse  # type: ignore[import-untyped]
 from liquid import Markup
@@ -18,11 +18,13 @@ from liquid.filter import with_context
 from assets.messages.bounds import refuse
 
 CAMPAIGN = "_campaign"  # the render variable with the parameters that links get
+WAYS_OUT = ("unsubscribe_url", "preferences_url")  # and those with the two links by which somebody gets out
 LONGEST_DATE = 100  # characters: what is longer is no date
 
-_LEADING_OUT = frozenset(
-    {"", "http", "https", "mailto", "sms", "tel"}
-)  # schemes of links; what a trait says may be any
+# schemes of what a value may make; what a trait says may be any
+_FOLLOWED = frozenset({"", "http", "https", "mailto", "sms", "tel"})
+_LOADED = frozenset({"", "http", "https", "cid"})
+_NO_LINK = SplitResult("none", "", "", "", "")
 
 _WIDTH = re.compile(r"%[^A-Za-z%]*[0-9]")  # `%999999999d` is a text of a gigabyte
 _ENTITY = re.compile(r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
@@ -62,17 +64,40 @@ def _moment(value: Any, now: Any) -> Any:
 def campaign(link: Any, *, context: RenderContext) -> Any:
     """The link with the campaign's parameters; those it has already stay as they are. A script is no link: `#`."""
     parameters = cast("Mapping[str, str]", context.globals.get(CAMPAIGN, {}))
-    is_markup = isinstance(link, Markup)
-    text = _ENTITY.sub(lambda found: unescape(found[0]), link) if is_markup else str(link)
-    parts = urlsplit(text)
-    if parts.scheme not in _LEADING_OUT:
+    text = _written(link)
+    parts = _parts(text)
+    if parts.scheme not in _FOLLOWED:
         return "#"
-    if not parameters or parts.scheme not in {"http", "https"}:
+    if not parameters or parts.scheme not in {"http", "https"} or text in map(context.globals.get, WAYS_OUT):
         return link
     given = dict(parse_qsl(parts.query, keep_blank_values=True)) if parts.query else {}
     added = _encoded(tuple((name, value) for name, value in parameters.items() if name not in given))
     whole = urlunsplit(parts._replace(query="&".join(filter(None, [parts.query, added]))))
-    return Markup.escape(whole) if is_markup else whole
+    return Markup.escape(whole) if isinstance(link, Markup) else whole
+
+
+def link(value: Any) -> Any:
+    """What may be followed; for everything else `#`."""
+    return value if _parts(_written(value)).scheme in _FOLLOWED else "#"
+
+
+def picture(value: Any) -> Any:
+    """What may be loaded as a picture; for everything else `#`."""
+    parts = _parts(_written(value))
+    is_inside = parts.scheme == "data" and parts.path.lower().startswith("image/")
+    return value if is_inside or parts.scheme in _LOADED else "#"
+
+
+def _written(value: Any) -> str:
+    """As it reads, in HTML or in a text."""
+    return _ENTITY.sub(lambda found: unescape(found[0]), value) if isinstance(value, Markup) else str(value)
+
+
+def _parts(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:  # `http://[`
+        return _NO_LINK
 
 
 _encoded = lru_cache(maxsize=1_024)(urlencode)

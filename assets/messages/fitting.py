@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from assets.configuration import shown_path
-from assets.messages.compiling import WAYS_OUT, compiled
-from assets.messages.rendering import Occasion, Unrendered, render
+from assets.messages.compiling import Compiled, compiled
+from assets.messages.filters import WAYS_OUT
+from assets.messages.rendering import Occasion, Rendered, Unrendered, render
 from assets.messages.text import Text
 from models.errors import ConfigError
 from models.sync import TRANSACTIONAL, Channel
@@ -18,6 +19,8 @@ _EXAMPLES: Mapping[str, Any] = {
     "boolean": True, "date": datetime(2026, 1, 2, tzinfo=UTC).date(), "decimal": Decimal("12.50"), "double": 1.5,
     "integer": 3, "bigint": 3, "int": 3, "timestamp": datetime(2026, 1, 2, 3, tzinfo=UTC),
 }  # fmt: skip
+_LINKS = {name: f"https://example.invalid/{name}" for name in WAYS_OUT}
+_OCCASION = Occasion(datetime(2026, 1, 2, tzinfo=UTC), _LINKS["unsubscribe_url"], _LINKS["preferences_url"])
 
 
 def problems(read: Text, channel: Channel, purpose: str) -> Iterator[str]:
@@ -40,20 +43,31 @@ def problems(read: Text, channel: Channel, purpose: str) -> Iterator[str]:
 def try_out(read: Text, profiles: Mapping[str, str]) -> None:
     """Render it in every language for somebody of whom all is known, and for somebody of whom nothing is.
 
-    `profiles`: column → type. Raises ConfigError.
+    Both must find the ways out that an e-mail has, where not all of it is transactional. `profiles`: column → type.
+    Raises ConfigError.
     """
     template = compiled(read)
-    occasion = Occasion(datetime(2026, 1, 2, tzinfo=UTC), "https://example.invalid/u/x", "https://example.invalid/p/x")
     named = template.variables | template.columns
     row = {name: _example(profiles[name]) for name in named & profiles.keys()}
     known = template.values(row, dict.fromkeys(template.properties | (named - profiles.keys()), _Anything("Ada")))
     for who, values in (("", known), (" who has none of its variables", template.values({}, {}))):
         for locale in template.languages:
             try:
-                render(template, locale, values, occasion)
+                rendered = render(template, locale, values, _OCCASION)
             except Unrendered as error:
                 message = f"cannot be rendered in '{locale}' for somebody{who}: {error}"
                 raise ConfigError(message, file=shown_path(read.file)) from error
+            for name, part in _hidden(template, rendered):
+                message = f"has no {{{{ {name} }}}} in its {part} in '{locale}' for somebody{who}: show it to everybody"
+                raise ConfigError(message, file=shown_path(read.file))
+
+
+def _hidden(template: Compiled, rendered: Rendered) -> Iterator[tuple[str, str]]:
+    """Ways out that the e-mail has for others, with the part it lacks them in. A text message may as it likes."""
+    front = template.read.template
+    for name, link in _LINKS.items() if front.subject and front.purpose != TRANSACTIONAL else ():
+        if name in template.ways_out and (part := rendered.part_without(link)):
+            yield name, part
 
 
 class _Anything(str):

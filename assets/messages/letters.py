@@ -7,7 +7,7 @@ from datetime import datetime
 
 from assets.diff import ROWS
 from assets.messages import templates, versions
-from assets.messages.composing import Composer, Letterhead
+from assets.messages.composing import OF_JOURNEY, OF_SEGMENT, Composer, Letterhead
 from assets.messages.text import FOLDER
 from models.policy import Policy
 from models.settings import Settings
@@ -38,6 +38,7 @@ def letterhead(
         links=None if sync.entry.purpose == TRANSACTIONAL else links_for(settings),
         campaign=policy.campaign,
         now=now,
+        own=OF_JOURNEY if sync.journey else OF_SEGMENT,
     )
 
 

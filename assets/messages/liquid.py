@@ -157,5 +157,5 @@ def environment(*, html: bool) -> Environment:
     made.filters["date"] = filters.dated(made.filters["date"])
     for name, function in list(made.filters.items()):
         made.filters[name] = bounded(name, function)
-    made.filters["campaign"] = filters.campaign
+    made.filters |= {"campaign": filters.campaign, "link": filters.link, "picture": filters.picture}
     return made

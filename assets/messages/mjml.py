@@ -10,33 +10,20 @@ from collections.abc import Iterator
 
 import mjml
 
-LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-_ELEMENT = re.compile(r"<(/?)(mjml|mj-[a-z-]+)\b([^>]*)>")
+from assets.messages.markup import LIQUID, NotMarkup, Tag, line_of, tags
+
 _MARK = re.compile(r"LIQUID([0-9]+)MARK")
 _HOLDING_ELEMENTS = frozenset({"mj-body", "mj-wrapper", "mj-section", "mj-column", "mj-group", "mj-hero"})
 _HEAD = frozenset({"mj-head", "mj-attributes"})
 _UNKNOWN = re.compile(r"<(mj-[a-z-]+)")
-_ANY = re.compile(
-    rf"""{LIQUID.pattern}|<!--.*?-->|<(?P<closes>/?)(?P<name>[A-Za-z][\w:-]*)"""
-    r"""(?:"[^"]*"|'[^']*'|[^'">])*?(?P<empty>/?)>""",
-    re.DOTALL,
-)
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
 DEEPEST = 100  # elements in elements
 
 
-class NotMjml(ValueError):
-    """What is wrong with the source, and on which line of it, where that is known."""
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
-
-
 def html(source: str) -> str:
-    """The page, for e-mail programs. Raises NotMjml."""
+    """The page, for e-mail programs. Raises NotMarkup."""
     kept: list[str] = []
 
     def mark(found: re.Match[str]) -> str:
@@ -45,7 +32,7 @@ def html(source: str) -> str:
 
     if clash := _MARK.search(source):
         message = f"cannot have the word {clash[0]}, which has a meaning here"
-        raise NotMjml(message, _line(source, clash.start()))
+        raise NotMarkup(message, line_of(source, clash.start()))
     unpaired = list(_unpaired(source))
     marked = "".join(_wrapped(LIQUID.sub(mark, source)))
     try:
@@ -55,70 +42,68 @@ def html(source: str) -> str:
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # which is no Exception, and nowhere to be imported from
             raise
-        raise NotMjml("cannot be read: an & of the text is &amp;, and a < is &lt;") from error
+        raise NotMarkup("cannot be read: an & of the text is &amp;, and a < is &lt;") from error
     if unknown := _UNKNOWN.search(page):
         message = f"no element '{unknown[1]}' in MJML"
-        raise NotMjml(message, _line(source, source.find(unknown[0])))
+        raise NotMarkup(message, line_of(source, source.find(unknown[0])))
     if not page.startswith("<!doctype html>"):
-        raise NotMjml("must have one element <mjml> around all others")
+        raise NotMarkup("must have one element <mjml> around all others")
     return _MARK.sub(lambda found: kept[int(found[1])], page)
 
 
-def _unpaired(source: str) -> Iterator[re.Match[str]]:
+def _unpaired(source: str) -> Iterator[Tag]:
     """Elements without an end, or an end without its element, each where it stands.
 
-    Raises NotMjml for what is too deep: the library would take the process down with it.
+    Raises NotMarkup for what is too deep: the library would take the process down with it.
     """
-    inside: list[re.Match[str]] = []
-    for found in _ANY.finditer(source):
-        name = found["name"]
-        if not name or found["empty"] or name.lower() in _VOID:
+    inside: list[Tag] = []
+    for tag in tags(source, verbatim=()):  # the library reads elements in all of them
+        if tag.is_empty or tag.name.lower() in _VOID:
             continue
-        if not found["closes"]:
-            inside.append(found)
-        elif name not in {each["name"] for each in inside}:
-            yield found
+        if not tag.closes:
+            inside.append(tag)
+        elif tag.name not in {each.name for each in inside}:
+            yield tag
         else:
-            while (last := inside.pop())["name"] != name:
+            while (last := inside.pop()).name != tag.name:
                 yield last
         if len(inside) > DEEPEST:
             message = f"goes more than {DEEPEST} elements deep"
-            raise NotMjml(message, _line(source, found.start()))
+            raise NotMarkup(message, line_of(source, tag.start))
     yield from reversed(inside)
 
 
-def _said(error: str, source: str, unpaired: list[re.Match[str]]) -> NotMjml:
+def _said(error: str, source: str, unpaired: list[Tag]) -> NotMarkup:
     include = source.find("<mj-include")
     if include >= 0:
-        return NotMjml('includes a part in another way than <mj-include path="_NAME.mjml" />', _line(source, include))
+        return NotMarkup(
+            'includes a part in another way than <mj-include path="_NAME.mjml" />', line_of(source, include)
+        )
     if unpaired:
         first = unpaired[0]
-        begin, end = f"<{first['name']}>", f"</{first['name']}>"
-        message = f"{end} has no beginning {begin}" if first["closes"] else f"{begin} has no end {end}"
-        return NotMjml(message, _line(source, first.start()))
+        begin, end = f"<{first.name}>", f"</{first.name}>"
+        message = f"{end} has no beginning {begin}" if first.closes else f"{begin} has no end {end}"
+        return NotMarkup(message, line_of(source, first.start))
     if error.startswith("unable to parse"):
-        return NotMjml("cannot be read: one <mjml> is around all, values are in quotes, and a < of the text is &lt;")
-    return NotMjml(error)
-
-
-def _line(source: str, place: int) -> int:
-    return source.count("\n", 0, place) + 1
+        return NotMarkup("cannot be read: one <mjml> is around all, values are in quotes, and a < of the text is &lt;")
+    return NotMarkup(error)
 
 
 def _wrapped(marked: str) -> Iterator[str]:
     """The source with `mj-raw` around the marks that stand where MJML has elements only."""
     inside: list[str] = []
     end = 0
-    for element in _ELEMENT.finditer(marked):
-        yield _between(marked[end : element.start()], inside)
-        yield element[0]
-        end = element.end()
-        closes, name, rest = element.groups()
-        if closes:
+    for tag in tags(marked, verbatim=()):
+        if not tag.name.startswith(("mjml", "mj-")):
+            continue
+        yield _between(marked[end : tag.start], inside)
+        yield marked[tag.start : tag.end]
+        end = tag.end
+        if tag.closes:
             if inside:
                 inside.pop()
-        elif not rest.endswith("/"):
-            inside.append(name)
+        elif not tag.is_empty:
+            inside.append(tag.name)
     yield marked[end:]
 
 

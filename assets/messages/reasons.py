@@ -12,7 +12,7 @@ _TAG = re.compile(r"\{%-?\s*(end)?(\w+)")
 _PATH = re.compile(r"[\w.\[\]'\"?-]+")
 
 
-def told(error: LiquidError, source: str) -> tuple[str, int | None]:
+def mistake(error: LiquidError, source: str) -> tuple[str, int | None]:
     """What is wrong with a template in one sentence, and the line it is on."""
     if isinstance(error.__cause__, RecursionError):
         return "goes too deep", None

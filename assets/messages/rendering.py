@@ -29,6 +29,11 @@ class Rendered:
     text: str
     html: str | None
 
+    def part_without(self, link: str) -> str | None:
+        """Which part of an e-mail a link is missing in."""
+        parts = {"HTML": self.html, "text": self.text}
+        return next((name for name, part in parts.items() if part is not None and link not in part), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Occasion:

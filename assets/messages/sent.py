@@ -12,7 +12,7 @@ from typing import Any
 from assets import configuration
 from assets.journeys.messages import CONTACTS
 from assets.messages import versions
-from assets.messages.composing import Letterhead
+from assets.messages.composing import OF_JOURNEY, OF_SEGMENT, Letterhead
 from assets.messages.text import FOLDER
 from models.errors import UserError
 from models.message import Message
@@ -53,6 +53,7 @@ def sent(settings: Settings, warehouse: Warehouse, send_key: str) -> Sent:
         links=None if planned["purpose"] == TRANSACTIONAL else links_for(settings),
         campaign=configuration.policy(settings).campaign,
         now=row["_as_of"],
+        own=OF_JOURNEY if "variables" in row else OF_SEGMENT,
     )
     made = letterhead.made({contact: "", **row, PROFILE: planned["profile_id"], SEND_KEY: send_key})
     if isinstance(made, str):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from assets.messages.text import Text, written
+from assets.messages.text import Text
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.dialect import Dialect
@@ -41,12 +41,15 @@ def keep(warehouse: Warehouse, reads: Iterable[Text], at: datetime) -> None:
 
 
 def kept(warehouse: Warehouse, folder: Path, relation: str = RELATION) -> dict[str, Text]:
-    """Every text that was kept, by its digest; `folder`: where templates are, for messages about them."""
+    """Every text that was kept, by its digest; `folder`: where templates are, for messages about them.
+
+    Nobody says that one can be read still: it may be of another time, and the others are not to wait for it.
+    """
     if not warehouse.columns(relation):
         return {}
     rows = warehouse.rows(f"select distinct template, digest, ending, text from {relation}")
     return {
-        str(row["digest"]): written(
+        str(row["digest"]): Text(
             row["template"], row["ending"], folder / (row["template"] + row["ending"]), row["text"]
         )
         for row in rows
@@ -67,12 +70,12 @@ def _language(dialect: Dialect, languages: tuple[str, ...], locale: str | None) 
     first = dialect.literal(languages[0])
     if locale is None or len(languages) == 1:
         return first
-    told = f"lower(replace({locale}, '_', '-'))"
+    asked = f"lower(replace({locale}, '_', '-'))"
     exact = [(language.lower(), language) for language in languages]
     broad = [(name, language) for name, language in exact if "-" not in name]
     parts = [
         f"when {expression} = {dialect.literal(name)} then {dialect.literal(language)}"
-        for expression, pairs in ((told, exact), (dialect.before(told, "-"), broad))
+        for expression, pairs in ((asked, exact), (dialect.before(asked, "-"), broad))
         for name, language in pairs
     ]
     return f"case {' '.join(parts)} else {first} end"

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
-from gateway.gate import Gate, Limits
+from gateway.connections import Line
+from gateway.gate import Bounds, Gate
 from gateway.landing import Landing, Pace
 from gateway.serve import serve
 from tests.gateway.house import House
@@ -35,10 +36,10 @@ class Child:
 
 
 @contextmanager
-def serving(house: House, seconds: float = 60, most: int = 0) -> Iterator[Child]:
+def serving(house: House, seconds: float = 60, most: int = 0, line: Line | None = None) -> Iterator[Child]:
     """A gateway on a free port; killed at the end. `most`: bytes any file may hold, as on a full device."""
     listening, told = FORKING.Pipe(duplex=False)
-    process = FORKING.Process(target=_run, args=(house, seconds, most, told), daemon=True)
+    process = FORKING.Process(target=_run, args=(house, seconds, most, line, told), daemon=True)
     process.start()
     told.close()
     try:
@@ -48,17 +49,17 @@ def serving(house: House, seconds: float = 60, most: int = 0) -> Iterator[Child]
         process.join()
 
 
-def _run(house: House, seconds: float, most: int, told: Connection) -> None:
+def _run(house: House, seconds: float, most: int, line: Line | None, told: Connection) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if most:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-    house.limits = Limits(burst=100_000)
+    house.limits = Bounds(burst=100_000)
 
     def gate() -> Gate:
         landing = Landing(house.folder, house.journal, _now, Pace(seconds=seconds))
         return house.gate(clock=_now, landing=landing)
 
-    serve(gate, port=0, ready=told.send)
+    serve(gate, port=0, ready=told.send, line=line)
 
 
 def _now() -> datetime:

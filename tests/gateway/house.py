@@ -13,7 +13,7 @@ import httpx
 import orjson
 
 from gateway.app import application
-from gateway.gate import Gate, Hook, Limits
+from gateway.gate import Bounds, Gate, Hook
 from gateway.landing import Landing, Pace
 from models.links import Links, Recipient
 from models.outcome import Report, Told
@@ -70,7 +70,7 @@ class House:
 
     root: Path
     now: datetime = AT
-    limits: Limits = field(default_factory=Limits)
+    limits: Bounds = field(default_factory=Bounds)
     pace: Pace = field(default_factory=lambda: Pace(seconds=60))
 
     @property
@@ -105,7 +105,8 @@ class Client:
     def __init__(self, gate: Gate, address: str = "203.0.113.7") -> None:
         self.gate = gate
         self._runner = asyncio.Runner()
-        transport = httpx.ASGITransport(application(gate), client=(address, 4242))
+        self.app = application(gate)
+        transport = httpx.ASGITransport(self.app, client=(address, 4242))
         self.http = httpx.AsyncClient(transport=transport, base_url="http://inside.example")
 
     def __enter__(self) -> Self:

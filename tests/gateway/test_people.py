@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from gateway.gate import Limits
+from gateway.gate import Bounds
 from models.delivery import Delivery, Outcome, RowOutcome
 from models.links import Links, Recipient
 from models.sync import Op
@@ -214,7 +214,7 @@ def test_one_link_fills_no_disk(house: House, client: Client) -> None:
 
 def test_a_form_has_an_end(house: House, client: Client) -> None:
     """A form that is too large, or has too many fields, is refused as a page."""
-    large = client.post(f"/u/{TOKEN}", content=b"x" * (Limits().form_bytes + 1))
+    large = client.post(f"/u/{TOKEN}", content=b"x" * (Bounds().form_bytes + 1))
     many = client.post(f"/u/{TOKEN}", content=b"&".join([b"a=1"] * 300))
     assert [large.status_code, many.status_code] == [413, 400]
     assert "<h1>" in large.text
@@ -229,3 +229,13 @@ def test_what_cannot_be_kept_is_not_promised(house: House) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "<h1>Not now</h1>" in answer.text
     assert (state(house), house.lines()) == ({}, [])
+
+
+def test_a_purpose_is_one_box_however_it_is_written(house: House) -> None:
+    """A link whose purpose is written otherwise shows no second box, and what is saved there is off afterwards."""
+    token = LINKS.token(replace(RECIPIENT, purpose=" Newsletter"))
+    with Client(house.gate()) as client:
+        page = client.get(f"/preferences/{token}").text
+        assert page.count('type="checkbox"') == 2
+        saved = client.post(f"/preferences/{token}", data={"shown": ["marketing", "newsletter"], "on": ["marketing"]})
+    assert saved.text.count(" checked") == 1

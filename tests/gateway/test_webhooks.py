@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import orjson
 import pytest
 
 from gateway import clock
-from gateway.gate import Limits
+from gateway.gate import Bounds
 from models.outcome import Told
 from sinks.journal import Journal
 from sinks.suppression import Listed, contact_hash
@@ -173,7 +174,7 @@ def test_an_unknown_destination_is_404(client: Client) -> None:
 
 def test_a_body_has_an_end(house: House, client: Client) -> None:
     """One byte too many is 413, whether the request says its length or not."""
-    body = b" " * (Limits().webhook_bytes + 1)
+    body = b" " * (Bounds().webhook_bytes + 1)
 
     async def chunks() -> Iterator[bytes]:
         for at in range(0, len(body), 65_536):
@@ -181,6 +182,32 @@ def test_a_body_has_an_end(house: House, client: Client) -> None:
 
     assert client.post("/webhooks/mail", content=body).status_code == 413
     assert client.post("/webhooks/mail", content=chunks()).status_code == 413
+
+
+def test_a_form_is_no_larger_than_forms_are(house: House, client: Client) -> None:
+    """It has to be taken apart before its signature can be checked: past 64 KB it is 413, whatever it holds."""
+    headers = {"content-type": "Application/X-WWW-Form-Urlencoded; charset=utf-8"}
+    for more, status in ((0, 401), (1, 413)):
+        body = b"x" * (Bounds().webhook_form_bytes + more)
+        assert client.post("/webhooks/mail", content=body, headers=headers).status_code == status
+
+
+def test_who_never_signs_is_not_read_any_more(house: House) -> None:
+    """After many 401 an address hears 429 with whole seconds and costs nothing; others do not hear of it."""
+    house.limits = replace(house.limits, unsigned_burst=3, unsigned_per_second=0.5)
+    path, sent = told(report(1))
+    with Client(house.gate()) as client:
+        assert [client.post(path, **sent).status_code for _ in range(9)] == [200] * 9
+        assert [client.post(path, content=b"x" * 10).status_code for _ in range(4)] == [401] * 3 + [429]
+        answer = client.post(path, content=b"x" * (Bounds().webhook_bytes + 1))
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+        other = httpx.ASGITransport(client.app, client=("198.51.100.9", 4242))
+        http = httpx.AsyncClient(transport=other, base_url="http://inside.example")
+        assert client.run(http.post(path, **sent)).status_code == 200
+        house.now += timedelta(seconds=2)
+        assert client.post(path, **sent).status_code == 200
+        large = {"content": b"x" * (Bounds().webhook_bytes + 1)}
+        assert [client.post(path, **large).status_code for _ in range(2)] == [413, 429]
 
 
 def test_many_at_once_are_told_to_wait(house: House) -> None:

@@ -401,20 +401,47 @@ def test_a_template_uses_what_its_messages_have(desk: Desk) -> None:
 
 
 def test_a_template_says_whose_value_it_means(desk: Desk) -> None:
-    """A name that is the person's and the event's needs `profile.` or `event.`, and each is looked for there."""
+    """What is named with `profile.` or `event.` is looked for there; a name alone may be of both."""
     order = steps("- send: {sink: mail, template: cart_reminder}").replace("Cart Updated", "Order Completed")
     desk.journey(order)
     for used, wrong in (
-        ("email", "a column of profiles and a property of 'Order Completed'; allowed: profile.email, event.email"),
         ("profile.mail", "uses 'profile.mail', which is no column of profiles; did you mean 'email'?"),
         ("event.mail", "'event.mail', which is no property of the last 1,000 events 'Order Completed'; did you mean"),
     ):
         desk.template("cart_reminder.txt", f"---\n---\n{{{{ {used} }}}}\n")
         assert wrong in str(desk.refusal(CLASHING))
-    desk.template("cart_reminder.txt", "---\n---\n{{ profile.email }} {{ event.email }}\n")
+    desk.template("cart_reminder.txt", "---\n---\n{{ profile.email }} {{ event.email }} {{ email }}\n")
     desk.check(CLASHING)
     desk.journey(order.replace("event: Order Completed", "segment: seg_new"))
     assert "cart_reminder.txt uses 'event.email', and no event enters it" in str(desk.refusal())
+
+
+def test_a_word_that_messages_need_is_an_events_or_nobodys(desk: Desk) -> None:
+    """An event may have a property called as what a message has of its journey; a column of profiles may not."""
+    known = replace(SEEN, properties={**SEEN.properties, "Cart Updated": {"version"}})
+    nodes = {key: dict(node) for key, node in desk.manifest["nodes"].items()}
+    for node in nodes.values():
+        if node["name"] == "profiles":
+            node["columns"] = {**node["columns"], "version": {**node["columns"]["email"], "name": "version"}}
+    desk.journey(steps("- send: {sink: mail, template: cart_reminder}"))
+    desk.template("cart_reminder.txt", "---\n---\n{{ version }} {{ event.version }}\n")
+    for manifest in (desk.manifest, {**desk.manifest, "nodes": nodes}):
+        replace(desk, manifest=manifest).check(known)
+    desk.template("cart_reminder.txt", "---\n---\n{{ node }} {{ profile.version }}\n")
+    said = str(replace(desk, manifest={**desk.manifest, "nodes": nodes}).refusal(known))
+    assert "cart_reminder.txt uses 'profile.version', a word that messages need themselves: rename the column" in said
+    assert "cart_reminder.txt uses 'node', which is no column of profiles and no property of the last" in said
+
+
+def test_a_segments_template_uses_no_word_that_messages_need(desk: Desk) -> None:
+    """What a message is made of is no value of who enters, whatever their columns are called."""
+    text = "---\nsubject: x\n---\n{{ template }} {{ unsubscribe_url }} {{ preferences_url }}\n"
+    desk.template("hello.txt", text)
+    entry = {"sink": "letters", "template": "hello", "purpose": "marketing", "mode": "send_on_entry"}
+    node = next(node for node in desk.manifest["nodes"].values() if node["name"] == "seg_new")
+    changed = {**node, "patch_path": None, "config": {**node["config"], "meta": {"syncs": [entry]}}}
+    with pytest.raises(ConfigError, match="its text uses 'template', a word that messages need themselves"):
+        load_syncs(desk.settings, {"nodes": {"seg_new": changed}})
 
 
 def test_a_message_is_what_its_channel_and_purpose_need(desk: Desk) -> None:

@@ -82,8 +82,6 @@ class House:
         letterhead = Letterhead("email", "marketing", "email", {read.digest: read}, None, {}, NOW)
         try:
             return self.pool.submit(letterhead.made, row | {PROFILE: "p", SEND_KEY: "k"}).result(timeout=60)
-        except ConfigError as error:
-            return str(error)
         finally:
             seconds, memory = (later - earlier for later, earlier in zip(self._used(), before, strict=True))
             assert seconds < SECONDS + 1
@@ -192,13 +190,14 @@ def test_a_bomb_does_not_go_off(house: House, name: str, ending: str) -> None:
     assert isinstance(made, str) or len(made.text) + len(made.html or "") <= 2 * LARGEST
 
 
-@pytest.mark.parametrize("element", ["div", "mj-wrapper", "mj-section", "b", "DIV a='>' "])
+@pytest.mark.parametrize("element", ["div", "mj-wrapper", "mj-section", "b", "style", "DIV a='>' "])
 def test_deep_markup_is_refused_before_it_takes_the_process_down(house: House, element: str) -> None:
     """MJML of many elements in each other is a mistake with its line, closed or not."""
     for end in (f"</{element.partition(' ')[0]}>", ""):
         deep = f"<{element}>" * 8_000 + end * 8_000
         reason = house.made(text_of(PAGE.format(deep) + "\n--- text\nx", ".mjml"), {})
-        assert reason == "bomb.mjml:4: is not MJML: goes more than 100 elements deep"
+        assert isinstance(reason, str)
+        assert reason.endswith("bomb.mjml:4: is not MJML: goes more than 100 elements deep")
 
 
 def test_a_long_name_is_no_bomb(house: House) -> None:

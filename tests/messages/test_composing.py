@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assets.messages.compiling import chosen
-from assets.messages.composing import FEW, Composer, Letterhead, campaign_mistake
+from assets.messages.composing import FEW, OF_SEGMENT, Composer, Letterhead, campaign_mistake
 from assets.messages.text import Text, written
 from assets.messages.versions import keep, kept, locale_sql
 from models.links import Links, Recipient
@@ -218,6 +218,57 @@ def test_why_a_row_has_no_message_is_said_without_the_person() -> None:
     assert not re.search("SECRET|p_|example.com", " ".join(failed.values()))
 
 
+OURS = ("journey", "version", "node", "template", "template_version", "variables", "entry_id", "_row", "_as_of")
+
+
+def test_a_name_that_is_ours_too_is_the_events() -> None:
+    """What a journey, its step or its version is called, and what else a row has of a message, no template sees."""
+    names = " ".join(f"{{{{ {name} }}}}" for name in (*OURS, "first_name"))
+    text = text_of("app", f"---\n---\n{names} {{{{ profile.version }}}}", ".txt")
+    letterhead = replace(LETTERHEAD, channel="sms", texts={text.digest: text})
+    event = {name: f"their {name}" for name in OURS} | {"first_name": "not theirs"}
+    sent = row(1, text, variables=json.dumps(event), version="3", entry_id="e", _row=1, _as_of=NOW)
+    made = letterhead.made(sent)
+    assert not isinstance(made, str)
+    assert made.text == " ".join(f"their {name}" for name in OURS) + " Person 1\n"
+    assert (made.journey, made.template) == ("carts", "app")
+
+
+def test_a_segments_message_has_all_columns_of_its_model() -> None:
+    """Only what is joined to them is hidden: a column may be called as a journey's would be."""
+    text = text_of("app", "---\n---\n{{ version }} {{ variables }}", ".txt")
+    letterhead = replace(LETTERHEAD, channel="sms", texts={text.digest: text}, own=OF_SEGMENT)
+    made = letterhead.made(row(1, text, version="7.2.1", variables="three"))
+    assert not isinstance(made, str)
+    assert made.text == "7.2.1 three\n"
+
+
+@pytest.mark.parametrize("body", ["Tickets for {{ event }}", "{{ name", "{{ t.nope }}"])
+def test_a_version_that_is_no_template_any_more_is_a_reason(body: str) -> None:
+    """Messages of a text that was kept when more was allowed are rejected, and those of others go."""
+    old = Text("old", ".txt", Path("old.txt"), f"---\n---\n{body}")
+    letterhead = replace(LETTERHEAD, texts={**LETTERHEAD.texts, old.digest: old})
+    made = composed(row(0, old), row(1), letterhead=letterhead)
+    assert list(made.failed) == [0]
+    assert made.failed[0].startswith("old: this version of its text cannot be used any more: old.txt:3: ")
+
+
+@pytest.mark.parametrize(("of", "part"), [("</p>", "HTML"), ("birthday", "text")])
+def test_who_could_not_say_no_gets_no_offer(of: str, part: str) -> None:
+    """An e-mail whose way out is hidden from its person is rejected, one for a transaction goes; so does a text."""
+    hidden = CART.replace("{{ unsubscribe_url }}", "{% if total > 99 %}{{ unsubscribe_url }}{% endif %}")
+    half = hidden.partition("--- text")
+    whole = CART.partition("--- text")
+    text = text_of("cart", "".join((*half[:2], whole[2]) if part == "HTML" else (*whole[:2], half[2])))
+    assert of in text.text
+    letterhead = replace(LETTERHEAD, texts={text.digest: text})
+    failed = composed(row(1, text), letterhead=letterhead).failed
+    assert failed == {0: f"cart: its {part} has no unsubscribe_url for this person, and marketing needs one"}
+    assert only(row(1, text, total=Decimal(100)), letterhead=letterhead)["unsubscribe_url"]
+    for other in (replace(letterhead, links=None, purpose="transactional"), replace(letterhead, channel="sms")):
+        assert not composed(row(1, text), letterhead=other).failed
+
+
 def test_rows_without_a_message_never_leave() -> None:
     """In the backlog a row that was not composed is settled as rejected, with its reason, beside those that leave."""
     sink = SmtpSink(SmtpOptions(host="smtp.example.com", sender="Shop <shop@shop.example>"), {})
@@ -317,6 +368,18 @@ def test_texts_of_an_old_version_are_shown_as_they_were(warehouse: DuckDB, tmp_p
     assert only(row(1), letterhead=letterhead) == before
     assert only(row(1, changed), letterhead=letterhead)["subject"] == "Good day Person 1"
     assert asdict(texts[CART_TEXT.digest]) == asdict(CART_TEXT) | {"file": tmp_path / "cart.html"}
+
+
+def test_a_text_of_another_time_hides_no_other(warehouse: DuckDB, tmp_path: Path) -> None:
+    """What was kept comes back also where its front matter has a key that nobody knows any more."""
+    keep(warehouse, [CART_TEXT], NOW)
+    warehouse.execute(
+        "create table copied as select template, digest, ending, text from tailrace.template_version union all "
+        "select 'old', 'old', '.txt', '---\nold_key: 1\n---\nx'"
+    )
+    texts = kept(warehouse, tmp_path, "copied")
+    assert texts.keys() == {CART_TEXT.digest, "old"}
+    assert only(row(1), letterhead=replace(LETTERHEAD, texts=texts))["subject"] == "Hello Person 1"
 
 
 def test_nothing_was_kept_before_the_first(warehouse: DuckDB, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -314,7 +315,42 @@ def test_a_name_can_say_whose_it_is(settings: Settings) -> None:
 
 @pytest.mark.parametrize("used", ["{{ event }}", "{{ event[name] }}", "{% for each in profile %}{% endfor %}"])
 def test_all_of_an_event_or_a_person_is_no_value(settings: Settings, used: str) -> None:
-    """Which property or column a template needs is known before it is sent."""
-    put(settings, "hello.txt", f"---\n---\n{used}\n")
-    with pytest.raises(ConfigError, match=r"write `(event|profile)\.NAME`"):
-        compiled(templates(settings)["hello"])
+    """Which property or column a template needs is known before it is sent, or it is told on which line."""
+    for name, text, line, key in (
+        ("hello.txt", f"---\n---\n{{{{ event.a }}}}\n\n{used}\n", 5, None),
+        ("hello.html", f"{FM}x\n{used}\n--- text\n", 5, None),
+        ("hello.html", f"{FM}x\n--- text\n\n{used}", 7, None),
+        ("hello.mjml", f"{FM}{PAGE.format(chr(10) + used)}\n--- text\n", 5, None),
+        ("hello.txt", f"---\nfrom: a@x.example\nsubject: '{used}'\n---\n", 3, "subject"),
+        ("hello.txt", f"---\nlocales:\n  en:\n    a: '{used}'\n---\n{{{{ t.a }}}}", 4, "locales.en.a"),
+    ):
+        path = put(settings, name, text)
+        error = refusal(settings)
+        assert re.search(r"uses '(event|profile).*write `(event|profile)\.NAME`", str(error)), str(error)
+        assert (error.line, error.key) == (line, key), str(error)
+        path.unlink()
+
+
+OUT = "{{ unsubscribe_url }} {{ preferences_url }}"
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    ['{% if country == "US" %}{0}{% endif %}', "{% if city %}{0}{% endif %}", "{% unless city %}{0}{% endunless %}"],
+)
+@pytest.mark.parametrize("part", ["HTML", "text"])
+def test_ways_out_are_shown_to_everybody(settings: Settings, hidden: str, part: str) -> None:
+    """What an e-mail has for who wants no more, it has for whomever it is tried out for, in both of its parts."""
+    html, text = (hidden.replace("{0}", OUT) if name == part else OUT for name in ("HTML", "text"))
+    for purpose in ("", "purpose: news\n"):
+        put(settings, "hello.html", f"---\nsubject: x\n{purpose}---\n{html}\n--- text\n{text}\n")
+        with pytest.raises(
+            ConfigError, match=rf"has no \{{\{{ unsubscribe_url }}}} in its {part} in 'en' for somebody"
+        ):
+            fitting.try_out(templates(settings)["hello"], {"country": "varchar", "city": "varchar"})
+    put(settings, "hello.html", f"---\nsubject: x\npurpose: transactional\n---\n{html}\n--- text\n{text}\n")
+    fitting.try_out(templates(settings)["hello"], {})
+    put(settings, "hello.html", f"{FM}{{% if unsubscribe_url %}}{OUT}{{% endif %}}\n--- text\n{OUT}\n")
+    put(settings, "stop.txt", f"---\n---\n{hidden.replace('{0}', OUT)}\n")
+    for template in templates(settings).values():
+        fitting.try_out(template, {})

@@ -84,7 +84,12 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture
 def shop(parsed: Settings, tmp_path: Path) -> Settings:
     """A copy of the checkout's project, which a test may change, with two people who have landed."""
-    made = Settings(project=copied(tmp_path / "shop"), home=tmp_path / "shop-home", recorder="http://127.0.0.1:9")
+    return opened(parsed, tmp_path)
+
+
+def opened(parsed: Settings, folder: Path) -> Settings:
+    """A shop of one's own in this folder."""
+    made = Settings(project=copied(folder / "shop"), home=folder / "shop-home", recorder="http://127.0.0.1:9")
     shutil.copytree(parsed.dbt_target, made.dbt_target)
     land(made, "shop/1.ndjson", opening())
     return made

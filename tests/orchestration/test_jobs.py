@@ -1,7 +1,9 @@
 """The jobs, executed in process by a real instance on a small project of its own."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from time import sleep
 
 import dagster as dg
@@ -16,7 +18,7 @@ from models.settings import Settings
 from orchestration import clocks, journeys, keys, local_recorder, run_clock
 from orchestration.code_location import build
 from orchestration.jobs import ACTIVATE, REFRESH, TICK
-from tests.orchestration.conftest import Told, event, land
+from tests.orchestration.conftest import Told, event, land, opened
 
 SEGMENTS = ("seg_new", "seg_high_value", "seg_lapsed")
 
@@ -24,6 +26,23 @@ SEGMENTS = ("seg_new", "seg_high_value", "seg_lapsed")
 @pytest.fixture
 def dagster() -> dg.DagsterInstance:
     return dg.DagsterInstance.ephemeral()
+
+
+@pytest.fixture(scope="module")
+def night(parsed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The shop after the run of its first night."""
+    made = opened(parsed, tmp_path_factory.mktemp("night"))
+    assert run(made, dg.DagsterInstance.ephemeral()).success
+    return made
+
+
+@pytest.fixture
+def refreshed(night: Settings, tmp_path: Path) -> Settings:
+    """A shop of one's own after its first night."""
+    made = replace(night, project=tmp_path / "shop", home=tmp_path / "shop-home")
+    shutil.copytree(night.project, made.project)
+    shutil.copytree(night.home, made.home)
+    return made
 
 
 def run(
@@ -62,9 +81,9 @@ def test_a_refresh_builds_everything_and_says_what_it_did(shop: Settings, dagste
         assert copy.rows("select count(*) as n from seg_high_value") == [{"n": 1}]
 
 
-def test_the_clock_of_a_run_is_its_tag(shop: Settings, dagster: dg.DagsterInstance) -> None:
+def test_the_clock_of_a_run_is_its_tag(refreshed: Settings, dagster: dg.DagsterInstance) -> None:
     """Everything a run does is as of the tag fixed at its launch, and the next night's changes are caused by `data`."""
-    run(shop, dagster)
+    shop = refreshed
     result = run(shop, dagster, day="2026-03-01")
     assert metadata(result, keys.history("seg_new")) == {"entered": 0, "left": 2, "cause": "data", "advanced": True}
     with store.reading(shop) as copy:
@@ -91,11 +110,12 @@ def test_a_run_was_launched_when_it_was_created(shop: Settings, dagster: dg.Dags
     assert launched_at < begun
 
 
-def test_a_broken_segment_stops_its_own_syncs_and_nothing_else(shop: Settings, dagster: dg.DagsterInstance) -> None:
+def test_a_broken_segment_stops_its_own_syncs_and_nothing_else(
+    refreshed: Settings, dagster: dg.DagsterInstance
+) -> None:
     """What hangs on a broken segment is neither built nor sent, yesterday's table included; everything else is."""
-    path = shop.dbt_project / "models" / "segments" / "seg_lapsed.sql"
-    with local_recorder.running(shop) as here:
-        run(here, dagster)
+    path = refreshed.dbt_project / "models" / "segments" / "seg_lapsed.sql"
+    with local_recorder.running(refreshed) as here:
         path.write_text(path.read_text().replace("profile_id", "profile_idd", 1))
         result = run(here, dagster, day="2026-01-05")
         sent = run(here, dagster, job=ACTIVATE, day="2026-01-05")
@@ -120,9 +140,9 @@ def test_a_broken_segment_stops_its_own_syncs_and_nothing_else(shop: Settings, d
         assert "seg_lapsed is broken: dbt_project/models/segments/seg_lapsed.sql:" in said["upstream"]
 
 
-def test_a_broken_person_model_holds_every_sync(shop: Settings, dagster: dg.DagsterInstance) -> None:
+def test_a_broken_person_model_holds_every_sync(refreshed: Settings, dagster: dg.DagsterInstance) -> None:
     """When what all segments read cannot be built, nothing that stands on it is sent, and `status` says why."""
-    run(shop, dagster)
+    shop = refreshed
     path = shop.dbt_project / "models" / "profiles" / "profiles.sql"
     path.write_text(f"select *, no_such_column from ({path.read_text()}) as people")
     assert not run(shop, dagster, day="2026-01-05").success
@@ -148,10 +168,9 @@ def test_a_test_that_fails_is_a_failed_check(shop: Settings, dagster: dg.Dagster
     assert "segment_history/seg_high_value" in done
 
 
-def test_a_sync_that_cannot_send_fails_by_itself(shop: Settings, dagster: dg.DagsterInstance) -> None:
+def test_a_sync_that_cannot_send_fails_by_itself(refreshed: Settings, dagster: dg.DagsterInstance) -> None:
     """Without a vendor that answers, what is sent over HTTP fails; files are written all the same."""
-    run(shop, dagster)
-    result = run(shop, dagster, job=ACTIVATE)
+    result = run(refreshed, dagster, job=ACTIVATE)
     assert not result.success
     assert "sync/files/seg_one_time_buyers" in built(result)
     failed = {event.step_key for event in result.get_step_failure_events()}
@@ -169,12 +188,12 @@ def test_a_file_of_bad_lines_stops_its_source(shop: Settings, dagster: dg.Dagste
     assert not built(result) & {"staging/stg_events", "profiles/profiles", "segments/seg_new"}
 
 
-def test_a_guard_is_a_check_that_blocks(shop: Settings, dagster: dg.DagsterInstance) -> None:
+def test_a_guard_is_a_check_that_blocks(refreshed: Settings, dagster: dg.DagsterInstance) -> None:
     """A plan past a guard sends nothing and fails the check `guards` of its own sync."""
+    shop = refreshed
     name = "files/seg_one_time_buyers"
     declared = shop.dbt_project / "models/segments/_segments.yml"
     declared.write_text(declared.read_text().replace("country], purpose: marketing}", "country]}"))
-    run(shop, dagster)
     run(shop, dagster, job=ACTIVATE)
     bought = {"revenue": 5, "quantity": 1}
     many = [
@@ -238,8 +257,9 @@ def test_a_field_that_changes_launches_its_syncs(shop: Settings, dagster: dg.Dag
     assert launched(cursor)[0] == set()
 
 
-def test_what_an_event_lets_go_leaves_without_the_schedule(shop: Settings, dagster: dg.DagsterInstance) -> None:
+def test_what_an_event_lets_go_leaves_without_the_schedule(refreshed: Settings, dagster: dg.DagsterInstance) -> None:
     """A file lands, `refresh` ticks, `segment_changed` launches the syncs whose messages may go now: they are sent."""
+    shop = refreshed
     order_taken = keys.sync("mail/message_outbox/post_purchase_transactional")
     repository = build(shop).get_repository_def()
     sensor = repository.get_sensor_def("segment_changed")
@@ -250,7 +270,6 @@ def test_what_an_event_lets_go_leaves_without_the_schedule(shop: Settings, dagst
         return [key for request in asked for key in request.asset_selection or ()], context.cursor
 
     with local_recorder.running(shop) as here:
-        run(here, dagster)
         journeys.publish(here, "post_purchase", Clock.at(datetime(2026, 1, 5, 1, tzinfo=UTC)))
         _, cursor = launched(None)
         bought = {"order_id": "2", "revenue": 40, "quantity": 1}
@@ -264,12 +283,12 @@ def test_what_an_event_lets_go_leaves_without_the_schedule(shop: Settings, dagst
     assert metadata(sent, order_taken)["rows_accepted"] == 1
 
 
-def test_a_tick_sends_only_what_may_go(shop: Settings, dagster: dg.DagsterInstance) -> None:
+def test_a_tick_sends_only_what_may_go(refreshed: Settings, dagster: dg.DagsterInstance) -> None:
     """The job `tick` moves every journey, plans no sync that has nothing to send, and sends what has, once."""
+    shop = refreshed
     order_taken = "sync/mail/message_outbox/post_purchase_transactional"
     moved = {f"journeys/{name}" for name in ("cart_recovery", "post_purchase", "welcome", "win_back")}
     with local_recorder.running(shop) as here:
-        run(here, dagster)
         journeys.publish(here, "post_purchase", Clock.at(datetime(2026, 1, 5, 1, tzinfo=UTC)))
         bought = {"order_id": "2", "revenue": 40, "quantity": 1}
         land(shop, "shop/2.ndjson", [event(9, "ann", "Order Completed", 5, properties=bought)])

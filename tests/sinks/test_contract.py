@@ -285,7 +285,8 @@ REPORTING = sorted(name for name, kind in SINKS.items() if issubclass(kind, Repo
 
 def told_by(kind: type[Reporting]) -> list[Heard]:
     """What the vendor would say of one delivery, as the gateway hears it."""
-    report = Report("e1", Told.DELIVERED, AT, send_key=f"{0:032x}", contact=CONTACTS[kind.channel].format(0))  # type: ignore[attr-defined]
+    contact = CONTACTS[kind.channel or "email"].format(0)  # type: ignore[attr-defined]
+    report = Report("e1", Told.DELIVERED, AT, send_key=f"{0:032x}", contact=contact)
     url = "https://t.shop.example/webhooks/x"
     return [
         Heard(

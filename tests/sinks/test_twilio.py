@@ -439,7 +439,13 @@ PUBLISHED = Heard(
     {"x-twilio-signature": "0/KCTR6DLpKmkAf8muzZqo1nDgQ="},
     b"Digits=1234&CallSid=CA1234567890ABCDE&To=%2B18005551212&Caller=%2B12349013030&From=%2B12349013030",
 )  # of Twilio's guide to the security of webhooks
-STATUS = {"MessageSid": "SM" + "1" * 32, "MessageStatus": "delivered", "ErrorCode": "", "To": "+4915112345000"}
+STATUS = {
+    "AccountSid": ACCOUNT,
+    "MessageSid": "SM" + "1" * 32,
+    "MessageStatus": "delivered",
+    "ErrorCode": "",
+    "To": "+4915112345000",
+}
 
 
 def test_the_published_example_is_signed() -> None:
@@ -571,7 +577,13 @@ def test_a_callback_without_a_key_or_a_number_is_told_all_the_same() -> None:
     assert (report.send_key, report.contact, report.provider_id) == (None, None, STATUS["MessageSid"])
 
 
-ANSWER = {"MessageSid": "SM" + "2" * 32, "SmsStatus": "received", "From": "+4915112345000", "To": "12345"}
+ANSWER = {
+    "AccountSid": ACCOUNT,
+    "MessageSid": "SM" + "2" * 32,
+    "SmsStatus": "received",
+    "From": "+4915112345000",
+    "To": "12345",
+}
 
 
 @pytest.mark.parametrize(
