@@ -14,6 +14,7 @@ from assets import dbt_project, lineage
 from assets.refresh import RefreshResult, refresh
 from models.clock import Clock, end_of_day
 from models.settings import Settings
+from tests import parsed
 from warehouse.duckdb import DuckDB
 
 ROOT = Path(__file__).parents[1]
@@ -26,12 +27,7 @@ Members = frozenset[tuple[date, str, str]]
 
 def project(folder: Path) -> Settings:
     """The checkout's project, copied so that a test may change it, and an empty home."""
-    made = folder / "project"
-    ignored = shutil.ignore_patterns("target", "logs")
-    shutil.copytree(ROOT / "dbt_project", made / "dbt_project", ignore=ignored)
-    for name in ("sources.yml", "sinks.yml", "policy.yml"):
-        shutil.copy(ROOT / name, made / name)
-    return Settings(project=made, home=folder / "home")
+    return parsed.target_into(Settings(project=parsed.project(folder / "project"), home=folder / "home"))
 
 
 def copied(settings: Settings, folder: Path) -> Settings:

@@ -1,7 +1,6 @@
 """A project of one's own: the checkout's files copied, so that a test may change them, and an empty home."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,37 +8,16 @@ from typing import Any
 
 import pytest
 
-from assets import dbt_project, store
+from assets import store
 from models.clock import Clock, end_of_day
 from models.settings import Settings
-
-ROOT = Path(__file__).parents[2]
-FILES = ("sources.yml", "sinks.yml", "policy.yml")
-
-
-@pytest.fixture(scope="session")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The project parsed once: a copy of its manifest saves every test four seconds."""
-    folder = tmp_path_factory.mktemp("parsed")
-    settings = Settings(project=_copied(folder), home=folder / "home")
-    dbt_project.manifest(settings)
-    return settings
+from tests import parsed
 
 
 @pytest.fixture
-def settings(parsed: Settings, tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     """A copied project with an empty home."""
-    made = Settings(project=_copied(tmp_path), home=tmp_path / "home")
-    shutil.copytree(parsed.dbt_target, made.dbt_target)
-    return made
-
-
-def _copied(folder: Path) -> Path:
-    shutil.copytree(ROOT / "dbt_project", folder / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
-    for name in FILES:
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, folder / name)
-    return folder
+    return parsed.target_into(Settings(project=parsed.project(tmp_path), home=tmp_path / "home"))
 
 
 Land = Callable[[str, Sequence[Mapping[str, Any]]], Path]

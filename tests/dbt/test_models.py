@@ -2,9 +2,7 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +16,7 @@ from models.clock import Clock
 from models.event import Event
 from models.profile import Profile
 from models.settings import Settings
+from tests import parsed
 from warehouse.base import Warehouse
 
 NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -125,9 +124,9 @@ OUTCOMES = [
 
 
 @pytest.fixture(scope="module")
-def built(parsed: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, RefreshResult]:
-    settings = replace(parsed, home=tmp_path_factory.mktemp("models") / "home")
-    shutil.copytree(parsed.dbt_target, settings.dbt_target)
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, RefreshResult]:
+    folder = tmp_path_factory.mktemp("models")
+    settings = parsed.target_into(Settings(project=parsed.project(folder / "project"), home=folder / "home"))
     for name, lines in (("shop", SHOP), ("outcomes", OUTCOMES)):
         path = settings.landing / name / "1.ndjson"
         path.parent.mkdir(parents=True)

@@ -20,6 +20,8 @@ from models.settings import Settings
 from orchestration.environment import child
 from warehouse.duckdb import DuckDB
 
+pytestmark = pytest.mark.sampled
+
 
 def order(message_id: str, user: str, at: Clock, revenue: int = 10) -> dict[str, Any]:
     return {

@@ -19,7 +19,7 @@ from models.settings import Settings
 from warehouse.duckdb import DuckDB
 
 NIGHTS = range(1, 7)
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
 
 def files(seed: int) -> dict[int, list[dict[str, Any]]]:

@@ -353,7 +353,9 @@ def is_hard_bounce(event: Event) -> bool:
 def is_suppressed(person: Person, address: str) -> bool:
     """A complaint or a hard bounce forbids an address, whatever is granted before or after."""
     return any(
-        (event.name == "Message Complained" or is_hard_bounce(event)) and event.email in {address, None}
+        (event.name == "Message Complained" or is_hard_bounce(event))
+        and event.email in {address, None}
+        and event.data.get("channel") in {"email", None}
         for event in person.events
     )
 

@@ -32,6 +32,7 @@ from models.errors import UserError
 from models.settings import Settings
 from orchestration import demonstration, local_gateway, local_recorder
 from orchestration.environment import child
+from tests import parsed
 from tests.e2e import independent
 from tests.journeys import observed
 from tests.journeys.oracle import Oracle
@@ -55,12 +56,8 @@ class Loop:
 
     @classmethod
     def at(cls, folder: Path, day: date) -> Loop:
-        project = folder / "project"
-        skipped = shutil.ignore_patterns("target", "logs")
-        shutil.copytree(ROOT / "dbt_project", project / "dbt_project", ignore=skipped)
-        for name in ("sources.yml", "sinks.yml", "policy.yml"):
-            shutil.copy(ROOT / name, project / name)
-        return cls(Settings(project=project, home=folder / "home"), day, [])
+        settings = Settings(project=parsed.project(folder / "project"), home=folder / "home")
+        return cls(parsed.target_into(settings), day, [])
 
     def refresh(self) -> None:
         self.results.append(refresh(self.settings, Clock.at(end_of_day(self.day, UTC))))

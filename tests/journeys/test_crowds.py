@@ -8,6 +8,8 @@ from assets.journeys.crowds import too_many
 from orchestration import cli, environment, local_recorder, sending
 from tests.journeys.badges import Badges, clock
 
+pytestmark = pytest.mark.sampled
+
 THANKS = "entry: {event: Order Completed, key: order_id}\nsteps: [{wait: 1 day}, {exit: thanked}]\n"
 
 

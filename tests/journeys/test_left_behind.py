@@ -12,6 +12,8 @@ from models.errors import UserError
 from orchestration import brakes, clocks
 from tests.journeys.badges import Badges, clock
 
+pytestmark = pytest.mark.sampled
+
 SEND = "{send: {sink: mail, template: badge, purpose: transactional, expires: 3 days}}"
 HELLO = f"entry: {{event: Order Completed, key: order_id}}\nsteps: [{SEND}]\n"
 

@@ -9,7 +9,7 @@ from orchestration import checking
 from tests.faults.world import SEGMENT
 from tests.journeys.badges import Badges
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
 ENTRY = "entry: {event: Order Completed, key: order_id}\n"
 OLD = f"""{ENTRY}steps:

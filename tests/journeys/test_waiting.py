@@ -13,7 +13,7 @@ from orchestration.jobs import REFRESH
 from tests.faults.world import SEGMENT
 from tests.journeys.badges import Badges, clock
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
 THANKS = "entry: {event: Order Completed, key: order_id}\nsteps: [{wait: 1 day}, {exit: thanked}]\n"
 

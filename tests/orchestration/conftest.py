@@ -1,7 +1,6 @@
 """A project of one's own, a real Dagster instance in a home of its own, and a person who is told about alerts."""
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets import dbt_project
 from models.settings import Settings
 from orchestration import dagster_home
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-FILES = ("sources.yml", "sinks.yml", "policy.yml")
+from tests import parsed
 
 
 @dataclass
@@ -72,34 +68,18 @@ def instance(home: Settings) -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-@pytest.fixture(scope="session")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The project parsed once: a copy of its manifest saves every test some seconds."""
-    folder = tmp_path_factory.mktemp("parsed")
-    settings = Settings(project=copied(folder / "project"), home=folder / "home")
-    dbt_project.manifest(settings)
-    return settings
-
-
 @pytest.fixture
-def shop(parsed: Settings, tmp_path: Path) -> Settings:
+def shop(tmp_path: Path) -> Settings:
     """A copy of the checkout's project, which a test may change, with two people who have landed."""
-    return opened(parsed, tmp_path)
+    return opened(tmp_path)
 
 
-def opened(parsed: Settings, folder: Path) -> Settings:
+def opened(folder: Path) -> Settings:
     """A shop of one's own in this folder."""
-    made = Settings(project=copied(folder / "shop"), home=folder / "shop-home", recorder="http://127.0.0.1:9")
-    shutil.copytree(parsed.dbt_target, made.dbt_target)
+    project, home = parsed.project(folder / "shop"), folder / "shop-home"
+    made = parsed.target_into(Settings(project=project, home=home, recorder="http://127.0.0.1:9"))
     land(made, "shop/1.ndjson", opening())
     return made
-
-
-def copied(folder: Path) -> Path:
-    shutil.copytree(CHECKOUT / "dbt_project", folder / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
-    for name in FILES:
-        shutil.copy(CHECKOUT / name, folder / name)
-    return folder
 
 
 def land(settings: Settings, name: str, lines: Sequence[Mapping[str, Any]]) -> Path:

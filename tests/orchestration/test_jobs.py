@@ -20,6 +20,8 @@ from orchestration.code_location import build
 from orchestration.jobs import ACTIVATE, REFRESH, TICK
 from tests.orchestration.conftest import Told, event, land, opened
 
+pytestmark = pytest.mark.sampled
+
 SEGMENTS = ("seg_new", "seg_high_value", "seg_lapsed")
 
 
@@ -29,9 +31,9 @@ def dagster() -> dg.DagsterInstance:
 
 
 @pytest.fixture(scope="module")
-def night(parsed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def night(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The shop after the run of its first night."""
-    made = opened(parsed, tmp_path_factory.mktemp("night"))
+    made = opened(tmp_path_factory.mktemp("night"))
     assert run(made, dg.DagsterInstance.ephemeral()).success
     return made
 

@@ -11,6 +11,8 @@ from assets.deliveries import LOCK_SECONDS
 from models.errors import WarehouseHeld
 from tests.nights import ROOT
 
+pytestmark = pytest.mark.sampled
+
 X, Y = "crm/seg_x", "crm/seg_y"
 ROWS = 40
 RUN = """

@@ -16,6 +16,8 @@ from models.clock import Clock
 from orchestration import upkeep
 from sinks.journal import Journal
 
+pytestmark = pytest.mark.sampled
+
 MIRROR, MESSAGE = "crm/seg_x", "crm/seg_x/hello"
 FILES = {"journal": "journal.sqlite", "warehouse": "warehouse.duckdb"}
 DAYS = {1: "abc", 2: "bcde", 3: "cdefghijk", 4: "defghijklm"}  # who is in the segment; `b` leaves on the third day
