@@ -225,6 +225,11 @@ class Line(ABC):
         Raises NotSent or Lost (sinks/transport.py): the line is then closed.
         """
 
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether it can take another batch."""
+
     @abstractmethod
     async def close(self) -> None:
         """Say goodbye where the other side still listens."""

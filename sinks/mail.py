@@ -12,6 +12,7 @@ from datetime import datetime
 from email.charset import QP, Charset
 from email.header import Header
 from email.utils import format_datetime, formataddr, parseaddr
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 _UTF8 = Charset("utf-8")
@@ -107,6 +108,12 @@ def _line(text: str) -> str:
     return Header(line, _UTF8, header_name="Subject").encode(linesep="\r\n")
 
 
+@lru_cache(maxsize=4_096)
+def _in_dns(domain: str) -> str:
+    """Raises UnicodeError."""
+    return domain.encode("idna").decode()
+
+
 def _address(text: str) -> _Address:
     """`Name <local@domain>` or the address alone."""
     name, spec = parseaddr(text)
@@ -115,7 +122,7 @@ def _address(text: str) -> _Address:
     if not is_local or ".." in spec or not text.isprintable():
         raise NotAnAddress(_UNLIKE)
     try:
-        known = domain.encode("idna").decode()
+        known = _in_dns(domain)
     except UnicodeError as error:
         raise NotAnAddress(_UNLIKE) from error
     if "." not in known.strip(".") or not all(part.strip("-") == part and part for part in known.split(".")):

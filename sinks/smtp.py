@@ -165,6 +165,10 @@ class _Line(Line):
             self._client.close()
         return outcomes
 
+    @property
+    def is_open(self) -> bool:
+        return self._client.is_connected
+
     async def close(self) -> None:
         try:
             await self._client.quit()

@@ -20,6 +20,7 @@ from models.sync import TRANSACTIONAL
 from sinks.journal_file import connect, transaction, translated
 
 Row = tuple[str, str, datetime]  # hash of the contact point, purpose, when
+DEAD = TRANSACTIONAL  # who may not even hear of what they asked for hears of nothing: every claim heeds it
 MARKETING = "marketing"  # what a no is about that names no purpose, as `int_consent_decisions` has it
 
 # what SQL's trim takes off: every kind of space, but no tab and no end of a line
@@ -42,8 +43,8 @@ def refused(contact: str, purpose: str | None, at: datetime) -> Row:
 
 
 def dead(contact: str, purposes: Iterable[str | None], at: datetime) -> list[Row]:
-    """The rows of a contact point that nothing may go to: a claim asks for the purpose of its own delivery."""
-    listed = {MARKETING, TRANSACTIONAL, *map(_as_listed, purposes)}
+    """The rows of a contact point that nothing may go to. `purposes`: those that somebody would look for by name."""
+    listed = {MARKETING, DEAD, *map(_as_listed, purposes)}
     return [(contact, purpose, at) for purpose in sorted(listed)]
 
 
@@ -127,7 +128,7 @@ class Seen:
 
 def is_dead(stances: Mapping[str, Stance]) -> bool:
     """Whether not even what somebody asked for may go there: it bounced for good, or they complained."""
-    return stances.get(TRANSACTIONAL, Stance()).is_refused
+    return stances.get(DEAD, Stance()).is_refused
 
 
 def _note(stances: dict[str, Stance], purpose: str, at: datetime) -> None:

@@ -140,7 +140,8 @@ class LineWire:
             await line.close()
             return answers.failed(error)
         step("answered", run=claim.run_id, claim=claim.seq)
-        self._idle.append(line)
+        if line.is_open:
+            self._idle.append(line)
         return outcomes
 
     async def _connected(self) -> Line:

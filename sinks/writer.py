@@ -26,6 +26,7 @@ from sinks.allowances import ENDLESS, Allowance, Place, Room
 from sinks.journal import Journal
 from sinks.journal_file import connect, transaction, utc_text
 from sinks.receipts import encode
+from sinks.suppression import DEAD
 
 SUPPRESSED = "suppressed since the plan"
 TAKEN = "the message was claimed before"
@@ -246,14 +247,14 @@ class _Commit:
         return found
 
     def _listed(self, request: Request) -> dict[int, RowOutcome]:
-        """Offsets of rows whose contact was suppressed since the plan. A removal always leaves."""
+        """Offsets of rows whose contact was suppressed since the plan, or is dead. A removal always leaves."""
         purpose, since = request.delivery.purpose, request.delivery.suppressed_from
         if request.contacts is None or purpose is None or request.op is Op.REMOVE or self.listed <= since:
             return {}
         listed, contacts = self.suppressed.get((since, purpose), (-1, frozenset[str]()))
         if listed != self.listed:
             found = self.connection.execute(
-                "select contact from suppression where position > ? and purpose = ?", [since, purpose]
+                "select contact from suppression where position > ? and purpose in (?, ?)", [since, purpose, DEAD]
             )
             contacts = frozenset(row[0] for row in found)
             self.suppressed[since, purpose] = (self.listed, contacts)

@@ -30,6 +30,7 @@ from models.links import Links, Recipient
 from models.message import FIELDS, Message
 from models.sync import Channel
 from sinks.composed import Composed
+from sinks.mail import NotAnAddress, recipient
 from sinks.spool import PROFILE, SEND_KEY
 
 AT_ONCE = 200  # messages a process makes before it hands them back
@@ -57,8 +58,14 @@ class Letterhead:
         read = self.texts.get(row["template_version"] or "")
         if read is None:
             return f"{row['template']}: this version of its text was never kept"
-        recipient = Recipient(row[PROFILE], self.channel, row[self.contact], self.purpose, row[SEND_KEY])
-        token = self.links.token(recipient) if self.links else None
+        to = row[self.contact]
+        if self.channel == "email" and to:
+            try:
+                recipient(to)
+            except NotAnAddress as error:
+                return str(error)
+        whose = Recipient(row[PROFILE], self.channel, to, self.purpose, row[SEND_KEY])
+        token = self.links.token(whose) if self.links else None
         template = compiled_or_why(read)
         if isinstance(template, str):
             return template
@@ -78,7 +85,7 @@ class Letterhead:
         return Message(
             send_key=row[SEND_KEY],
             profile_id=row[PROFILE],
-            to=row[self.contact],
+            to=to,
             subject=rendered.subject,
             text=rendered.text,
             html=rendered.html,

@@ -426,3 +426,14 @@ def test_without_versions_there_is_no_language(shared: DuckDB) -> None:
     """Where no template was ever published the column is there, and empty."""
     (found,) = shared.rows(f"select {locale_sql(shared.dialect, {}, 'version', None)} as used")
     assert found["used"] is None
+
+
+@pytest.mark.parametrize(
+    "written", ["Bob <bob@example.com>", "bob@example.com, eve@example.com", "bob@example.com (b)"]
+)
+def test_an_address_that_is_written_otherwise_gets_nothing(written: str) -> None:
+    """By whatever sink: who said no is known by the address alone. The reason does not repeat it."""
+    failed = composed(row(1, email=written), row(2)).failed
+    assert list(failed) == [0]
+    assert "no address alone" in failed[0] or "no address that a relay takes" in failed[0]
+    assert "bob" not in failed[0]

@@ -18,6 +18,7 @@ from models.delivery import Claim, Delivery, Outcome, Outcomes, RowOutcome
 from models.errors import NeedsPerson, StorageFull
 from models.sync import Op
 from sinks.journal import INTERRUPTED, Journal
+from sinks.suppression import dead
 from sinks.writer import SUPPRESSED, TAKEN, Entry, Request, Writer
 from tests.sinks.desk import AT, CHECKOUT
 
@@ -175,6 +176,14 @@ def test_who_was_suppressed_since_the_plan_is_withdrawn(journal: Journal, writer
     assert grant.claim.ranges == ((0, 1), (2, 1))
     assert grant.settled == {1: RowOutcome(Outcome.WITHDRAWN, SUPPRESSED)}
     assert writer.claim(Request(planned, Op.REMOVE, ((0, 3),), 1, AT, contacts=contacts)).settled == {}
+
+
+def test_who_is_dead_gets_nothing_whatever_it_is_for(journal: Journal, writer: Writer) -> None:
+    """Nobody who calls a contact point dead has to know of every purpose there is."""
+    planned = Delivery("run1", "plan1", "crm/seg", 1, 9, "", AT, AT, purpose="news", suppressed_from=0)
+    journal.suppress(dead("a", [], AT))
+    grant = writer.claim(Request(planned, Op.SEND, ((0, 2),), 1, AT, contacts=["a", "b"]))
+    assert grant.settled == {0: RowOutcome(Outcome.WITHDRAWN, SUPPRESSED)}
 
 
 def test_a_long_list_holds_up_nobody(journal: Journal, writer: Writer) -> None:
