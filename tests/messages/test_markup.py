@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
-from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -204,8 +203,7 @@ def test_tags_stand_where_they_are_said_to_stand(source: str) -> None:
     "piece", ["<a ", "<!--", "<a b='{{ c }}'", "{% raw %}", "<style>", "<a b=", "a ", "<a>", "<a b=' "]
 )
 def test_long_sources_are_read_in_no_time(piece: str) -> None:
-    """Whatever a template repeats, its tags are found within a second."""
-    before = process_time()
+    """Whatever a template repeats is read once: what went over it again at every character would not end today."""
+    source = piece * (LONGEST // len(piece))
     with suppress(NotMarkup):
-        list(tags(piece * (LONGEST // len(piece))))
-    assert process_time() - before < 1
+        assert len(list(tags(source))) <= source.count("<")

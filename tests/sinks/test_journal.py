@@ -261,9 +261,9 @@ journal.open_delivery(delivery)
 writer = Writer(journal)
 for row in range(100000):
     claim = writer.claim(Request(delivery, Op.UPSERT, ((row, 1),), 1, at)).claim
-    print("claimed", row, flush=True)
+    print(f"claimed {row}\\n", end="", flush=True)  # in one piece, whatever the buffering: it is killed any time
     writer.receive(claim, Outcomes.all(Outcome.ACCEPTED), at)
-    print("received", row, flush=True)
+    print(f"received {row}\\n", end="", flush=True)
 """
 
 
