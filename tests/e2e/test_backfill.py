@@ -34,7 +34,7 @@ PEOPLE = 150
 # a step of the real command line at whose nth time it is killed: within a day, and right after one
 KILLS = (("appended", 8), ("committed", 11))
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
 
 def arrive(settings: Settings, landed: Path, number: int) -> None:

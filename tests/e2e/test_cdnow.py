@@ -136,7 +136,7 @@ models:
         syncs:
           - {sink: crm, audience: Silent, fields: [orders, items, revenue, last_order_at]}
 """
-DAYS = sampled(60, 5)
+DAYS = sampled(60, 3)
 SYNC = "crm/seg_silent"
 
 
@@ -155,6 +155,7 @@ def purchases() -> list[Purchase]:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled
 def test_sixty_days_end_with_the_vendor_holding_the_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file a day: after each `ingest`, `refresh` and `sync` the recorder holds the segment, as the file has it."""
     project = project_with_purchases(tmp_path)

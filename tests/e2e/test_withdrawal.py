@@ -21,7 +21,7 @@ from models.settings import Settings
 from tests.nights import ROOT, day, land, night, project, run
 from warehouse.duckdb import DuckDB
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
 SYNC = "crm/seg_cart_abandoned"
 WAS = "{sink: hook, mode: send_on_entry, fields: [email, first_name, last_cart_at], purpose: marketing}"
