@@ -9,8 +9,9 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=
 
 .PHONY: demo test quick faults oracle ui check lint bench docs shots lock
 
+# A month; `make demo DEMO="--nights 6"` runs its last nights only.
 demo: $(STAMP)
-	$(BIN)/tailrace demo
+	$(BIN)/tailrace demo $(DEMO)
 
 # Every test but the long fault suite.
 test: $(STAMP)
