@@ -23,7 +23,7 @@ from tests.faults.test_faults import COUNT, done
 from tests.faults.world import moment
 
 pytestmark = pytest.mark.faults
-SEEDS = range(100 if COUNT >= 300 else max(COUNT // 4, 8))
+SEEDS = range(100 if COUNT >= 300 else max(COUNT // 4, 3))
 REFRESH = ("appended", "committed", "landed", "staged", "published")
 TICK = (
     "appended", "committed", "planned", "opened", "spooled", "claimed", "sent", "answered", "received", "folding",
