@@ -31,7 +31,7 @@ from tests.faults.message_gateway import (
 from tests.faults.message_world import COUNT, MAIL, OFFERS, TODAY, WHOLE, MessageWorld, ended, recover, seeds
 from tests.faults.test_faults import done
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.sampled]
 LARGE = 30  # the seed of the case with 10,000 requests
 
 
