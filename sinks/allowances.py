@@ -17,7 +17,7 @@ from models.quota import Quota
 
 USED_UP = "quota used up"  # how it begins to say so: it waits for time and not for a person
 ENDLESS = sys.maxsize
-SOON = 0.02  # seconds
+SOON = 0.02  # seconds before its slot in which a claim is still the last look
 _HOUR, _DAY = 3_600, 24  # seconds, hours
 _DAYS_KEPT = 2  # a place is given back within a run's request, also past midnight
 
@@ -106,27 +106,33 @@ def give_back(connection: sqlite3.Connection, place: Place, rows: int) -> None:
     )
 
 
-def next_slot(connection: sqlite3.Connection, allowance: Allowance) -> float:
-    """When the account's next slot is, by the monotonic clock; 0 where none was taken.
+def is_early(connection: sqlite3.Connection, allowance: Allowance) -> bool:
+    """Whether the account's next slot is so far away that too much could be said until then."""
+    return bool(allowance.per_second) and _next_slot(connection, allowance) - time.monotonic() > SOON
+
+
+def take_slot(connection: sqlite3.Connection, allowance: Allowance) -> float:
+    """Take the account's next: when the request may leave, by the monotonic clock; 0 where there is no pace.
+
+    Who asks first has the first, so that no process waits for another's last request.
+    """
+    if not allowance.per_second:
+        return 0.0
+    now, interval = time.monotonic(), 1 / allowance.per_second
+    slot = _next_slot(connection, allowance)
+    # who comes a little late does not slow the account down: one slot that was missed is made up for
+    connection.execute(_PACED, [allowance.account, max(slot, now - interval) + interval, now])
+    return max(slot, now)
+
+
+def _next_slot(connection: sqlite3.Connection, allowance: Allowance) -> float:
+    """By the monotonic clock; 0 where none was taken.
 
     That clock is the same for all processes of a machine. It begins anew with the machine: what was set later than
     now was set before that.
     """
-    if not allowance.per_second:
-        return 0.0
     found = connection.execute("select next_at, set_at from pace where account = ?", [allowance.account]).fetchone()
-    return found[0] if found and found[1] <= time.monotonic() else 0.0
-
-
-def take_slot(connection: sqlite3.Connection, allowance: Allowance) -> float:
-    """Take it: when the request may leave, by the monotonic clock. The account's next is an interval later."""
-    if not allowance.per_second:
-        return 0.0
-    now, interval = time.monotonic(), 1 / allowance.per_second
-    slot = next_slot(connection, allowance)
-    # who comes a little late does not slow the account down: one slot that was missed is made up for
-    connection.execute(_PACED, [allowance.account, max(slot, now - interval) + interval, now])
-    return max(slot, now)
+    return float(found[0]) if found and found[1] <= time.monotonic() else 0.0
 
 
 def _moment(hour: int) -> datetime:

@@ -81,20 +81,22 @@ class Run:
         """One request at a time: wait for the limit, claim, send, then the receipt and the next claim together."""
         work: Work | None = None
         grant: Grant | None = None
+        slot = 0.0
         while True:
             if grant is None:
                 work = work or await self._backlog.take()
                 if work is None:
                     return
-                if not await self._paced():
+                if not await self._paced(slot):
                     self._leave(work)
                     return
                 await self.wire.prepare()
-                grant = await self._write(Entry(request=self._request(work)))
+                grant = await self._write(Entry(request=self._request(work, slot)))
             assert work, "what was granted was asked for"
             assert grant, "an entry with a request is answered by a grant"
-            if grant.is_early:  # another process was faster
-                self.limiter.follow(grant.leaves_at)
+            slot = grant.leaves_at if grant.is_early else 0.0
+            if slot:  # another process was faster
+                self.limiter.follow(slot)
                 grant = None
                 continue
             claim, work = grant.claim, self._granted(work, grant)
@@ -115,8 +117,11 @@ class Run:
             grant = await self._write(Entry(receipt, request))
             self.progress(self.settlement.counts.total())
 
-    async def _paced(self) -> bool:
-        """Wait for the account's limiter; False when the run stops meanwhile."""
+    async def _paced(self, slot: float) -> bool:
+        """Wait for the slot that is ours, or without one for the account's limiter; False when the run stops."""
+        if slot:
+            await self._rest(max(slot - time.monotonic(), 0))
+            return self.settlement.stopped is None
         while self.settlement.stopped is None and (seconds := self.limiter.reserve()) > 0:
             await self._rest(seconds)
         return self.settlement.stopped is None
@@ -130,7 +135,7 @@ class Run:
         self.settlement.leave(work)
         self._backlog.done()
 
-    def _request(self, work: Work) -> Request:
+    def _request(self, work: Work, slot: float = 0.0) -> Request:
         chunk, offsets = work.chunk, work.offsets
         return Request(
             delivery=self.delivery,
@@ -145,6 +150,7 @@ class Run:
             in_doubt=work.last is Outcome.UNKNOWN,
             sink=self.name,
             allowance=self.allowance,
+            slot=slot,
         )
 
     def _times(self, work: Work) -> Times | None:

@@ -59,9 +59,9 @@ class Limiter:
             return 0.0
 
     def follow(self, at: float) -> None:
-        """Another process was faster: the next slot to ask for is at this moment, by the monotonic clock."""
+        """Another process was faster: the next slot that is ours is at this moment, by the monotonic clock."""
         with self._lock:
-            self._next = max(self._next, at)
+            self._next = max(self._next, at + self._interval)
 
     def throttled(self, retry_after: float | None) -> float:
         """The vendor said "wait": hold everyone back as long as it asked, or by blind back-off; the seconds."""

@@ -8,7 +8,6 @@ and answers gather for the next one, while a writer thread waited five times as 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -82,6 +81,7 @@ class Request:
 
     `settled`: offsets that cannot leave whatever the journal says (a row larger than the largest request).
     `in_doubt`: an attempt before may have been processed. `sink`: by which destination, as sinks.yml names it.
+    `slot`: when it may leave, by the monotonic clock, where it was asked for too early before.
     """
 
     delivery: Delivery
@@ -96,6 +96,7 @@ class Request:
     in_doubt: bool = False
     sink: str = ""
     allowance: Allowance | None = None
+    slot: float = 0.0
 
 
 @dataclass(slots=True)
@@ -103,8 +104,8 @@ class Grant:
     """The answer to a request: what may leave now, which of its rows (offsets) will not, or why nothing may.
 
     `held`: offsets that find no place in the quota any more. `spent`: none does, and why. `leaves_at`: from when the
-    request may leave, by the monotonic clock; without a claim, from when one may be asked for: the last look is at the
-    moment of leaving.
+    request may leave, by the monotonic clock; without a claim, the slot that is now its own, at which it is to ask for
+    one: the last look is at the moment of leaving.
     """
 
     claim: Claim | None
@@ -211,9 +212,8 @@ class _Commit:
         room = allowances.room(self.connection, request.allowance) if request.allowance else Room()
         if room.rows == 0:
             return Grant(None, spent=room.why)
-        leaves_at = allowances.next_slot(self.connection, request.allowance) if request.allowance else 0.0
-        if leaves_at - time.monotonic() > allowances.SOON:
-            return Grant(None, leaves_at=leaves_at)
+        if request.allowance and not request.slot and allowances.is_early(self.connection, request.allowance):
+            return Grant(None, leaves_at=allowances.take_slot(self.connection, request.allowance))
         refused = {**self._late(request), **self._listed(request), **request.settled}
         if request.op is Op.SEND and request.send_keys:
             refused |= self._taken(request, number, refused, room.rows)
@@ -317,7 +317,8 @@ class _Commit:
             return Grant(claim)
         if room.place:
             allowances.take(self.connection, room.place, claim.count)
-        return Grant(claim, place=room.place, leaves_at=allowances.take_slot(self.connection, request.allowance))
+        leaves_at = request.slot or allowances.take_slot(self.connection, request.allowance)
+        return Grant(claim, place=room.place, leaves_at=leaves_at)
 
     def _settle(self, request: Request, number: int, rows: Sequence[int], refused: Mapping[int, RowOutcome]) -> None:
         """Rows that do not leave have a claim of attempt 0 and its receipt, one an outcome."""

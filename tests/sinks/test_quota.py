@@ -264,8 +264,9 @@ def paced_of(path: Path, sync: str, per_second: float, count: int) -> list[float
 
 def in_its_turn(writer: Writer, request: Request) -> Grant:
     """What a connection does: it asks again when the slot is due."""
-    while (grant := writer.claim(request)).is_early:
+    if (grant := writer.claim(request)).is_early:
         time.sleep(max(grant.leaves_at - time.monotonic(), 0))
+        return writer.claim(replace(request, slot=grant.leaves_at))
     return grant
 
 
@@ -301,6 +302,11 @@ def test_nothing_is_claimed_long_before_it_may_leave(journal: Journal, writer: W
     assert (early.is_early, early.claim) == (True, None)
     assert 1 < early.leaves_at - time.monotonic() <= 2
     assert writer._connection.execute("select count(*) from claim").fetchone() == (2,)
+    other = writer.claim(asked(opened, 3, 1, given))
+    assert other.leaves_at == pytest.approx(early.leaves_at + 2), "who asks later has a later slot"
+    held = writer.claim(replace(asked(opened, 2, 1, given), slot=early.leaves_at))
+    assert (rows_of(held), held.leaves_at) == (1, early.leaves_at)
+    assert writer.claim(asked(opened, 4, 1, given)).leaves_at == pytest.approx(other.leaves_at + 2)
 
 
 def test_a_pace_of_before_the_machine_was_started_holds_nobody(journal: Journal, writer: Writer) -> None:
