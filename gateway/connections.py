@@ -36,7 +36,7 @@ def protocol(line: Line) -> type[BoundedProtocol]:
 class BoundedProtocol(HttpToolsProtocol):
     """Counts what was read since the last whole head or part of a body, wherever in a request that is.
 
-    So it counts trailers and what is passed over between requests, too. Costs 1 µs a request.
+    So it counts trailers and what is passed over between requests, too.
     """
 
     line = Line()

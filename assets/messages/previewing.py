@@ -15,7 +15,7 @@ from assets import configuration
 from assets.journeys import why
 from assets.journeys.messages import CONTACTS
 from assets.messages.compiling import compiled
-from assets.messages.composing import Letterhead
+from assets.messages.composing import OF_JOURNEY, Letterhead
 from assets.messages.templates import templates
 from assets.messages.text import Text
 from assets.mistakes import suggestion
@@ -86,7 +86,7 @@ def preview(
 def _of_events(copy: Warehouse, profile: str, text: Text, row: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs besides the profile, from the latest event that has it."""
     template = compiled(text)
-    wanted = (template.variables - row.keys()) | template.properties
+    wanted = (template.variables - (row.keys() - OF_JOURNEY)) | template.properties
     if not wanted:
         return {}
     events = copy.rows(render(SQL, "person_events", copy.dialect, profile=profile, most=EVENTS))
