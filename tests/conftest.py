@@ -30,6 +30,7 @@ LONGEST = (
     "test_convergence.py",
     "test_left_behind.py",
     "test_newcomer.py",
+    "test_shop.py",
     "test_outcomes.py",
     "test_withdrawal.py",
     "test_workspace.py",

@@ -1,19 +1,16 @@
-"""The loop on the demo shop shows what the independent count finds in the same files."""
+"""The demo's nights, outcomes and messages included, show what vendors, files and the oracle say."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,241 +19,20 @@ import httpx
 import pytest
 
 from assets import configuration, stages, store
-from assets.dbt_project import read_manifest
-from assets.demo_shop import generate
 from assets.messages.sent import sent
-from assets.refresh import RefreshResult, refresh
-from assets.status import status
-from models.clock import Clock, end_of_day
 from models.errors import UserError
 from models.settings import Settings
 from orchestration import demonstration, local_gateway, local_recorder
 from orchestration.environment import child
-from tests import parsed
 from tests.e2e import independent
+from tests.e2e.loop import Loop, check_everything
 from tests.journeys import observed
 from tests.journeys.oracle import Oracle
 from tests.sampling import sampled
 
 ROOT = Path(__file__).parents[2]
-PEOPLE = 2_000
 NIGHTS = sampled(30, 10)
 OUTCOMES = ("delivered", "opened", "clicked", "bounced", "unsubscribed", "converted")
-TYPES = ("user_id", "crm_id", "email", "phone", "anonymous_id")
-
-
-@dataclass
-class Loop:
-    """A project of its own, run to the end of a day, beside the plain count of the same files."""
-
-    settings: Settings
-    day: date
-    results: list[RefreshResult]
-    days: list[demonstration.Day] = field(default_factory=list)
-
-    @classmethod
-    def at(cls, folder: Path, day: date) -> Loop:
-        settings = Settings(project=parsed.project(folder / "project"), home=folder / "home")
-        return cls(parsed.target_into(settings), day, [])
-
-    def refresh(self) -> None:
-        self.results.append(refresh(self.settings, Clock.at(end_of_day(self.day, UTC))))
-
-    def rows(self, sql: str) -> list[dict[str, Any]]:
-        with store.reading(self.settings) as warehouse:
-            return warehouse.rows(sql)
-
-    def value(self, sql: str) -> Any:
-        return next(iter(self.rows(sql)[0].values()))
-
-    def counted(self) -> dict[str, Any]:
-        return independent.count(self.settings.landing, self.day, self.aliases())
-
-    def aliases(self) -> dict[str, independent.Node]:
-        """Whom a profile id in an outcome means: no more than that is taken from the loop."""
-        return independent.aliases(self.rows("select identifier_type, identifier, profile_id from profile_map"))
-
-    def persons(self) -> dict[frozenset[independent.Node], independent.Person]:
-        """The plain count's people by their identifiers."""
-        as_of = datetime.combine(self.day, time.max, UTC)
-        landed = independent.land(self.settings.landing, self.aliases())
-        events = [event for event in landed.events if event.at <= as_of]
-        return {frozenset(person.identifiers): person for person in independent.people(events)}
-
-    def identities(self) -> dict[str, frozenset[independent.Node]]:
-        """The loop's profiles: id → identifiers."""
-        found: dict[str, set[independent.Node]] = {}
-        for row in self.rows("select identifier_type, identifier, profile_id from profile_map"):
-            if row["identifier_type"] in TYPES:
-                found.setdefault(row["profile_id"], set()).add((row["identifier_type"], row["identifier"]))
-        return {profile_id: frozenset(nodes) for profile_id, nodes in found.items()}
-
-
-def check_everything(loop: Loop) -> None:
-    """Every figure and every person of the loop is the plain count's."""
-    counted, persons, identities = loop.counted(), loop.persons(), loop.identities()
-    assert loop.value("select count(*) from events") == counted["events"]
-    bad = loop.rows("select source, file, count(*) as lines from quarantine group by all")
-    assert {row["file"]: row["lines"] for row in bad} == counted["quarantined"]
-    assert set(identities.values()) == set(persons)
-    as_of = datetime.combine(loop.day, time.max, UTC)
-    for row in loop.rows("select * from profiles"):
-        person = persons[identities[row["profile_id"]]]
-        assert (row["email"], row["orders"], row["revenue"]) == (person.email, len(person.orders), person.revenue)
-        assert row["last_order_at"] == person.last_order_at
-        assert row["last_seen_at"] == person.last_seen_at
-    check_consent(loop, persons, identities)
-    for segment in independent.SEGMENTS:
-        members = {identities[row["profile_id"]] for row in loop.rows(f"select profile_id from {segment}")}
-        expected = {nodes for nodes, person in persons.items() if segment in independent.segments(person, as_of)}
-        assert members == expected, segment
-
-
-def check_consent(loop: Loop, persons: dict, identities: dict) -> None:
-    decided = {
-        (nodes, *key): granted
-        for nodes, person in persons.items()
-        for key, (granted, _) in independent.consent(person).items()
-    }
-    found = {
-        (identities[row["profile_id"]], row["channel"], row["contact_point"], row["purpose"]): row["granted"]
-        for row in loop.rows("select * from consent")
-    }
-    assert found == decided
-
-
-CONTACTS = """\
-contact_id,email,phone,first_name,last_name,country,time_zone,marketing_opt_in,updated_at
-C700001,fay@moved.example,,Fay,A,DE,,true,2026-09-01T08:00:00+00:00
-C700001,fay@moved.example,+49 1512 3456789,Fay,A,DE,,true,2026-09-20T08:00:00+00:00
-C700002,gus@moved.example,,Gus,B,DE,,true,2026-09-01T08:00:00+00:00
-C700002,gus.new@moved.example,,Gus,B,DE,,true,2026-09-20T08:00:00+00:00
-C700003,hal@moved.example,,Hal,C,DE,,false,2026-09-01T08:00:00+00:00
-C700003,hal.new@moved.example,,Hal,C,DE,,false,2026-09-20T08:00:00+00:00
-C700003,hal@moved.example,,Hal,C,DE,,true,2026-09-21T08:00:00+00:00
-C700003,hal.new@moved.example,,Hal,C,DE,,false,2026-09-22T08:00:00+00:00
-"""
-
-
-WORDS: list[dict[str, str]] = [
-    {"channel": "Email ", "purpose": " MARKETING"},
-    {"channel": "e-mail", "purpose": "marketing"},
-    {"channel": "", "purpose": "marketing"},
-    {"purpose": "marketing"},
-    {},
-]
-
-
-def land_awkward_consent(landing: Path) -> None:
-    """What the shop's own files have no case of: contacts that change after they unsubscribed, a no in other words."""
-    (landing / "crm/2026-09-30-moved.csv").write_text(CONTACTS)
-    (landing / "outcomes").mkdir()
-    told = {"event": "unsubscribed", "sync": "crm/seg_x", "profile_id": None, "at": "2026-09-10T08:00:00+00:00"}
-    lines = [{"id": name, "email": f"{name}@moved.example", **told} for name in ("fay", "gus")]
-    (landing / "outcomes/1.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    said = [record for number, about in enumerate(WORDS) for record in said_yes_then_no(number, about)]
-    words = "".join(json.dumps(record) + "\n" for record in said)
-    (landing / "shop/2026-09-30-words.ndjson.gz").write_bytes(gzip.compress(words.encode()))
-
-
-def said_yes_then_no(number: int, about: dict[str, str]) -> list[dict[str, Any]]:
-    """One person's yes to both channels on the first day, and their no, said so, a week later."""
-    decided = [
-        ("Granted", "2026-09-01T08:00:00Z", {"channel": "email", "purpose": "marketing"}),
-        ("Granted", "2026-09-01T08:00:00Z", {"channel": "SMS", "purpose": "marketing"}),
-        ("Granted", "2026-09-15T08:00:00Z", {"channel": "pigeon", "purpose": "marketing"}),
-        ("Withdrawn", "2026-09-08T08:00:00Z", about),
-    ]
-    person = {
-        "type": "track",
-        "userId": f"words-{number}",
-        "traits": {"email": f"words{number}@moved.example", "phone": f"+49 1512 98765{number:02}"},
-    }
-    return [
-        {
-            **person,
-            "id": f"words-{number}-{place}",
-            "event": f"Consent {word}",
-            "at": at,
-            "sentAt": at,
-            "properties": said,
-        }
-        for place, (word, at, said) in enumerate(decided)
-    ]
-
-
-@pytest.fixture(scope="module")
-def month(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """2,000 people, thirty days, and the awkward cases of consent; one refresh at the end."""
-    loop = Loop.at(tmp_path_factory.mktemp("demo"), date(2026, 9, 30))
-    generate(loop.settings.landing, people=PEOPLE)
-    land_awkward_consent(loop.settings.landing)
-    loop.refresh()
-    return loop
-
-
-def test_the_loop_shows_what_the_files_hold(month: Loop) -> None:
-    """Events, bad lines, people, orders, money, consent and every segment's members agree with the plain count."""
-    assert month.results[0].ok
-    check_everything(month)
-
-
-def test_money_adds_up(month: Loop) -> None:
-    """Over all profiles, orders and revenue less refunds are to the cent what the files say."""
-    counted = month.counted()
-    total = month.rows(
-        "select sum(orders) as orders, sum(revenue) as revenue, max(last_order_at) as last from profiles"
-    )
-    assert total[0]["orders"] == counted["orders"]
-    assert total[0]["revenue"] == Decimal(counted["revenue"])
-    assert total[0]["last"].isoformat() == counted["last_order_at"]
-
-
-def test_copies_are_recorded_with_both_names(month: Loop) -> None:
-    """The file that landed twice is loaded once, and the ingest says which is a copy of which."""
-    copies = [copy for result in month.results[0].ingested for copy in result.copies]
-    assert [(copy.file, copy.copy_of) for copy in copies] == [
-        ("shop/2026-09-07-again.ndjson.gz", "shop/2026-09-06.ndjson.gz")
-    ]
-
-
-def test_late_events_are_counted(month: Loop) -> None:
-    """What came more than a day after it happened is counted by source and day, as many as the plain count finds."""
-    counted = month.counted()["late"]
-    assert counted > 0
-    assert month.value("select sum(late) from event_arrivals where source = 'shop'") == counted
-    assert month.value("select sum(events) from event_arrivals") == month.counted()["events"]
-    shown = {row["name"]: row["late"] for row in status(month.settings, None, read_manifest(month.settings)).sources}
-    assert shown["shop"] == counted
-
-
-def test_every_segment_of_a_shop_has_members(month: Loop) -> None:
-    """No segment that shop and contact data can fill is empty, and none holds everyone."""
-    everyone = month.value("select count(*) from profiles")
-    for segment in set(independent.SEGMENTS) - {"seg_engaged"}:
-        assert 0 < month.value(f"select count(*) from {segment}") < everyone, segment
-
-
-@pytest.mark.slow
-def test_day_by_day_is_the_same(tmp_path: Path) -> None:
-    """Files that land day by day, each refreshed at its day's end, give on every day what its files hold so far."""
-    days, first = 7, date(2026, 9, 1)
-    written = generate(tmp_path / "shop", people=400, days=days)
-    loop = Loop.at(tmp_path, first)
-    changes: Counter[str] = Counter()
-    for day in range(days):
-        loop.day = first + timedelta(days=day)
-        for path in written.files:
-            if path.name.startswith(loop.day.isoformat()):
-                target = loop.settings.landing / path.parent.name / path.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, target)
-        loop.refresh()
-        check_everything(loop)
-        changes["merged"] += loop.results[-1].identity.merged if day else 0
-    assert changes["merged"] > 10, "second devices and contacts find their person"
-    moved = loop.rows("select segment, change, count(*) as n from segment_history group by all")
-    assert {row["segment"] for row in moved if row["change"] == "left"} >= {"seg_cart_abandoned", "seg_never_bought"}
 
 
 @pytest.fixture(scope="module")
