@@ -1,41 +1,32 @@
-"""Reads the syncs that dbt models declare in `meta.syncs`, and checks each against its sink, its model and profiles.
+"""All syncs: those that models declare, and those that messages of journeys leave by. No two have one name or audience.
 
-What a sync would do is assets/plans.py; nothing here opens a warehouse or needs a secret.
+What a sync would do is assets/plans.py; nothing here needs a secret.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from assets import store
-from assets.configuration import Document, KeyPath, parse
 from assets.dbt_project import target_path
+from assets.declarations import Node, above, declarations, pii_of, relation, without_secrets
 from assets.destinations import destinations
 from assets.journeys import documents, funnel, messages
 from assets.journeys.documents import Read
-from assets.journeys.messages import CONTACTS
-from assets.messages import fitting, templates
-from assets.messages.compiling import compiled
-from assets.messages.composing import OF_SEGMENT
-from assets.messages.text import Text
+from assets.messages import templates
 from assets.mistakes import suggestion
 from models.errors import ConfigError, UserError
 from models.settings import Settings
-from models.sync import Channel, Destination, Mode, Sync, SyncEntry
+from models.sync import Destination, Mode, Sync
 from sinks import base, registry
 from sinks.destinations import secrets_for
 
 Manifest = Mapping[str, Any]
-Node = Mapping[str, Any]
-MESSAGE_COLUMNS = ("profile_id", "template", "template_version", "locale")  # of messages that a segment sends
-RESERVED = frozenset({"batch_id"})  # and every name with an underscore first: the ledger's own columns
 
 
 def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Sync]:
@@ -46,12 +37,9 @@ def load_syncs(settings: Settings, manifest: Manifest | None = None) -> list[Syn
     """
     manifest = read_manifest(settings) if manifest is None else manifest
     models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
-    declared = [(model, index, given) for model in models.values() for index, given in _declared(model)]
     journeys = documents.readable(settings)
     known = destinations(settings)
-    read = [
-        (_Declaration(settings, models, model, index, given).read(known), index) for model, index, given in declared
-    ]
+    read = [(each.read(known), each.index) for each in declarations(settings, models)]
     syncs: dict[str, Sync] = {}
     for sync, index in sorted(read, key=lambda each: (each[0].file, each[0].line or 0, each[1])):
         if sync.slug in syncs:
@@ -89,32 +77,11 @@ def _people(models: Mapping[str, Node]) -> messages.People:
     """What the messages of journeys are joined with, and everything above it."""
     profiles = models["profiles"]
     return messages.People(
-        profiles=_relation(profiles),
-        consent=_relation(models["consent"]),
+        profiles=relation(profiles),
+        consent=relation(models["consent"]),
         columns=frozenset(profiles["columns"]),
-        pii=_pii([profiles]),
-        above=_above(models, ["profiles", "consent"]),
-    )
-
-
-def _above(models: Mapping[str, Node], names: Iterable[str]) -> frozenset[str]:
-    """These models and every model above them."""
-    waiting, found = [*names], set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in models and name not in found:
-            found.add(name)
-            nodes = models[name].get("depends_on", {}).get("nodes", ())
-            waiting += [node_id.split(".")[2] for node_id in nodes if node_id.startswith("model.")]
-    return frozenset(found)
-
-
-def _pii(nodes: Iterable[Node]) -> frozenset[str]:
-    return frozenset(
-        name
-        for node in nodes
-        for name, column in node["columns"].items()
-        if (column.get("config", {}).get("meta") or column.get("meta") or {}).get("pii")
+        pii=pii_of([profiles]),
+        above=above(models, ["profiles", "consent"]),
     )
 
 
@@ -143,7 +110,7 @@ def sink_of(settings: Settings, sync: Sync, *, secrets: bool = True) -> base.Sin
     kind = registry.load(sync.destination.sink)
     options = kind.Options(**sync.options)
     if not secrets:
-        return _without_secrets(kind, options)
+        return without_secrets(kind, options)
     return kind(options, secrets_for(kind, sync.entry.sink, sync.destination, settings))
 
 
@@ -169,7 +136,7 @@ def _destination(sync: Sync) -> tuple[str, dict[str, Any]]:
     kind = registry.load(sync.destination.sink)
     options = kind.Options(**sync.options)
     where = {name: getattr(options, name) for name in kind.Options.destination_fields()}
-    return _without_secrets(kind, options).account, where
+    return without_secrets(kind, options).account, where
 
 
 def _shares_its_audience(sync: Sync, others: Iterable[Sync]) -> Sync | None:
@@ -185,167 +152,3 @@ def _shares_its_audience(sync: Sync, others: Iterable[Sync]) -> Sync | None:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _without_secrets(kind: type[base.Sink], options: base.Options) -> base.Sink:
-    return kind(options, dict.fromkeys(kind.secrets, ""))
-
-
-def _declared(model: Node) -> Iterator[tuple[int, Any]]:
-    meta = model["config"].get("meta") or model.get("meta") or {}
-    syncs = meta.get("syncs") or []
-    yield from enumerate(syncs if isinstance(syncs, list) else [syncs])
-
-
-@dataclass(frozen=True)
-class _Declaration:
-    """One entry of one model's `meta.syncs`, on its way to a Sync."""
-
-    settings: Settings
-    models: Mapping[str, Node]
-    model: Node
-    index: int
-    given: Any
-
-    def read(self, destinations: Mapping[str, Destination]) -> Sync:
-        document, base_path = self._document()
-        if not isinstance(self.given, dict):
-            raise document.error("must be a mapping (key: value)", *base_path)
-        mine = {key: value for key, value in self.given.items() if key in SyncEntry.model_fields}
-        rest = {key: value for key, value in self.given.items() if key not in mine}
-        entry = _at(document, base_path, mine).read(SyncEntry, *base_path)
-        if entry.sink not in destinations:
-            message = f"no sink '{entry.sink}'{suggestion(entry.sink, list(destinations), 'in sinks.yml')}"
-            raise document.error(message, *base_path, "sink")
-        destination = destinations[entry.sink]
-        kind = registry.load(destination.sink)
-        for key in rest:
-            if key not in kind.Options.model_fields:
-                allowed = sorted({*SyncEntry.model_fields, *kind.Options.model_fields})
-                message = f"unknown key{suggestion(key, allowed)}"
-                raise document.error(message, *base_path, key)
-        merged = {**destination.options, **rest}
-        options = _at(document, base_path, merged).read(kind.Options, *base_path)
-        if entry.mode not in kind.modes:
-            message = f"sink '{destination.sink}' cannot {entry.mode}; allowed: {', '.join(sorted(kind.modes))}"
-            raise document.error(message, *base_path, "mode")
-        texts: dict[str, tuple[str, ...]] = {}
-        if kind.channel:
-            read, entry = self._message(document, base_path, entry, kind.channel)
-            texts = {read.digest: read.template.languages}
-        elif entry.template:
-            message = f"sink '{destination.sink}' sends rows, no messages: it needs no template"
-            raise document.error(message, *base_path, "template")
-        self._check_columns(document, base_path, entry)
-        key = ("entry_id",) if entry.mode is Mode.SEND_ON_ENTRY else entry.key
-        sink = _without_secrets(kind, options)
-        identity = key if entry.mode is Mode.SEND_ON_ENTRY else tuple(sink.identity(key))
-        for column in identity:
-            if column not in {*key, *(entry.fields or self._columns(self.model) or identity)}:
-                message = f"sink '{destination.sink}' knows a row by '{column}'; add it to `fields` or `key`"
-                raise document.error(message, *base_path, "fields")
-        return Sync(
-            model=self.model["name"],
-            relation=_relation(self.model),
-            profiles=_relation(self.models["profiles"]) if "profiles" in self.models else None,
-            consent=_relation(self.models["consent"]) if "consent" in self.models else None,
-            file=str(document.error("").file),
-            line=document.where(*base_path),
-            entry=entry,
-            destination=destination,
-            options=merged,
-            identity=identity,
-            pii=_pii([self.model, *([self.models["profiles"]] if "profiles" in self.models else [])]),
-            above=_above(self.models, [self.model["name"], "profiles", *(["consent"] if entry.purpose else [])]),
-            texts=texts,
-        )
-
-    def _message(self, document: Document, path: KeyPath, entry: SyncEntry, channel: Channel) -> tuple[Text, SyncEntry]:
-        """The template of what enters are sent, and the entry with the columns that it needs."""
-        texts = templates.readable(self.settings)
-        if entry.template not in texts:
-            message = f"no template '{entry.template}'" if entry.template else "is missing: what is sent to who enters"
-            hint = suggestion(entry.template or "", list(texts), "in dbt_project/templates")
-            raise document.error(message + hint, *path, "template")
-        if entry.purpose is None:
-            message = "is missing: what the message is for; marketing, transactional or what consent is about"
-            raise document.error(message, *path, "purpose")
-        if entry.fields is not None:
-            message = "a message has the columns that its template uses; leave `fields` out"
-            raise document.error(message, *path, "fields")
-        read = texts[entry.template]
-        for wrong in fitting.problems(read, channel, entry.purpose):
-            raise document.error(wrong, *path, "template")
-        template, contact = compiled(read), entry.contact or CONTACTS[channel]
-        if template.properties:
-            message = f"its text uses 'event.{min(template.properties)}', and who enters a segment has no entry event"
-            raise document.error(message, *path, "template")
-        named = template.variables | template.columns
-        if ours := named & OF_SEGMENT:
-            message = f"its text uses '{min(ours)}', a word that messages need themselves: call the column otherwise"
-            raise document.error(message, *path, "template")
-        used = sorted(named - {contact, *MESSAGE_COLUMNS})
-        return read, entry.model_copy(update={"contact": contact, "fields": (*MESSAGE_COLUMNS, contact, *used)})
-
-    def _document(self) -> tuple[Document, KeyPath]:
-        """The entry as a document whose path reads `model.syncs[0]`, with the lines of the YAML file that has it."""
-        name = self.model["name"]
-        base_path: KeyPath = (name, "syncs", self.index)
-        patch = self.model.get("patch_path")
-        lines: dict[KeyPath, int] = {}
-        file = self.settings.dbt_project / self.model["original_file_path"]
-        if patch:
-            file = self.settings.dbt_project / str(patch).split("://", 1)[1]
-            written = parse(file)
-            for where in _places(written, name):
-                if written.at(*where):
-                    lines = {
-                        (name, "syncs", *path[len(where) :]): line
-                        for path, line in written.lines.items()
-                        if path[: len(where)] == where
-                    }
-        document = Document(Path(file), {name: {"syncs": {self.index: self.given}}}, lines)
-        return document, base_path
-
-    def _check_columns(self, document: Document, path: KeyPath, entry: SyncEntry) -> None:
-        own, theirs = self._columns(self.model), self._columns(self.models.get("profiles"))
-        allowed = [*(own or ()), *(theirs or ())]
-        for place in ("key", "fields"):
-            for position, column in enumerate(getattr(entry, place) or ()):
-                if column.startswith("_") or column in RESERVED:
-                    message = f"'{column}': names that begin with _ are reserved, and batch_id"
-                    raise document.error(message, *path, place, position)
-                # a model that declares no columns is known once it is built: the plan checks it then
-                known = not own or column in own or (theirs is not None and column in theirs)
-                if known or column in {"profile_id", *(MESSAGE_COLUMNS if entry.template else ())}:
-                    continue
-                missing = f"no column of {self.model['name']} or profiles{suggestion(column, allowed)}"
-                # of a template nobody wrote these fields: its text asks for them
-                message = (
-                    f"its text uses '{column}', which is {missing}" if entry.template else f"'{column}' is {missing}"
-                )
-                raise document.error(message, *path, *(("template",) if entry.template else (place, position)))
-        if entry.contact and own and entry.contact not in allowed:
-            message = f"'{entry.contact}' is no column of {self.model['name']} or profiles"
-            raise document.error(message + suggestion(entry.contact, allowed), *path, "contact")
-
-    @staticmethod
-    def _columns(model: Node | None) -> tuple[str, ...] | None:
-        return tuple(model["columns"]) if model else None
-
-
-def _at(document: Document, path: KeyPath, data: Mapping[str, Any]) -> Document:
-    """The same document with other data at `path`: its lines stay."""
-    name, syncs, index = path
-    return Document(document.file, {name: {syncs: {index: data}}}, document.lines)
-
-
-def _places(written: Document, name: str) -> Iterator[KeyPath]:
-    for position, model in enumerate(written.at("models") or ()):
-        if isinstance(model, dict) and model.get("name") == name:
-            yield ("models", position, "meta", "syncs")
-            yield ("models", position, "config", "meta", "syncs")
-
-
-def _relation(node: Node) -> tuple[str, str]:
-    return node["schema"], node.get("alias") or node["name"]

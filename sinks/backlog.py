@@ -21,9 +21,9 @@ import polars as pl
 from models.delivery import Outcome, Ranges, RowOutcome
 from models.sync import Op
 from sinks.base import Carrier, Limits
+from sinks.claims import ranges_of
 from sinks.composed import Compose
 from sinks.spool import CONTACT, EXPIRES, QUIET, RESERVED, ROW, SEND_KEY, written
-from sinks.writer import ranges_of
 
 CHUNK_ROWS = 8_192
 

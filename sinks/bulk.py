@@ -17,9 +17,10 @@ from models.delivery import Claim, Delivery, Outcome, Outcomes, Summary
 from models.steps import step
 from models.sync import Op
 from sinks.base import BulkSink
+from sinks.claims import Entry, Receipt, Request, Times
 from sinks.journal import Journal
 from sinks.spool import CONTACT, EXPIRES, OP, QUIET, RESERVED, ROW, SEND_KEY, Spool
-from sinks.writer import Entry, Receipt, Request, Times, Writer
+from sinks.writer import Writer
 
 CHUNK_ROWS = 65_536
 

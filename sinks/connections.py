@@ -22,12 +22,13 @@ from models.sync import Op
 from sinks.allowances import Allowance
 from sinks.backlog import Backlog, Work
 from sinks.base import Batch, Carrier
+from sinks.claims import Entry, Grant, Receipt, Request, Times
 from sinks.composed import Compose
 from sinks.limiter import Limiter
 from sinks.settlement import Settlement
 from sinks.spool import OP
 from sinks.wire import Wire
-from sinks.writer import Entry, Grant, Receipt, Request, Times, Writer
+from sinks.writer import Writer
 
 
 def phases(frames: Iterator[pl.DataFrame]) -> Iterator[tuple[Op, Iterator[pl.DataFrame]]]:

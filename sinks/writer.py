@@ -8,7 +8,7 @@ and answers gather for the next one, while a writer thread waited five times as 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -21,7 +21,8 @@ from models.delivery import Claim, Delivery, Outcome, Outcomes, Ranges, RowOutco
 from models.steps import step
 from models.sync import Op
 from sinks import allowances
-from sinks.allowances import ENDLESS, Allowance, Place, Room
+from sinks.allowances import ENDLESS, Room
+from sinks.claims import Entry, Grant, Receipt, Request, ranges_of, rows_in, text_of
 from sinks.journal import Journal
 from sinks.journal_file import connect, transaction, utc_text
 from sinks.receipts import encode
@@ -51,83 +52,6 @@ _HELD = """
 select send_key.claim, send_key.reason, claim.delivery, claim.row_ranges, send_key.offset_in_claim
 from send_key left join claim on claim.seq = send_key.claim where send_key.send_key = ?
 """
-
-
-# One of each is made for every request; frozen ones cost three times as much to make.
-
-
-@dataclass(slots=True)
-class Receipt:
-    """What became of a claim, to be written. `place`: where its rows were counted."""
-
-    claim: Claim
-    outcomes: Outcomes
-    at: datetime
-    place: Place | None = None
-
-
-@dataclass(slots=True)
-class Times:
-    """From when messages may not leave, one a row: for good, and in this run. `now` is the delivery's own clock."""
-
-    expires_at: Sequence[datetime | None]
-    quiet_at: Sequence[datetime | None]
-    now: Callable[[], datetime]
-
-
-@dataclass(slots=True)
-class Request:
-    """Rows that want to leave. `contacts` and `send_keys` are one a row where the spool has them.
-
-    `settled`: offsets that cannot leave whatever the journal says (a row larger than the largest request).
-    `in_doubt`: an attempt before may have been processed. `sink`: by which destination, as sinks.yml names it.
-    `slot`: when it may leave, by the monotonic clock, where it was asked for too early before.
-    """
-
-    delivery: Delivery
-    op: Op
-    ranges: Ranges
-    attempt: int
-    at: datetime
-    contacts: Sequence[str | None] | None = None
-    send_keys: Sequence[str | None] | None = None
-    settled: Mapping[int, RowOutcome] = field(default_factory=dict)
-    times: Times | None = None
-    in_doubt: bool = False
-    sink: str = ""
-    allowance: Allowance | None = None
-    slot: float = 0.0
-
-
-@dataclass(slots=True)
-class Grant:
-    """The answer to a request: what may leave now, which of its rows (offsets) will not, or why nothing may.
-
-    `held`: offsets that find no place in the quota any more. `spent`: none does, and why. `leaves_at`: from when the
-    request may leave, by the monotonic clock; without a claim, the slot that is now its own, at which it is to ask for
-    one: the last look is at the moment of leaving.
-    """
-
-    claim: Claim | None
-    settled: Mapping[int, RowOutcome] = field(default_factory=dict)
-    stopped: str | None = None
-    held: Sequence[int] = ()
-    spent: str | None = None
-    place: Place | None = None
-    leaves_at: float = 0.0
-
-    @property
-    def is_early(self) -> bool:
-        """Whether it was asked for before its time."""
-        return self.claim is None and self.leaves_at > 0
-
-
-@dataclass(slots=True)
-class Entry:
-    """A receipt and the next claim of one connection: one commit."""
-
-    receipt: Receipt | None = None
-    request: Request | None = None
 
 
 class Writer:
@@ -219,7 +143,7 @@ class _Commit:
             refused |= self._taken(request, number, refused, room.rows)
         if not refused and room.rows == ENDLESS:
             return self._granted(request, number, request.ranges, room)
-        rows = _rows(request.ranges)
+        rows = rows_in(request.ranges)
         leaving = [offset for offset in range(len(rows)) if offset not in refused]
         left = ranges_of([rows[offset] for offset in leaving[: room.rows]])
         grant = self._granted(request, number, left, room) if left else Grant(None)
@@ -291,7 +215,7 @@ class _Commit:
                     [key, self.seq + 1, offset_in_claim, utc_text(request.at)],
                 ).rowcount
                 if not added:
-                    reason = self._holder(key, number, _rows(request.ranges)[offset])
+                    reason = self._holder(key, number, rows_in(request.ranges)[offset])
                     if reason is not None:
                         taken[offset] = RowOutcome(Outcome.WITHDRAWN, reason)
                         continue
@@ -304,12 +228,12 @@ class _Commit:
         claim, reason, delivery, ranges, offset = self.connection.execute(_HELD, [key]).fetchone()
         if claim is None:
             return str(reason)
-        is_own = delivery == number and _rows(orjson.loads(ranges))[offset] == row
+        is_own = delivery == number and rows_in(orjson.loads(ranges))[offset] == row
         return reason or None if is_own else TAKEN
 
     def _granted(self, request: Request, number: int, ranges: Ranges, room: Room) -> Grant:
         self.seq += 1
-        text = _text(ranges)
+        text = text_of(ranges)
         key = blake2b(f"{request.delivery.run_id}{request.op}{text}".encode(), digest_size=16).hexdigest()
         self.claims.append((self.seq, number, str(request.op), text, request.attempt, request.sink))
         claim = Claim(self.seq, request.delivery.run_id, str(request.op), ranges, request.attempt, key)
@@ -328,7 +252,7 @@ class _Commit:
         for outcome, settled in by_outcome.items():
             self.seq += 1
             self.claims.append(
-                (self.seq, number, str(request.op), _text(ranges_of(settled)), _NEVER_LEFT, request.sink)
+                (self.seq, number, str(request.op), text_of(ranges_of(settled)), _NEVER_LEFT, request.sink)
             )
             self.receipts.append((self.seq, encode(Outcomes(outcome)), utc_text(request.at)))
 
@@ -338,25 +262,6 @@ def _counted(receipt: Receipt, outcomes: Collection[Outcome]) -> int:
     exceptions = receipt.outcomes.rows.values()
     others = receipt.claim.count - len(exceptions) if receipt.outcomes.default.outcome in outcomes else 0
     return others + sum(row.outcome in outcomes for row in exceptions)
-
-
-def ranges_of(rows: Sequence[int]) -> Ranges:
-    """Ascending rows as (first, count)."""
-    ranges: list[tuple[int, int]] = []
-    for row in rows:
-        if ranges and row == ranges[-1][0] + ranges[-1][1]:
-            ranges[-1] = (ranges[-1][0], ranges[-1][1] + 1)
-        else:
-            ranges.append((row, 1))
-    return tuple(ranges)
-
-
-def _text(ranges: Ranges) -> str:
-    return f"[{','.join([f'[{first},{count}]' for first, count in ranges])}]"
-
-
-def _rows(ranges: Ranges) -> list[int]:
-    return [row for first, count in ranges for row in range(first, first + count)]
 
 
 def _say(entries: Sequence[Entry], results: Sequence[Grant | None]) -> None:

@@ -19,11 +19,12 @@ from models.delivery import Outcome, Outcomes, RowOutcome
 from sinks import allowances
 from sinks.allowances import Allowance, Room
 from sinks.backlog import Work
+from sinks.claims import Grant, Receipt, Request
 from sinks.connections import Run
 from sinks.journal import Journal
 from sinks.settlement import Settlement
 from sinks.suppression import Seen
-from sinks.writer import Grant, Receipt, Request, _Commit
+from sinks.writer import _Commit
 
 
 def claim_after_send() -> None:

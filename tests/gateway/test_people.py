@@ -11,9 +11,10 @@ from gateway.gate import Bounds
 from models.delivery import Delivery, Outcome, RowOutcome
 from models.links import Links, Recipient
 from models.sync import Op
+from sinks.claims import Request
 from sinks.journal import Journal
 from sinks.suppression import Listed, contact_hash, dead
-from sinks.writer import SUPPRESSED, Request, Writer
+from sinks.writer import SUPPRESSED, Writer
 from tests.gateway.house import AT, LINKS, RECIPIENT, SALT, Client, House
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}

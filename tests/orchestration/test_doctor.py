@@ -15,8 +15,9 @@ from models.delivery import Delivery, Outcome, Outcomes
 from models.settings import Settings
 from models.sync import Op
 from orchestration import dagster_doctor, doctor, upkeep
+from sinks.claims import Request
 from sinks.journal import Journal
-from sinks.writer import Request, Writer
+from sinks.writer import Writer
 from warehouse.lock import hold
 
 MONTHS_AGO = time.time() - 90 * 86_400

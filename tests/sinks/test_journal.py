@@ -17,9 +17,10 @@ import pytest
 from models.delivery import Claim, Delivery, Outcome, Outcomes, RowOutcome
 from models.errors import NeedsPerson, StorageFull
 from models.sync import Op
+from sinks.claims import Entry, Request
 from sinks.journal import INTERRUPTED, Journal
 from sinks.suppression import dead
-from sinks.writer import SUPPRESSED, TAKEN, Entry, Request, Writer
+from sinks.writer import SUPPRESSED, TAKEN, Writer
 from tests.sinks.desk import AT, CHECKOUT
 
 DELIVERY = Delivery("run1", "plan1", "crm/seg", 1, 1000, "run1.parquet", AT, AT, purpose="marketing")
@@ -253,7 +254,8 @@ import sys, pathlib, datetime
 from models.delivery import Delivery, Outcome, Outcomes
 from models.sync import Op
 from sinks.journal import Journal
-from sinks.writer import Request, Writer
+from sinks.claims import Request
+from sinks.writer import Writer
 at = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 journal = Journal(pathlib.Path(sys.argv[1]))
 delivery = Delivery("run1", "plan1", "crm/seg", 1, 1000, "run1.parquet", at, at)

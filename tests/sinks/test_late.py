@@ -11,10 +11,11 @@ import pytest
 
 from models.delivery import Delivery, Outcome, Outcomes, RowOutcome
 from models.sync import Op
+from sinks.claims import Grant, Request, Times
 from sinks.journal import Journal
 from sinks.transport import NotSent
 from sinks.webhook import WebhookOptions, WebhookSink
-from sinks.writer import EXPIRED, QUIET, Grant, Request, Times, Writer
+from sinks.writer import EXPIRED, QUIET, Writer
 from tests.sinks.desk import AT, Desk, Scripted, people
 from tests.sinks.test_file import files, read
 

@@ -21,11 +21,12 @@ from models.quota import Quota, WarmUp
 from models.sync import Destination, Op
 from sinks.allowances import Allowance
 from sinks.base import Sink
+from sinks.claims import Entry, Grant, Receipt, Request
 from sinks.http import deliver
 from sinks.journal import Journal
 from sinks.limiter import Limiters
 from sinks.recorder import RecorderOptions, RecorderSink
-from sinks.writer import Entry, Grant, Receipt, Request, Writer
+from sinks.writer import Writer
 from tests.sinks.desk import AT, HASTY, Desk, Scripted, people
 from tests.sinks.vendor import Vendor
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.delivery import Outcome, Outcomes, RowOutcome
+from sinks.claims import ranges_of
 from sinks.receipts import SCHEMA, Written, encode, expand
-from sinks.writer import ranges_of
 from tests.sinks.desk import AT
 
 outcome = st.builds(RowOutcome, st.sampled_from(Outcome), st.text(max_size=20), st.text(max_size=5))
