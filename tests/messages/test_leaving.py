@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from assets.declarations import MESSAGE_COLUMNS
 from assets.journeys.messages import COLUMNS, People, Published, syncs
 from assets.journeys.program import Version
 from assets.messages.composing import OF_JOURNEY, OF_SEGMENT
 from assets.messages.text import Text
-from assets.syncs import MESSAGE_COLUMNS
 from models.journey import Journey
 from models.sync import Destination, Sync
 
