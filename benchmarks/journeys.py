@@ -18,9 +18,9 @@ from typing import TypeVar
 import report
 
 from assets import identity, segments
-from assets.journeys import publication, tables
+from assets.journeys import publication, tables, ticking
 from assets.journeys.program import Version
-from assets.journeys.tick import Inputs, Tick, Ticked
+from assets.journeys.tick import Inputs, Ticked
 from models.clock import Clock
 from models.journey import Journey
 from models.policy import Policy
@@ -241,7 +241,7 @@ def add_events(warehouse: Warehouse, kind: str, name: str, first: int, last: int
 
 def tick(warehouse: Warehouse, at: datetime) -> Ticked:
     clock = Clock.at(at)
-    return Tick(warehouse, POLICY, clock, Inputs(EVENTS, clock, publication.published(warehouse, clock))).run()
+    return ticking.tick(warehouse, POLICY, clock, Inputs(EVENTS, clock, publication.published(warehouse, clock)))
 
 
 def insert_again(warehouse: Warehouse, number: int) -> float:

@@ -6,16 +6,13 @@ The result is that of taking them one by one (window, priority, time, key); a ro
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from assets.journeys import pauses
 from assets.journeys.program import NEVER
+from assets.journeys.tick import Tick
 from models.journey import WITHDRAWING
-
-if TYPE_CHECKING:
-    from assets.journeys.tick import Tick
 
 _ADMITTED = (
     "send_key, unit_id, person, journey, channel, template, purpose, is_marketing, not_before, null as again_at, "

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assets.journeys import occurrences, tables
 from assets.journeys.program import NEVER
+from assets.journeys.tick import Tick
 from models.times import RECIPIENT
-
-if TYPE_CHECKING:
-    from assets.journeys.tick import Tick
 
 _EVENT = "source, event_id, profile_id, name, occurred_at, known_at, properties, tick"
 _EVALUATION = "segment, as_of, tick"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assets.journeys import tables
+from assets.journeys.tick import Tick, Ticked
 from warehouse.batches import Batch, discard
-
-if TYPE_CHECKING:
-    from assets.journeys.tick import Tick, Ticked
 
 _EVENT = "source, event_id, profile_id, name, occurred_at, known_at, properties, tick"
 

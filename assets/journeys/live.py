@@ -11,7 +11,8 @@ from assets import configuration
 from assets.dbt_project import LIVE
 from assets.journeys import crowds, people, publication, tables, waits
 from assets.journeys.messages import OUTBOX
-from assets.journeys.tick import Inputs, Tick, Ticked, TooMany
+from assets.journeys.tick import Inputs, Ticked, TooMany
+from assets.journeys.ticking import tick
 from models.clock import Clock
 from models.settings import Settings
 from sinks.journal import Journal
@@ -57,10 +58,10 @@ def advance(warehouse: Warehouse, settings: Settings, journal: Journal, clock: C
         approved=crowds.approved(warehouse),
     )
     try:
-        ticked = Tick(warehouse, policy, clock, inputs).run()
+        ticked = tick(warehouse, policy, clock, inputs)
     except TooMany as found:
         waiting |= crowds.hold(warehouse, clock, versions, found.entries)
-        ticked = Tick(warehouse, policy, clock, replace(inputs, waiting=frozenset(waiting))).run()
+        ticked = tick(warehouse, policy, clock, replace(inputs, waiting=frozenset(waiting)))
     _withdraw(warehouse, journal, clock)
     return JourneysResult(clock, ticked, waiting)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from assets.journeys.tick import Tick
+from assets.journeys.tick import Tick
 
 _MOVED = "r, pv, hop, kind, from_n, n, ended, detail, move_at, since_at, due_at"
 _NOTHING = {  # the shapes of tables of which there is nothing

@@ -18,7 +18,8 @@ from assets import identity, segments
 from assets.journeys import named, publication, tables
 from assets.journeys.flat import flatten
 from assets.journeys.program import NEVER, Version
-from assets.journeys.tick import Inputs, Tick
+from assets.journeys.tick import Inputs
+from assets.journeys.ticking import tick
 from models.clock import Clock, end_of_day
 from models.policy import Policy
 from models.zones import zones
@@ -60,7 +61,7 @@ def rerun(warehouse: Warehouse, policy: Policy, past: Past, version: Version) ->
     version = replace(version, version=1, published_at=past.start)
     _Stage(warehouse, policy, past, version).lay()
     clock = Clock(past.end, past.known_by)
-    Tick(warehouse, policy, clock, Inputs("past_event", clock, [version])).run()
+    tick(warehouse, policy, clock, Inputs("past_event", clock, [version]))
     return _counts(warehouse, version.name)
 
 

@@ -1,8 +1,4 @@
-"""One tick: everybody whose time has come, or about whom something is new, moves as far as the clock allows.
-
-Works on temporary tables and appends one batch at the end: a tick that is killed leaves nothing, its repeat the same
-rows. The statements are in assets/sql/journeys, where each says what its table holds.
-"""
+"""What one tick is given, what it knows of those before, and what it counts on its way. Its steps are in ticking.py."""
 
 from __future__ import annotations
 
@@ -12,11 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from assets.journeys import crowds, finding, keeping
-from assets.journeys.arbitration import arbitrate
-from assets.journeys.compiling import compile_versions, hex_below
-from assets.journeys.moves import Rounds
-from assets.journeys.program import NEVER, SCHEMAS, Last, Program, Version
+from assets.journeys import crowds
+from assets.journeys.compiling import hex_below
+from assets.journeys.program import NEVER, Last, Program, Version
 from assets.journeys.statements import Statements
 from models.clock import Clock
 from models.policy import Policy
@@ -82,52 +76,18 @@ class Tick(Statements):
         self.inputs = inputs
         self.last: dict[str, Last] = {}
         self.before = Before()
-        self.versions: Sequence[Version] = ()
+        self.versions = [each for each in inputs.versions if each.published_at <= clock.as_of]
         self.moving: set[str] = set()  # journeys that do not wait
         self.published: list[str] = []  # journeys with a version that no tick saw
         self.kinds: dict[str, int] = {}  # of moves: how many
         self.ended: dict[str, int] = {}  # by how they ended
         self.news: dict[str, int] = {}  # rows of tables that are kept
 
-    def run(self) -> Ticked:
-        """Everything up to the clock, as one batch. The logs are in place."""
-        self.versions = [each for each in self.inputs.versions if each.published_at <= self.clock.as_of]
-        if not self.versions:
-            return Ticked()
-        try:
-            return self._run()
-        finally:
-            self.drop_all()
-
-    def _run(self) -> Ticked:
-        self.moving = {each.name for each in self.versions} - self.inputs.waiting
-        self._look_back()
-        through = self._through()
-        self.program = compile_versions(self.versions, self.last, through, self.inputs.waiting)
-        for name in SCHEMAS:
-            self.keep(name, self.program.tables[name])
-        finding.take(self)
-        is_busy = finding.find(self)
-        rounds = Rounds(self).run() if is_busy else 0
-        if is_busy:
-            self._count_moves()
-            self._refuse_too_many()
-            self._hold_out()
-        decided = arbitrate(self, is_busy=is_busy)
-        self._count_news()
-        # when a campaign's time has come, or a version is new, neither is looked at again
-        if not (self.kinds or decided or any(self.news.values()) or self.has_campaigns or self.published):
-            return Ticked(rounds=rounds)
-        moved = sum(self.kinds.values())
-        ticked = Ticked(
-            self.number, self.kinds.get("entered", 0), moved, dict(decided), rounds, self.news.get("withdrawal", 0)
-        )
-        keeping.write(self, through, ticked)
-        return ticked
-
     # --- what the ticks before saw
 
-    def _look_back(self) -> None:
+    def look_back(self) -> None:
+        """Which journeys move, and what each has seen."""
+        self.moving = {each.name for each in self.versions} - self.inputs.waiting
         rows = self.warehouse.rows(self.sql("last_ticks"))
         self.number = max((int(row["tick"]) for row in rows), default=0) + 1
         self.last = {
@@ -150,20 +110,22 @@ class Tick(Statements):
     def _identity_number(self) -> int:
         return int(self.warehouse.rows(self.sql("last_identity"))[0]["number"])
 
-    def _through(self) -> dict[str, datetime]:
+    def loaded_through(self) -> dict[str, datetime]:
+        """Source → until when it was loaded by then."""
         rows = self.warehouse.rows(self.sql("loaded_through", known_by=self.inputs.events_clock.known_by))
         return {str(row["source"]): row["through"] for row in rows}
 
     # --- what this one did
 
-    def _count_moves(self) -> None:
+    def count_moves(self) -> None:
         for row in self.warehouse.rows("select kind, ended, count(*) as n from moved group by kind, ended"):
             count = int(row["n"])
             self.kinds[row["kind"]] = self.kinds.get(row["kind"], 0) + count
             if row["ended"] is not None:
                 self.ended[row["ended"]] = self.ended.get(row["ended"], 0) + count
 
-    def _refuse_too_many(self) -> None:
+    def refuse_too_many(self) -> None:
+        """Raises TooMany."""
         most = self.inputs.most
         if most is None or self.kinds.get("entered", 0) <= most:
             return
@@ -172,7 +134,8 @@ class Tick(Statements):
         if found := crowds.too_many(entries, most, self.inputs.approved):
             raise TooMany(found)
 
-    def _hold_out(self) -> None:
+    def hold_out(self) -> None:
+        """Who of those who enter is only watched."""
         if "entered" in self.kinds:
             below = hex_below(self.policy.global_holdout)
             known = {"has_aliases": self.has_aliases, "has_other_shares": self.program.has_other_shares}
@@ -180,7 +143,7 @@ class Tick(Statements):
         else:
             self.create("held", "select cast(null as bigint) as r, '' as arm limit 0")
 
-    def _count_news(self) -> None:
+    def count_news(self) -> None:
         kept = ("new_event", "new_evaluation", "refused", "late_stop", "withdrawal")
         self.news = self.counts(*(name for name in kept if name in self.made))
 

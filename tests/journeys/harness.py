@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from assets import identity, segments
-from assets.journeys import publication, tables
-from assets.journeys.tick import Inputs, Tick, Ticked
+from assets.journeys import publication, tables, ticking
+from assets.journeys.tick import Inputs, Ticked
 from models.clock import Clock
 from tests.journeys import oracle as truth
 from warehouse import batches
@@ -70,7 +70,7 @@ def tick(warehouse: Warehouse, world: truth.World, at: truth.Tick) -> Ticked:
     versions = publication.published(warehouse, clock)
     names = {each.name for each in versions}
     waiting = frozenset() if at.journeys is None else frozenset(names - at.journeys)
-    return Tick(warehouse, world.policy, clock, Inputs(EVENTS, events, versions, waiting)).run()
+    return ticking.tick(warehouse, world.policy, clock, Inputs(EVENTS, events, versions, waiting))
 
 
 def published(version: truth.Version) -> publication.Version:
