@@ -7,7 +7,7 @@ BENCHMARKS := diff deliver ingest idle journeys messages webhooks
 # A module is one worker's: what it makes for all its tests is made once.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=10
 
-.PHONY: demo test quick faults oracle ui check lint bench docs shots lock
+.PHONY: demo test test-engines quick faults oracle ui check lint bench docs shots lock
 
 # A month; `make demo DEMO="--nights 6"` runs its last nights only.
 demo: $(STAMP)
@@ -20,6 +20,12 @@ test: $(STAMP)
 # The tests that answer in seconds.
 quick: $(STAMP)
 	$(PYTEST) -m "not faults and not slow" -x
+
+# What both engines must agree on, on DuckDB and on PostgreSQL servers of their own; needs Debian's postgresql.
+test-engines: $(STAMP)
+	test -n "$$TAILRACE_TEST_POSTGRES" || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
+	  || { apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql; }
+	TAILRACE_TEST_ENGINES=1 $(PYTEST) tests/engines
 
 # Every seeded fault against the real command line, the gateway and the recorder, counted at the receiver.
 faults: $(STAMP)

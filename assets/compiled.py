@@ -18,6 +18,7 @@ from assets.dbt_errors import refusal
 from assets.parsed import Node, Project
 from models.clock import Clock
 from models.settings import Settings
+from warehouse.engine import engine
 
 CATALOG = "warehouse"  # what the project's relations are called by, in whatever file they are
 
@@ -46,10 +47,9 @@ def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) 
         return ()
     chosen = [f"fqn:{'.'.join(parsed.nodes[node_id].fqn)}" for node_id in node_ids]
     variables = {**warehouse.clock_variables(settings, clock), **dbt_project.run_variables(settings)}
-    passed = json.dumps({**variables, "aside": True})
-    outcome = dbt_calls.invoke(
-        ["compile", *_arguments(settings), "--vars", passed, "--select", *chosen], dbt_project.manifest(settings)
-    )
+    passed = json.dumps({**variables, "own_schema": dbt_project.own_schema(settings), "aside": True})
+    call = ["compile", *_arguments(settings), "--vars", passed, "--select", *chosen]
+    outcome = dbt_calls.invoke(call, dbt_project.manifest(settings), engine(settings).environment())
     if outcome.exception is not None:
         raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
     results: list[Any] = getattr(outcome.result, "results", [])
@@ -85,16 +85,7 @@ def _model(settings: Settings, parsed: Project, node_id: str, sql: str) -> Model
 def _arguments(settings: Settings) -> list[str]:
     """As every dbt command has them, but with a database in memory that reads the published copy."""
     folder = settings.dbt_target / "compiled"
-    attached = {"path": str(settings.published), "alias": CATALOG, "read_only": True}
-    output = {
-        "type": "duckdb",
-        "path": ":memory:",
-        "database": CATALOG,
-        "schema": dbt_project.LIVE,
-        "threads": dbt_project.THREADS,
-        "attach": [attached],
-        "settings": {"TimeZone": "UTC"},
-    }
+    output = {**engine(settings).profile(reads_published=True), "threads": dbt_project.THREADS}
     folder.mkdir(parents=True, exist_ok=True)
     profile = {"tailrace": {"target": "compiled", "outputs": {"compiled": output}}}
     (folder / "profiles.yml").write_text(yaml.safe_dump(profile, sort_keys=False))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.adapters.factory import cleanup_connections
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
 
-def invoke(call: Sequence[str], parsed: Manifest | None = None) -> dbtRunnerResult:
-    """Run one dbt command in this process; the file is closed again when it returns."""
+def invoke(
+    call: Sequence[str], parsed: Manifest | None = None, environment: Mapping[str, str] | None = None
+) -> dbtRunnerResult:
+    """Run one dbt command in this process; what it opened is closed again when it returns.
+
+    `environment`: variables that stand in this process's for as long.
+    """
     try:
-        return dbtRunner(manifest=parsed).invoke(list(call))
+        with _set(environment or {}):
+            return dbtRunner(manifest=parsed).invoke(list(call))
     finally:
-        # dbt keeps the file open after it returns, and with it the place of the only writer
+        cleanup_connections()  # type: ignore[no-untyped-call]
+        # DuckDB's adapter keeps the file open after it returns, and with it the place of the only writer
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
@@ -24,3 +34,17 @@ def load(path: Path) -> Manifest:
     loaded = Manifest.from_msgpack(path.read_bytes())
     loaded.build_parent_and_child_maps()  # type: ignore[no-untyped-call]
     return loaded
+
+
+@contextmanager
+def _set(environment: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

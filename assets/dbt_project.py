@@ -23,6 +23,7 @@ from assets.parsed import Project
 from models.errors import ConfigError
 from models.settings import Settings
 from models.source import FileSource, Source
+from warehouse.engine import engine
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -105,12 +106,17 @@ def source_variables(settings: Settings) -> dict[str, dict[str, Any]]:
         if not any((settings.dbt_project / "models").rglob(f"stg_{name}.sql")):
             message = f"has no staging model: write dbt_project/models/staging/stg_{name}.sql"
             raise configuration.parse(settings.project / "sources.yml").error(message, "sources", name)
-    return {name: _variables(name, source) for name, source in declared.items()}
+    return {name: _variables(settings, name, source) for name, source in declared.items()}
 
 
 def run_variables(settings: Settings) -> dict[str, Any]:
     """What every run passes besides its clocks: `sources`, and `zone`, in which days begin and end."""
     return {"sources": source_variables(settings), "zone": configuration.policy(settings).zone}
+
+
+def own_schema(settings: Settings) -> str:
+    """The schema of what Python keeps, as dbt must write it."""
+    return engine(settings).schemas.get("tailrace", "tailrace")
 
 
 def variables(settings: Settings) -> dict[str, Any]:
@@ -119,16 +125,18 @@ def variables(settings: Settings) -> dict[str, Any]:
     return {**project, **run_variables(settings)}
 
 
-def _variables(name: str, source: Source) -> dict[str, Any]:
+def _variables(settings: Settings, name: str, source: Source) -> dict[str, Any]:
     if isinstance(source, FileSource):
-        return {"relation": raw.relation(name), "in_place": False, "known_at": None}
+        schema, table = raw.relation(name).split(".")
+        real = engine(settings).schemas.get(schema, schema)
+        return {"relation": f"{real}.{table}", "in_place": False, "known_at": None}
     return {"relation": in_place.relation(name, source), "in_place": True, "known_at": source.known_at}
 
 
 def fingerprint(settings: Settings) -> str:
     """Changes whenever parsing again could give something else."""
     digest = hashlib.sha256()
-    said = (*_versions(), source_variables(settings))
+    said = (*_versions(engine(settings).adapter), own_schema(settings), source_variables(settings))
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     for path in _project_files(settings.dbt_project):
         digest.update(str(path.relative_to(settings.dbt_project)).encode() + b"\0")
@@ -137,9 +145,9 @@ def fingerprint(settings: Settings) -> str:
 
 
 @cache
-def _versions() -> tuple[str, str]:
+def _versions(adapter: str) -> tuple[str, str]:
     """Of dbt and its adapter: to look them up takes longer than to read the project."""
-    return version("dbt-core"), version("dbt-duckdb")
+    return version("dbt-core"), version(adapter)
 
 
 def _project_files(project: Path) -> list[Path]:
@@ -155,8 +163,9 @@ def _project_files(project: Path) -> list[Path]:
 def _parse(settings: Settings) -> None:
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
-    variables = json.dumps({"sources": source_variables(settings)})
-    done = dbt_calls.invoke(["parse", *arguments(settings), "--vars", variables])
+    variables = json.dumps({"sources": source_variables(settings), "own_schema": own_schema(settings)})
+    call = ["parse", *arguments(settings), "--vars", variables]
+    done = dbt_calls.invoke(call, environment=engine(settings).environment())
     if done.exception is not None:
         raise refusal(done.exception, settings.dbt_project)
     if not done.success:
@@ -165,14 +174,7 @@ def _parse(settings: Settings) -> None:
 
 
 def _profile(settings: Settings) -> dict[str, Any]:
-    output = {
-        "type": "duckdb",
-        "path": str(settings.warehouse),
-        "schema": LIVE,
-        "threads": THREADS,
-        "settings": {"TimeZone": "UTC"} | ({"memory_limit": settings.memory_limit} if settings.memory_limit else {}),
-        "retries": {"connect_attempts": 6, "retryable_exceptions": ["IOException"]},
-    }
+    output = {**engine(settings).profile(), "threads": THREADS}
     return {"tailrace": {"target": LIVE, "outputs": {LIVE: output}}}
 
 

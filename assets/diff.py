@@ -76,8 +76,7 @@ def difference(warehouse: Warehouse, audience: Audience, ledger_rows: ledgers.Ro
 
 
 def _fill(warehouse: Warehouse, query: str) -> Totals:
-    warehouse.execute(f"drop table if exists {ROWS}")
-    warehouse.execute(f"create temporary table {ROWS} as {query}")
+    warehouse.create_temporary(ROWS, query)
     summary = warehouse.rows(f"select _note from {ROWS} where _kind = 'summary'")
     return Totals(*(int(number) for number in summary[0]["_note"].split(",")))
 

@@ -21,6 +21,18 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 RECEIPTS = "folding_receipts"  # the temporary table with a fold's receipts
+RECEIPT_COLUMNS = {
+    "run_id": "varchar",
+    "row": "bigint",
+    "op": "varchar",
+    "outcome": "varchar",
+    "reason": "varchar",
+    "provider_id": "varchar",
+    "attempt": "bigint",
+    "seq": "bigint",
+    "recorded_at": "timestamptz",
+    "sink": "varchar",
+}
 LOST = "the journal of this run is lost"
 INTERRUPTED = "interrupted"
 
@@ -115,15 +127,12 @@ class Folder:
             planned=opened.planned,
             ledger=opened.ledger,
         )
-        self.warehouse.execute(f"insert into {RECEIPTS} by name {query}")
+        self.warehouse.insert(RECEIPTS, query)
         self._append(f"lost/{opened.run_id}", [opened], at)
 
     def _clear(self) -> None:
-        self.warehouse.execute(f"drop table if exists {RECEIPTS}")
-        self.warehouse.execute(
-            f"create temporary table {RECEIPTS} (run_id varchar, row bigint, op varchar, outcome varchar, "
-            "reason varchar, provider_id varchar, attempt bigint, seq bigint, recorded_at timestamptz, sink varchar)"
-        )
+        columns = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in RECEIPT_COLUMNS.items())
+        self.warehouse.create_temporary(RECEIPTS, f"select {columns} where false")
 
     def _sql(self, name: str, opened: Opened) -> str:
         return render(

@@ -40,8 +40,7 @@ def put_back(warehouse: Warehouse, sync: Sync, at: datetime) -> int:
         profile_map=PROFILE_MAP,
         segment=sync.model,
     )
-    warehouse.execute(f"drop table if exists {FOUND}")
-    warehouse.execute(f"create temporary table {FOUND} as {query}")
+    warehouse.create_temporary(FOUND, query)
     hashed = warehouse.dialect.digest(warehouse.dialect.row_hash(["entry_id", "change"]))
     found = warehouse.rows(f"select count(*) as n, {hashed} as digest from {FOUND}")[0]
     if found["n"]:

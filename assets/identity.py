@@ -75,7 +75,7 @@ def identify(
         return IdentityResult(skipped=True)
     read_phones(warehouse, clock, schema)
     incremental = last is not None and replayable and not changed and before == last.events
-    warehouse.execute(_render(warehouse, "observe_identifiers", schema=schema, since=last if incremental else None))
+    _observe(warehouse, schema, last if incremental else None)
     known = _known(warehouse, HISTORY, everyone=changed)
     mint = Mint(salt, _batch_id(warehouse, clock))
     changes = resolve(_frame(warehouse, "select * from observed"), known, mint, rebuild=changed)
@@ -102,7 +102,7 @@ def replay(
     so that days in order agree with each other as real nights do.
     """
     read_phones(warehouse, clock, schema)
-    warehouse.execute(_render(warehouse, "observe_identifiers", schema=schema, since=None))
+    _observe(warehouse, schema, None)
     held = _known(warehouse, HISTORY, everyone=True, known_by=clock.known_by)
     # what a night knew is true; what nights that never were would have known comes after it
     derived = KNOWN_SCHEMA.to_frame() if derived is None else derived.join(held, on=_NODE, how="anti")
@@ -118,8 +118,7 @@ def replay(
 def read_phones(warehouse: Warehouse, clock: Clock, schema: str = "main") -> None:
     """Bring phone numbers never seen before into E.164; what cannot be dialled is remembered as no number."""
     unread = _render(warehouse, "list_unread_phones", schema=schema)
-    warehouse.execute("drop table if exists unread_phone")
-    warehouse.execute(f"create temporary table unread_phone as {unread}")
+    warehouse.create_temporary("unread_phone", unread)
     count = int(warehouse.rows("select count(*) as n from unread_phone")[0]["n"])
     for first in range(0, count, PHONES_AT_ONCE):
         page = f"place > {first} and place <= {first + PHONES_AT_ONCE} order by place"
@@ -147,6 +146,10 @@ def e164(written: str, country: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def _observe(warehouse: Warehouse, schema: str, since: _Run | None) -> None:
+    warehouse.create_temporary("observed", _render(warehouse, "observe_identifiers", schema=schema, since=since))
+
+
 def _born(changes: pl.DataFrame, clock: Clock) -> pl.DataFrame:
     minted = changes.filter(change="minted", identifier_type=ALIAS).select("profile_id")
     return minted.with_columns(minted_at=pl.lit(clock.as_of).cast(MOMENT))
@@ -154,8 +157,8 @@ def _born(changes: pl.DataFrame, clock: Clock) -> pl.DataFrame:
 
 def _write_map(warehouse: Warehouse, schema: str, looked_up: pl.DataFrame, derived: pl.DataFrame) -> None:
     everyone = pl.concat([looked_up.with_columns(is_derived=False), derived.with_columns(is_derived=True)])
-    columns = "identifier_type varchar, identifier varchar, profile_id varchar, is_derived boolean"
-    warehouse.execute(f"create or replace table {schema}.profile_map ({columns})")
+    texts = dict.fromkeys(("identifier_type", "identifier", "profile_id"), "varchar")
+    warehouse.create_table(f"{schema}.profile_map", {**texts, "is_derived": "boolean"})
     warehouse.load(f"{schema}.profile_map", everyone.drop("minted_at").to_arrow())
 
 

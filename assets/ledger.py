@@ -328,7 +328,7 @@ def _generation_sql(warehouse: Warehouse, relation: str, columns: Mapping[str, s
     for name, kind in columns.items():
         column = dialect.quote(name)
         if name not in have:
-            selected.append(f"cast(null as {kind}) as {column}")
+            selected.append(f"cast(null as {dialect.kind(kind)}) as {column}")
         elif have[name] == kind:
             selected.append(column)
         else:

@@ -41,7 +41,8 @@ def preview_syncs(scratch: Scratch, syncs: Iterable[Sync], tables: Collection[st
     for name in sorted(tables):
         quoted = warehouse.dialect.quote(name)
         for place in (EARLIER, LIVE) if name not in scratch.created else (EARLIER,):
-            warehouse.execute(f"create view if not exists {place}.{quoted} as select * from {PUBLISHED}.{quoted}")
+            if not warehouse.columns(f"{place}.{quoted}"):
+                warehouse.create_view(f"{place}.{quoted}", f"select * from {PUBLISHED}.{quoted}")
     return tuple(_effect(warehouse, sync, tables) for sync in syncs)
 
 

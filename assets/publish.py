@@ -1,29 +1,17 @@
-"""The published copy: what people, the console and notebooks read while the live file has its one writer.
+"""The published copy: what people, the console and notebooks read while others write; which names it has, and of what.
 
-Each published name is a table in a file of its own, written aside and moved over the old one; open readers keep theirs.
+How it is written so that readers never wait is the engine's.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import shutil
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-
-import duckdb
+from collections.abc import Collection, Mapping
 
 from assets.dbt_project import LIVE, read_manifest
-from models.errors import NeedsPerson, StorageFull, TailraceError, WarehouseHeld
 from models.settings import Settings
-from models.steps import step
 from warehouse.base import Warehouse
-from warehouse.duckdb import DuckDB
-from warehouse.query import render
+from warehouse.engine import engine
 
-SQL = Path(__file__).parent / "sql"
 OF_SYNCS = (
     "deliveries",
     "message",
@@ -66,7 +54,6 @@ KEPT = (
 )
 NAMED = {"events": "stg_events", "profiles": "profiles", "consent": "consent"}
 FOLDERS = {"segments", "syncs", "marts"}
-STATE = "published"  # name → digest of what was copied, in the copy itself
 
 
 def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] = ()) -> tuple[str, ...]:
@@ -76,19 +63,15 @@ def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] =
     Raises StorageFull with the old copy still in its place.
     """
     live = relations(settings, warehouse)
-    have = _published(settings)
+    home = engine(settings)
+    have = home.published_digests()
     kept = have.keys() - set(only) if only else set()
     wanted = {name: have[name] if name in kept else _digest(warehouse, relation) for name, relation in live.items()}
     changed = tuple(name for name, digest in wanted.items() if have.get(name) != digest)
     gone = tuple(name for name in have if name not in wanted)
     if not changed and not gone and have:
         return ()
-    keeps = len(changed) < len(wanted)
-    with _full_disk_named(settings), _aside(settings, warehouse, keeps=keeps) as path:
-        values = {"changed": {name: live[name] for name in changed}, "gone": gone, "digests": wanted, "state": STATE}
-        for statement in render(SQL, "publish", warehouse.dialect, path=str(path), **values).split(";\n"):
-            if statement.strip():
-                warehouse.execute(statement)
+    home.publish(warehouse, {name: live[name] for name in changed}, wanted)
     return (*changed, *gone)
 
 
@@ -109,63 +92,3 @@ def _digest(warehouse: Warehouse, relation: str) -> str:
     found = warehouse.rows(f"select count(*) as n, {dialect.digest(hashed)} as digest from {relation}")[0]
     shape = ",".join(f"{name} {kind}" for name, kind in columns.items())
     return f"{found['n']}/{found['digest']}/{shape}"
-
-
-def _published(settings: Settings) -> dict[str, str]:
-    """Name → digest of what the copy holds; nothing where there is none or it cannot be read: it is only a copy."""
-    if not settings.published.exists():
-        return {}
-    try:
-        with DuckDB(settings.published, read_only=True) as copy:
-            if not copy.columns(STATE):
-                return {}
-            return {row["name"]: row["digest"] for row in copy.rows(f"select name, digest from {STATE}")}
-    except WarehouseHeld:
-        raise
-    except NeedsPerson:  # damaged, or of another engine version
-        return {}
-
-
-@contextmanager
-def _aside(settings: Settings, warehouse: Warehouse, *, keeps: bool) -> Iterator[Path]:
-    """A file to write to that takes the published one's place at the end; it begins with what that one `keeps`."""
-    path = settings.published.with_suffix(".new")
-    _forget(path)
-    if keeps:
-        shutil.copyfile(settings.published, path)
-    try:
-        yield path
-    except BaseException:
-        with contextlib.suppress(duckdb.Error, TailraceError):  # after a full disk the engine may refuse everything
-            warehouse.execute("detach database if exists aside")
-        _forget(path)
-        raise
-    _sync(path)
-    step("staged", file=path.name)
-    path.replace(settings.published)
-    _sync(path.parent)
-    step("published", file=settings.published.name)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _forget(path: Path) -> None:
-    for leftover in (path, path.with_name(path.name + ".wal")):
-        leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def _full_disk_named(settings: Settings) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        message = f"{settings.published}: no space left to write the published copy; the old one is as it was"
-        raise StorageFull(message) from error

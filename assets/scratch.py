@@ -34,10 +34,10 @@ class Scratch:
     def create(self, models: Iterable[Model]) -> None:
         """Create these models, each after those above it. Raises ConfigError for SQL the engine refuses."""
         for model in models:
-            kind, sql = "view" if model.is_view else "table", relocated(model.sql, self.moved)
+            create = self.warehouse.create_view if model.is_view else self.warehouse.create_table
             relation = self.relation(model.name)
             try:
-                self.warehouse.execute(f"create or replace {kind} {relation} as\n{sql}")
+                create(relation, "\n" + relocated(model.sql, self.moved))
             except UserError as error:
                 raise mistake(str(error), model.file, model.shown, self._columns(model)) from error
             self.moved[LIVE, model.name] = relation

@@ -19,7 +19,8 @@ def settle(warehouse: Warehouse, events: str, at: datetime) -> int:
     `events`: the relation with what has happened by now.
     """
     query = render(SQL, "settled_unknowns", warehouse.dialect, events=events, at=at)
-    found = warehouse.rows(f"select count(*) as n, {warehouse.dialect.digest('hash(key)')} as digest from ({query})")[0]
+    digest = warehouse.dialect.digest(warehouse.dialect.row_hash(["key"]))
+    found = warehouse.rows(f"select count(*) as n, {digest} as digest from ({query}) as settled")[0]
     if not int(found["n"]):
         return 0
     batch = Batch(warehouse, f"settlements/{found['n']}-{found['digest']}-{at.isoformat()}")

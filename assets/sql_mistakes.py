@@ -12,7 +12,10 @@ from assets.mistakes import suggestion
 from models.errors import ConfigError
 
 _EXCERPT = re.compile(r"^LINE (?P<line>\d+): (?P<text>.*)\n(?P<before>[ \t]*)\^", re.MULTILINE)
-_UNKNOWN_COLUMN = re.compile(r'Referenced column "(?P<a>[^"]+)" not found|does not have a column named "(?P<b>[^"]+)"')
+_UNKNOWN_COLUMN = re.compile(
+    r'Referenced column "(?P<a>[^"]+)" not found|does not have a column named "(?P<b>[^"]+)"'
+    r'|column "?(?P<c>[^" ]+)"? does not exist'
+)
 _QUOTED = re.compile(r"'(.*?)'(?=\s|$)")
 _OF_VALUES = re.compile(r"^(Conversion|Invalid Input|Out of Range) Error: ")
 _KIND = re.compile(r"^(Binder|Parser|Catalog|Conversion|Invalid Input|Out of Range) Error: ")
@@ -22,7 +25,7 @@ def mistake(said: str, file: Path, shown: str, columns: Sequence[str]) -> Config
     """What the engine said of the model in `file`, which people call `shown`; `columns` are those it could read."""
     sentence = said.split("\nLINE ", maxsplit=1)[0].strip()
     unknown = _UNKNOWN_COLUMN.search(said)
-    name = (unknown["a"] or unknown["b"]) if unknown else None
+    name = (unknown["a"] or unknown["b"] or unknown["c"]) if unknown else None
     if name:
         message = f"there is no column '{name}'{suggestion(name, columns, 'columns')}"
     elif _OF_VALUES.match(said):

@@ -32,7 +32,7 @@ from models.source import FileSource, TableSource
 from sinks.journal import Journal
 from warehouse import batches
 from warehouse.base import Warehouse
-from warehouse.duckdb import DuckDB
+from warehouse.engine import engine
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
@@ -55,7 +55,7 @@ class Staged:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Warehouse]:
     """The live file, for a caller that holds the lock, with everything Python keeps in place."""
-    with DuckDB(settings.warehouse, memory_limit=settings.memory_limit) as warehouse:
+    with engine(settings).open() as warehouse:
         batches.prepare(warehouse)
         raw.ensure_raw(warehouse, configuration.sources(settings))
         for part in (builds, identity, segments, segment_days, ledger, tables, versions):
@@ -67,8 +67,8 @@ def stage(settings: Settings, clock: Clock) -> Staged:
     """Bring the event log and `stg_events` up to the clock. Raises BuildFailed."""
     definition = _definition(settings, [LOG, IDENTIFIERS])
     sources = configuration.sources(settings)
-    attach, stale = reachable(settings)
     with opened(settings) as warehouse:
+        attach, stale = reachable(settings, warehouse)
         last = builds.latest(warehouse, STAGING)
         arrived = _arrived(warehouse, settings, clock)
         full_refresh = last is None or last.definition != definition
@@ -271,7 +271,7 @@ def _due(warehouse: Warehouse, clock: Clock, last: Build) -> int:
     return int(warehouse.rows(sql)[0]["due"])
 
 
-def reachable(settings: Settings) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def reachable(settings: Settings, warehouse: Warehouse) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """What dbt attaches for this run, and the sources in place that cannot be, with the reason."""
     attach: list[dict[str, Any]] = []
     stale: dict[str, str] = {}
@@ -282,9 +282,9 @@ def reachable(settings: Settings) -> tuple[list[dict[str, Any]], dict[str, str]]
         if node.materialized != "table":
             message = f"source {name} is read in place: begin with {{{{ config(materialized='table') }}}}"
             raise ConfigError(message, file=settings.dbt_project / node.file, line=1)
-        with DuckDB(Path(":memory:")) as probe:
-            reason = in_place.attach(probe, settings.project, name, source)
+        reason = in_place.attach(warehouse, settings.project, name, source)
         if reason is None:
+            warehouse.detach(in_place.alias(name))  # whoever keeps the file open would keep their writers out
             path = str(settings.project / source.database)
             attach.append({"source": name, "path": path, "alias": in_place.alias(name)})
         else:

@@ -19,6 +19,7 @@ from models.delivery import Delivery
 from models.settings import Settings
 from sinks.journal import Journal
 from warehouse.base import Warehouse
+from warehouse.engine import engine
 from warehouse.lock import is_held
 from warehouse.query import render
 
@@ -50,7 +51,7 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
     """
     paused, open_deliveries = _journal(settings)
     stuck = [one for one in open_deliveries if not is_held(settings.locks / f"{one.sync.replace('/', '__')}.lock")]
-    if not settings.published.exists():
+    if not engine(settings).is_published():
         needs = [*_of_ingest(settings), *funnel.unread(settings), *_of_journal(paused, stuck)]
         needs.append("nothing is published yet: run `tailrace refresh`")
         return Status(settings.target, None, (), (), (), (), tuple(needs))

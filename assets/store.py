@@ -9,10 +9,7 @@ from models.errors import UserError
 from models.settings import Settings
 from warehouse import batches
 from warehouse.base import Warehouse
-from warehouse.duckdb import DuckDB
-from warehouse.lock import hold
-
-LOCK = "warehouse.lock"
+from warehouse.engine import engine
 
 
 @contextmanager
@@ -22,7 +19,7 @@ def writing(settings: Settings, wait_seconds: float = 60) -> Iterator[Warehouse]
     Waits for another writer up to `wait_seconds` of real time, then raises WarehouseHeld. dbt opens the file by
     itself: hold the lock with `locked` around it instead.
     """
-    with locked(settings, wait_seconds), DuckDB(settings.warehouse, memory_limit=settings.memory_limit) as warehouse:
+    with locked(settings, wait_seconds), engine(settings).open() as warehouse:
         batches.prepare(warehouse)
         yield warehouse
 
@@ -54,7 +51,7 @@ class Desk:
 @contextmanager
 def locked(settings: Settings, wait_seconds: float = 60) -> Iterator[None]:
     """The writer's lock without a connection."""
-    with hold(settings.root / LOCK, wait_seconds=wait_seconds):
+    with engine(settings).locked(wait_seconds):
         yield
 
 
@@ -64,14 +61,14 @@ def kept_open(settings: Settings, wait_seconds: float = 60) -> Iterator[None]:
 
     Opening and closing the file of a project takes a tenth of a second, and a refresh does it twenty times.
     """
-    with locked(settings, wait_seconds), DuckDB(settings.warehouse, memory_limit=settings.memory_limit):
+    with locked(settings, wait_seconds), engine(settings).open():
         yield
 
 
 @contextmanager
 def reading_any(settings: Settings) -> Iterator[Warehouse | None]:
     """As `reading`; None while nothing is published."""
-    if not settings.published.exists():
+    if not engine(settings).is_published():
         yield None
         return
     with reading(settings) as copy:
@@ -80,7 +77,7 @@ def reading_any(settings: Settings) -> Iterator[Warehouse | None]:
 
 def reading(settings: Settings) -> Warehouse:
     """The published copy, read-only; use it as a context manager. Raises UserError when nothing is published yet."""
-    if not settings.published.exists():
+    if not engine(settings).is_published():
         message = f"nothing is published yet for target {settings.target}; run `tailrace refresh`"
         raise UserError(message)
-    return DuckDB(settings.published, read_only=True, memory_limit=settings.memory_limit)
+    return engine(settings).published()

@@ -46,8 +46,7 @@ def copy_suppressions(
         copied=TOLD,
         journal_id=journal_id,
     )
-    warehouse.execute(f"drop table if exists {NEW}")
-    warehouse.execute(f"create temporary table {NEW} as {query}")
+    warehouse.create_temporary(NEW, query)
     new = warehouse.stream(f"select contact, purpose, suppressed_at from {NEW}", batch_rows=SUPPRESSED_AT_ONCE)
     added = journal.suppress(_rows(new))
     end = journal.suppression_position()

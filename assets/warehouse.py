@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from assets import configuration
 from assets.dbt_errors import candidates, engine_words, readable, refusal
-from assets.dbt_project import arguments, manifest, run_variables
+from assets.dbt_project import arguments, manifest, own_schema, run_variables
 from assets.sql_mistakes import mistake
 from models.clock import Clock
 from models.errors import BuildFailed
 from models.settings import Settings
+from warehouse.engine import engine
 
 Command = Literal["build", "run", "test", "seed", "compile"]
 FAILED = frozenset({"error", "fail", "runtime error"})
@@ -100,13 +101,14 @@ def run_dbt(
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
     parsed = manifest(settings)
-    passed = {**clock_variables(settings, clock), **run_variables(settings), **(variables or {})}
+    own = {"own_schema": own_schema(settings)}
+    passed = {**clock_variables(settings, clock), **run_variables(settings), **own, **(variables or {})}
     # the parse wrote the manifest; writing it again would take as long as building a small model
     options = [*arguments(settings), "--no-write-json", "--vars", json.dumps(passed)]
     call = [command, *options, "--select", *select]
     call += ["--exclude", *exclude] if exclude else []
     call += ["--full-refresh"] if full_refresh and command in ("build", "run", "seed") else []
-    outcome = dbt_calls.invoke(call, parsed)
+    outcome = dbt_calls.invoke(call, parsed, engine(settings).environment())
     if outcome.exception is not None:
         raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
     results = getattr(outcome.result, "results", [])

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+
+import polars as pl
 
 from assets import builds, lineage, stages, store
 from assets.compiled import CATALOG, above, compile_models, in_order
@@ -19,10 +20,9 @@ from models.clock import Clock
 from models.errors import ConfigError, UserError
 from models.settings import Settings
 from warehouse.base import Warehouse
-from warehouse.duckdb import DuckDB
+from warehouse.engine import engine
 
 PUBLISHED = f"{CATALOG}.main"
-IN_MEMORY = "memory.main"
 EVENTS = "events"
 
 
@@ -77,14 +77,11 @@ class WorkingCopy:
     @contextmanager
     def opened(self) -> Iterator[Scratch]:
         """In memory, with the published copy attached and every name of the project pointing at what it holds."""
-        with DuckDB(Path(":memory:"), memory_limit=self.settings.memory_limit) as warehouse:
-            spill = warehouse.dialect.literal(str(self.settings.root / "preview.tmp"))
-            warehouse.execute(f"set temp_directory = {spill}")  # else it is a folder wherever one happens to stand
-            warehouse.attach(CATALOG, self.settings.published)
-            scratch = Scratch(warehouse, IN_MEMORY)
+        with engine(self.settings).preview() as (warehouse, schema):
+            scratch = Scratch(warehouse, schema)
             for name in self.have.tables:
                 scratch.moved[LIVE, name] = scratch.moved["tailrace", name] = self._published(warehouse, name)
-            scratch.moved[LIVE, stages.EVENTS] = self._events(warehouse)
+            scratch.moved[LIVE, stages.EVENTS] = self._events(scratch)
             for node in self.parsed.nodes.values():
                 if node.resource_type == "seed":
                     self._plant(scratch, node)
@@ -125,23 +122,22 @@ class WorkingCopy:
     def _published(self, warehouse: Warehouse, name: str) -> str:
         return f"{PUBLISHED}.{warehouse.dialect.quote(name)}"
 
-    def _events(self, warehouse: Warehouse) -> str:
+    def _events(self, scratch: Scratch) -> str:
         """The published events, at this clock."""
-        literal = warehouse.dialect.literal
-        warehouse.execute(
-            f"create view {IN_MEMORY}.{stages.EVENTS} as select * from {PUBLISHED}.{EVENTS} "
-            f"where occurred_at <= {literal(self.clock.as_of)} and known_at <= {literal(self.clock.known_by)}"
+        literal, relation = scratch.warehouse.dialect.literal, f"{scratch.schema}.{stages.EVENTS}"
+        scratch.warehouse.create_view(
+            relation,
+            f"select * from {PUBLISHED}.{EVENTS} "
+            f"where occurred_at <= {literal(self.clock.as_of)} and known_at <= {literal(self.clock.known_by)}",
         )
-        return f"{IN_MEMORY}.{stages.EVENTS}"
+        return relation
 
     def _plant(self, scratch: Scratch, node: Node) -> None:
         """A seed, as its file says now."""
-        literal = scratch.warehouse.dialect.literal
-        types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in node.column_types.items())
-        path = self.settings.dbt_project / node.file
+        rows = pl.read_csv(self.settings.dbt_project / node.file, infer_schema=False)
         relation = scratch.relation(node.name)
-        scratch.warehouse.execute(
-            f"create table {relation} as "
-            f"select * from read_csv({literal(str(path))}, header = true, types = {{{types}}})"
+        scratch.warehouse.create_table(
+            relation, {name: node.column_types.get(name, "varchar") for name in rows.columns}
         )
+        scratch.warehouse.load(relation, rows.to_arrow())
         scratch.moved[LIVE, node.name] = relation

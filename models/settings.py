@@ -21,6 +21,7 @@ class Settings:
     recorder: str = "http://127.0.0.1:8790"  # TAILRACE_RECORDER: where every request goes in dev
     gateway: str = "http://127.0.0.1:8791"  # TAILRACE_GATEWAY: where people and providers reach the gateway
     alert_url: str | None = None  # TAILRACE_ALERT_URL
+    warehouse_url: str | None = field(default=None, repr=False)  # TAILRACE_WAREHOUSE: may hold a password; None: a file
     memory_limit: str | None = None  # TAILRACE_MEMORY_LIMIT: of the warehouse engine; None leaves it to the engine
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 

@@ -12,6 +12,7 @@ from assets.mistakes import suggestion
 from models.errors import TailraceError, UserError
 from models.settings import Settings
 from sinks.journal import Journal
+from warehouse.engine import engine
 
 ALL = "all"
 
@@ -76,7 +77,7 @@ def _require(kind: str, name: str, known: Sequence[str], listed: str) -> None:
 def _journeys(settings: Settings) -> list[str]:
     """Every journey that is written, however badly, or published: its file may be gone and its people not."""
     written = {read.journey.journey for read in documents.readable(settings)} | documents.unreadable(settings).keys()
-    if not settings.published.exists():
+    if not engine(settings).is_published():
         return sorted(written)
     with store.reading(settings) as copy:
         return sorted(written | {version.name for version in funnel.published(copy)})

@@ -24,6 +24,7 @@ from models.settings import Settings
 from orchestration import clocks, journeys, local_gateway, local_recorder, sending
 from orchestration.console import Tell
 from sinks.fcm import FcmSink
+from warehouse.engine import engine
 
 OUTCOMES_SECONDS = 300.0
 APP_SYNC = "app/message_outbox/cart_recovery"
@@ -173,7 +174,7 @@ def _made(settings: Settings, people: int, days: int, seed: int, tell: Tell) -> 
 
 
 def _last_clock(settings: Settings) -> builds.Build | None:
-    if not settings.warehouse.exists():
+    if not engine(settings).exists():
         return None
     with store.locked(settings), stages.opened(settings) as warehouse:
         return builds.latest(warehouse, builds.CLOCK)

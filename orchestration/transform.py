@@ -19,7 +19,8 @@ from models.settings import Settings
 from orchestration import run_clock
 from orchestration.project import Manifest, Node, models
 from orchestration.translation import Translator
-from warehouse.duckdb import DuckDB
+from warehouse.base import Warehouse
+from warehouse.engine import engine
 
 ALONE = frozenset({"segments", "syncs"})
 POOL = "duckdb"
@@ -105,7 +106,7 @@ class _Steps:
             broken = {node.model for node in done.failed} | set(done.reasons)
             whole = {uid: spec for uid, spec in specs.items() if self.manifest["nodes"][uid]["name"] not in broken}
             # not read-only: where a thread of dbt's has yet to close its connection, another mode is refused
-            with DuckDB(self.settings.warehouse) as opened:
+            with engine(self.settings).open() as opened:
                 measured = {uid: self._measured(opened, uid) for uid in whole}
         rebuilt = {node.unique_id for node in done.nodes}
         for uid, spec in whole.items():
@@ -114,7 +115,7 @@ class _Steps:
         if done.failed:
             raise dg.Failure("\n".join(node.message for node in done.failed))
 
-    def _measured(self, opened: DuckDB, uid: str) -> dict[str, Any]:
+    def _measured(self, opened: Warehouse, uid: str) -> dict[str, Any]:
         """Counts of a table. Of views only events are read."""
         node = self.manifest["nodes"][uid]
         if node["name"] == stages.EVENTS:

@@ -1,8 +1,8 @@
-"""What every engine offers. Implementations: duckdb (here); PostgreSQL and Spark come behind the same port."""
+"""What every engine offers. Implementations: duckdb.py, postgres.py; Spark comes behind the same port."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,21 @@ class Warehouse(Protocol):
 
     def columns(self, relation: str) -> dict[str, str]:
         """Column → SQL type, in order; empty when the relation is not there."""
+
+    def create_view(self, name: str, query: str, *, temporary: bool = False) -> None:
+        """A view of the query, in the place of one that is there, whatever its columns; no reader finds it gone."""
+
+    def create_table(self, name: str, made: str | Mapping[str, str]) -> None:
+        """A table of a query's rows, or an empty one of columns (name → type), in the place of one that is there."""
+
+    def create_temporary(self, name: str, query: str) -> None:
+        """A table of a query's rows that is this connection's own, in the place of one that is there."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """For the block nobody else is in one on this warehouse: for what is looked at first and then made."""
+
+    def prepare_functions(self) -> None:
+        """Make what the dialect calls and the engine does not have, in the schema `tailrace`, which exists."""
 
     def attach(self, alias: str, path: Path) -> None:
         """Make another database file readable as the catalog `alias`, read-only. Raises as opening does."""

@@ -23,17 +23,23 @@ LOG_SUFFIX = "__log"
 
 def prepare(warehouse: Warehouse) -> None:
     """Create the batch table and the view of visible batches where they are missing. Raises WarehouseVersion."""
-    warehouse.execute(f"create schema if not exists {SCHEMA}")
-    metadata.stamp(warehouse)
-    definitions.prepare(warehouse)
-    warehouse.execute(
-        f"create table if not exists {SCHEMA}.batch ("
-        "batch_id varchar, tables varchar, row_count bigint, replaces varchar[], committed_at timestamptz)"
-    )
-    warehouse.execute(
-        f"create view if not exists {SCHEMA}.visible_batch as select batch_id from {SCHEMA}.batch "
-        f"where batch_id not in (select unnest(replaces) from {SCHEMA}.batch)"
-    )
+    with warehouse.alone():
+        warehouse.execute(f"create schema if not exists {SCHEMA}")
+        warehouse.prepare_functions()
+        metadata.stamp(warehouse)
+        definitions.prepare(warehouse)
+        warehouse.execute(
+            f"create table if not exists {SCHEMA}.batch ("
+            "batch_id varchar, tables varchar, row_count bigint, replaces varchar[], committed_at timestamptz)"
+        )
+        # `not in` a query is a scan of it for every row where it does not fit PostgreSQL's memory; this is a join
+        definitions.create_view(
+            warehouse,
+            f"{SCHEMA}.visible_batch",
+            f"select batch_id from {SCHEMA}.batch as batch where not exists (select 1 from "
+            f"(select unnest(replaces) as batch_id from {SCHEMA}.batch) as replaced "
+            "where replaced.batch_id = batch.batch_id)",
+        )
 
 
 def create_log(
@@ -51,7 +57,8 @@ def create_log(
 def _make_log(warehouse: Warehouse, name: str, columns: Mapping[str, str], keys: Collection[str] | None) -> None:
     quote, stored = warehouse.dialect.quote, warehouse.dialect.stored
     log = name + LOG_SUFFIX
-    wanted = {each: kind if keys is None else stored(kind, is_key=each in keys) for each, kind in columns.items()}
+    kinds = {each: warehouse.dialect.kind(kind) for each, kind in columns.items()}
+    wanted = kinds if keys is None else {each: stored(kind, is_key=each in keys) for each, kind in columns.items()}
     have = warehouse.columns(log)
     if not have:
         warehouse.execute(f"create schema if not exists {name.split('.', maxsplit=1)[0]}")
@@ -62,10 +69,7 @@ def _make_log(warehouse: Warehouse, name: str, columns: Mapping[str, str], keys:
         definitions.forget(warehouse)
     for column in new:
         warehouse.execute(f"alter table {log} add column {quote(column)} {wanted[column]}")
-    warehouse.execute(
-        f"create or replace view {name} as select * from {log} "
-        f"where batch_id in (select batch_id from {SCHEMA}.visible_batch)"
-    )
+    warehouse.create_view(name, f"select * from {log} where batch_id in (select batch_id from {SCHEMA}.visible_batch)")
 
 
 def is_committed(warehouse: Warehouse, batch_id: str) -> bool:

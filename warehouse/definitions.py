@@ -18,7 +18,7 @@ _KNOWN: WeakKeyDictionary[Warehouse, dict[str, str]] = WeakKeyDictionary()  # wh
 
 
 def prepare(warehouse: Warehouse) -> None:
-    """The schema exists, and nobody else writes while it is open."""
+    """The schema exists. Who else writes meanwhile makes the same: another checkout's definitions come in turns."""
     warehouse.execute(f"create table if not exists {TABLE} (name varchar, digest varchar)")
     _KNOWN[warehouse] = {row["name"]: row["digest"] for row in warehouse.rows(f"select name, digest from {TABLE}")}
 
@@ -27,19 +27,21 @@ def prepare(warehouse: Warehouse) -> None:
 def made(warehouse: Warehouse, name: str, definition: str) -> Iterator[bool]:
     """Whether the relation `name` was made by this definition; where it was not, the block makes it. `prepare`d."""
     digest = sha256(definition.encode()).hexdigest()
-    is_made = _KNOWN[warehouse].get(name) == digest
-    yield is_made
-    if not is_made:
+    if _KNOWN[warehouse].get(name) == digest:
+        yield True
+        return
+    with warehouse.alone():
+        yield False
         warehouse.execute(f"delete from {TABLE} where name = ?", [name])
         warehouse.execute(f"insert into {TABLE} values (?, ?)", [name, digest])
-        _KNOWN[warehouse][name] = digest
+    _KNOWN[warehouse][name] = digest
 
 
 def create_view(warehouse: Warehouse, name: str, query: str) -> None:
     """Create the view `name` (`schema.view`), or replace one made of another query."""
     with made(warehouse, name, query) as is_made:
         if not is_made:
-            warehouse.execute(f"create or replace view {name} as {query}")
+            warehouse.create_view(name, query)
 
 
 def forget(warehouse: Warehouse) -> None:

@@ -19,6 +19,7 @@ class Dialect(Protocol):
     text: str  # the type of any text
 
     def quote(self, name: str) -> str: ...
+    def kind(self, kind: str) -> str: ...
     def stored(self, kind: str, *, is_key: bool) -> str: ...
     def literal(self, value: object) -> str: ...
     def try_cast(self, expression: str, kind: str) -> str: ...
@@ -52,6 +53,10 @@ class DuckDBDialect:
     def quote(self, name: str) -> str:
         """`a"b` → `"a""b"`: any name is safe."""
         return '"' + name.replace('"', '""') + '"'
+
+    def kind(self, kind: str) -> str:
+        """A type that is named by DuckDB's word for it, as the port's `columns` names types, in the engine's words."""
+        return kind
 
     def stored(self, kind: str, *, is_key: bool) -> str:
         """A column's type with how to compress it: told, inserts are twice as fast as where every way is tried.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -77,6 +77,26 @@ class DuckDB:
         except duckdb.CatalogException:
             return {}
         return {str(row[0]): str(row[1]).lower() for row in described}
+
+    def create_view(self, name: str, query: str, *, temporary: bool = False) -> None:
+        self._run(f"create or replace {'temporary ' if temporary else ''}view {name} as {query}", ())
+
+    def create_table(self, name: str, made: str | Mapping[str, str]) -> None:
+        if isinstance(made, str):
+            self._run(f"create or replace table {name} as {made}", ())
+        else:
+            columns = ", ".join(f"{self.dialect.quote(column)} {kind}" for column, kind in made.items())
+            self._run(f"create or replace table {name} ({columns})", ())
+
+    def create_temporary(self, name: str, query: str) -> None:
+        self._run(f"create or replace temporary table {name} as {query}", ())
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Whoever has the file open to write is alone."""
+        return nullcontext()
+
+    def prepare_functions(self) -> None:
+        """DuckDB has all of them."""
 
     def attach(self, alias: str, path: Path) -> None:
         file = self.dialect.literal(str(path))

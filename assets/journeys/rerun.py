@@ -88,7 +88,7 @@ class _Stage:
         batches.prepare(warehouse)
         for part in (identity, segments, tables):
             part.prepare(warehouse)
-        warehouse.execute("create or replace view past_event as " + self._sql("rerun_events", past=past))
+        warehouse.create_view("past_event", self._sql("rerun_events", past=past))
         self._lay_segments()
         self._lay_people()
         self._fill(identity.HISTORY, self._sql("rerun_identity"))

@@ -12,6 +12,7 @@ from assets.journeys.flat import flatten
 from models.journey import Journey
 from models.settings import Settings
 from models.source import Source
+from warehouse.engine import engine
 from warehouse.query import render
 
 SQL = Path(__file__).parents[1] / "sql" / "journeys"
@@ -57,7 +58,7 @@ class Events:
 
 def look(settings: Settings, journeys: Iterable[Journey]) -> Seen | None:
     """What the published copy has of the events that these journeys name; None where there is no copy."""
-    if not settings.published.exists():
+    if not engine(settings).is_published():
         return None
     with store.reading(settings) as copy:
         if not copy.columns("events"):

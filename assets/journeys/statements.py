@@ -52,12 +52,12 @@ class Statements:
 
     def create(self, table: str, query: str) -> None:
         self.made[table] = "table"
-        self.warehouse.execute(f"create or replace temporary table {table} as {query}")
+        self.warehouse.create_temporary(table, query)
 
     def show(self, view: str, query: str) -> None:
         """A temporary view: rows that are read where they are."""
         self.made[view] = "view"
-        self.warehouse.execute(f"create or replace temporary view {view} as {query}")
+        self.warehouse.create_view(view, query, temporary=True)
 
     def keep(self, table: str, data: pa.Table) -> None:
         """A temporary table of Arrow rows."""
@@ -69,13 +69,13 @@ class Statements:
 
     def replace(self, table: str, by: str) -> None:
         """Give one table the place of another."""
-        self.warehouse.execute(f"drop table {table}")
+        self.warehouse.execute(f"drop table {table} cascade")
         self.warehouse.execute(f"alter table {by} rename to {table}")
         self.made.pop(by)
 
     def drop_all(self) -> None:
         for name, kind in reversed(self.made.items()):
-            self.warehouse.execute(f"drop {kind} if exists {name}")
+            self.warehouse.execute(f"drop {kind} if exists {name} cascade")
         self.made.clear()
 
     def has(self, table: str, condition: str = "true") -> bool:

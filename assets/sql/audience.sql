@@ -2,7 +2,7 @@
 -- One row a row of the model. `_contact` is the contact point itself: it is hashed when it leaves the warehouse.
 select
     {% for column in columns %}
-    cast({{ column.expression }} as {{ column.kind }}) as {{ quote(column.name) }},
+    cast({{ column.expression }} as {{ dialect.kind(column.kind) }}) as {{ quote(column.name) }},
     {% endfor %}
     {{ profile_id }} as _profile_id,
     {{ contact }} as _contact,

@@ -1,5 +1,4 @@
 -- which identifiers were seen together, each combination once, since when
-create or replace temp table observed as
 select
     user_id,
     crm_id,

@@ -9,10 +9,37 @@
 {# Null where the value is not of that type; dbt.safe_cast is a plain cast in the adapters used here. #}
 {% macro try_cast(expression, type) -%}{{ adapter.dispatch('try_cast', 'tailrace')(expression, type) }}{%- endmacro %}
 {% macro default__try_cast(expression, type) -%}try_cast({{ expression }} as {{ type }}){%- endmacro %}
+{% macro postgres__try_cast(expression, type) -%}
+    {%- set kind = type | lower | replace('double precision', 'double') | replace(' ', '') -%}
+    {%- set bits = {'smallint': 15, 'int': 31, 'integer': 31, 'bigint': 63}.get(kind) -%}
+    {%- set size = modules.re.findall('(?:decimal|numeric)[(]([0-9]+),([0-9]+)[)]', kind) -%}
+    {%- set said = 'cast(' ~ expression ~ ' as text)' -%}
+    {%- if bits -%}
+        cast({{ _own() }}.try_whole({{ said }}, {{ -(2 ** bits) }}, {{ 2 ** bits - 1 }}) as {{ kind }})
+    {%- elif size -%}
+        cast({{ _own() }}.try_decimal({{ said }}, {{ size[0] | join(', ') }}) as {{ kind }})
+    {%- elif kind in ('double', 'boolean', 'date', 'timestamp', 'timestamptz') -%}
+        {{ _own() }}.try_{{ kind }}({{ said }})
+    {%- else -%}
+        cast({{ expression }} as {{ type }})
+    {%- endif -%}
+{%- endmacro %}
+
+{# The schema of the functions that PostgreSQL lacks (warehouse/postgres_functions.sql). #}
+{% macro _own() -%}{{ var('own_schema', 'tailrace') }}{%- endmacro %}
 
 {# The value at a path of a JSON text, as text. #}
 {% macro json_text(column, path) -%}{{ adapter.dispatch('json_text', 'tailrace')(column, path) }}{%- endmacro %}
 {% macro duckdb__json_text(column, path) -%}json_extract_string({{ column }}, '{{ path }}'){%- endmacro %}
+{% macro postgres__json_text(column, path) -%}
+    {%- set keys = [] -%}
+    {%- for quoted, plain in modules.re.findall('[.](?:"([^"]*)"|([^."]+))', path) %}{% do keys.append(quoted or plain) %}{% endfor -%}
+    {%- if keys | length == 1 -%}
+        {{ _own() }}.json_text({{ column }}, '{{ keys[0] }}')
+    {%- else -%}
+        {{ _own() }}.json_text({{ column }}, variadic cast(array['{{ keys | join("', '") }}'] as text[]))
+    {%- endif -%}
+{%- endmacro %}
 
 {# Both JSON objects as one; the second wins. #}
 {% macro json_merge(first, second) -%}{{ adapter.dispatch('json_merge', 'tailrace')(first, second) }}{%- endmacro %}
@@ -23,12 +50,17 @@
         else cast(json_merge_patch({{ first }}, {{ second }}) as varchar)
     end
 {%- endmacro %}
+{% macro postgres__json_merge(first, second) -%}{{ _own() }}.json_merge({{ first }}, {{ second }}){%- endmacro %}
 
 {# A JSON object, as text, from column → expression. #}
 {% macro json_object(columns) -%}{{ adapter.dispatch('json_object', 'tailrace')(columns) }}{%- endmacro %}
 {% macro duckdb__json_object(columns) -%}
     cast(json_object({% for key, value in columns.items() %}'{{ key }}', {{ value }}{{ ', ' if not loop.last }}{% endfor %}) as varchar)
 {%- endmacro %}
+{% macro postgres__json_object(columns) -%}
+    ({% for key, value in columns.items() %}'{{ '{' if loop.first else ',' }}"{{ key }}":' || {{ _own() }}.json_of({{ value }}) || {% endfor %}'}')
+{%- endmacro %}
 
 {% macro sha256(expression) -%}{{ adapter.dispatch('sha256', 'tailrace')(expression) }}{%- endmacro %}
 {% macro default__sha256(expression) -%}sha256({{ expression }}){%- endmacro %}
+{% macro postgres__sha256(expression) -%}encode(sha256(convert_to({{ expression }}, 'UTF8')), 'hex'){%- endmacro %}

@@ -1,0 +1,47 @@
+"""What both engines are asked, and that they say the same; the texts that most often differ."""
+
+from datetime import UTC, datetime
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+SETTINGS = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+TEXTS = [
+    None, "", " ", "a", "é", "e\u0301", "🎈 東京", 'it\'s "quoted"', "back\\slash \\n", "line\nand\ttab\r\b\f",
+    "--; /*", "\x01\x0b\x1f\x7f\u2028", "null", "true", "{}", "?", "tailrace.x", "a-b-c", "-", "\\u001f", "%_",
+]  # fmt: skip
+JSON_TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
+    | JSON_TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(JSON_TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "c d", "é", 'q"']) | JSON_TEXTS, JSON, max_size=4)
+
+
+def values(warehouse, expressions):
+    """The value of each expression, in order."""
+    listed = ", ".join(f"{expression} as v{place}" for place, expression in enumerate(expressions))
+    return list(warehouse.rows(f"select {listed}")[0].values())
+
+
+def agreed(both, written):
+    """What both engines say of the expressions that `written` makes with a dialect; they say the same."""
+    duckdb, postgres = both
+    said = [values(warehouse, written(warehouse.dialect)) for warehouse in (duckdb, postgres)]
+    assert [*map(shown, said[1])] == [*map(shown, said[0])]
+    return said[0]
+
+
+def shown(value):
+    """A value so that equal ones are equal: not a number, and nothing below nothing, too."""
+    if isinstance(value, float):
+        return repr(value)
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) and value.tzinfo else value

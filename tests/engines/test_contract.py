@@ -1,0 +1,341 @@
+"""The port's laws, each on every engine: what goes in comes out, by name and in the table's own types."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from models.errors import UserError
+from warehouse.lint import place
+
+MOMENT = datetime(2024, 2, 29, 12, 30, 15, 123_456, tzinfo=UTC)
+LEAP_DAY = datetime(2024, 2, 29, tzinfo=UTC)
+KINDS = {
+    "text": "varchar",
+    "whole": "bigint",
+    "small": "integer",
+    "part": "double",
+    "yes": "boolean",
+    "day": "date",
+    "moment": "timestamp with time zone",
+    "wall": "timestamp",
+    "money": "decimal(18,2)",
+    "texts": "varchar[]",
+}
+ROW = {
+    "text": 'it\'s\n\\ "quoted" 東京 🎈',
+    "whole": -(2**63) + 1,
+    "small": 2**31 - 1,
+    "part": -0.1,
+    "yes": False,
+    "day": date(2024, 2, 29),
+    "moment": MOMENT,
+    "wall": MOMENT.replace(tzinfo=None),
+    "money": Decimal("-1234567890123456.78"),
+    "texts": ["a", None, 'q"', ""],
+}
+ARROW = pa.schema(
+    {
+        "text": pa.string(),
+        "whole": pa.int64(),
+        "small": pa.int32(),
+        "part": pa.float64(),
+        "yes": pa.bool_(),
+        "day": pa.date32(),
+        "moment": pa.timestamp("us", "UTC"),
+        "wall": pa.timestamp("us"),
+        "money": pa.decimal128(18, 2),
+        "texts": pa.list_(pa.string()),
+    }
+)
+NOTHING = dict.fromkeys(KINDS)
+
+
+@pytest.fixture
+def table(warehouse):
+    warehouse.create_table("tailrace.things", KINDS)
+    return "tailrace.things"
+
+
+def test_columns_are_named_in_one_engines_words(warehouse, table):
+    """In order; of what is not there none, be it the table or its schema; of queries and views too."""
+    assert warehouse.columns(table) == KINDS
+    assert warehouse.columns("tailrace.nowhere") == {}
+    assert warehouse.columns("nowhere.at_all") == {}
+    warehouse.create_view("tailrace.seen", f"select yes, money from {table}")
+    warehouse.create_temporary("mine", f"select texts from {table}")
+    assert warehouse.columns("tailrace.seen") == {"yes": "boolean", "money": "decimal(18,2)"}
+    assert warehouse.columns("mine") == {"texts": "varchar[]"}
+    assert warehouse.columns(f"(select small from {table})") == {"small": "integer"}
+    assert warehouse.columns('"mine"') == {"texts": "varchar[]"}
+
+
+def test_rows_loaded_are_rows_read(warehouse, table):
+    """By name, whatever the order; as Python values and as Arrow ones."""
+    data = pa.Table.from_pylist([ROW, NOTHING], ARROW)
+    assert warehouse.load(table, data.select(list(reversed(ARROW.names)))) == 2
+    assert warehouse.rows(f"select * from {table} order by whole nulls last") == [ROW, NOTHING]
+    streamed = warehouse.stream(f"select * from {table} order by whole nulls last").read_all()
+    assert streamed.to_pylist() == [ROW, NOTHING]
+    assert streamed.schema.field("money").type == pa.decimal128(18, 2)
+    assert streamed.schema.field("moment").type == pa.timestamp("us", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("column", "given", "kept"),
+    [
+        ("text", pa.array(["a", "b", None]).dictionary_encode(), ["a", "b", None]),
+        ("text", pa.array(["a", None], pa.large_string()), ["a", None]),
+        ("text", pa.array(["a", None], pa.string_view()), ["a", None]),
+        ("text", pa.array([1, None]), ["1", None]),
+        ("text", pa.nulls(2), [None, None]),
+        ("whole", pa.array([1, None], pa.int32()), [1, None]),
+        ("whole", pa.array([1, None], pa.uint8()), [1, None]),
+        ("small", pa.array([1, None], pa.int64()), [1, None]),
+        ("part", pa.array([1, None], pa.int64()), [1.0, None]),
+        ("money", pa.array([1, None], pa.int64()), [Decimal(1), None]),
+        ("money", pa.array([Decimal("1.5")], pa.decimal128(5, 1)), [Decimal("1.50")]),
+        ("moment", pa.array([MOMENT.replace(tzinfo=None)], pa.timestamp("us")), [MOMENT]),
+        ("moment", pa.array([MOMENT], pa.timestamp("ns", "UTC")), [MOMENT]),
+        ("moment", pa.array([LEAP_DAY], pa.timestamp("s", "Europe/Berlin")), [LEAP_DAY]),
+        ("texts", pa.array([["a"], None], pa.large_list(pa.string())), [["a"], None]),
+        ("texts", pa.array([[]], pa.list_(pa.string())), [[]]),
+        ("money", pa.nulls(1), [None]),
+        ("texts", pa.nulls(1), [None]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_arrow_of_another_type_becomes_the_tables_own(warehouse, table, column, given, kept):
+    """From a table and from a reader of batches; every column that is not given is null."""
+    data = pa.table({column: given})
+    assert warehouse.load(table, data) == len(kept)
+    assert warehouse.load(table, data.to_reader(max_chunksize=1)) == len(kept)
+    found = [row[column] for row in warehouse.rows(f"select {column} from {table}")]
+    assert sorted(found, key=str) == sorted(kept * 2, key=str)
+    assert warehouse.rows(f"select count(*) as n from {table} where yes is null") == [{"n": 2 * len(kept)}]
+
+
+@pytest.mark.parametrize(
+    ("column", "given"), [("small", pa.array([2**31])), ("whole", pa.array(["x"])), ("nowhere", pa.array([1]))]
+)
+def test_what_does_not_fit_is_refused_whole(warehouse, table, column, given):
+    """With the column's name or value; nothing of the load is kept."""
+    with pytest.raises(UserError):
+        warehouse.load(table, pa.table({column: given, "yes": [True]}))
+    assert warehouse.rows(f"select * from {table}") == []
+
+
+def test_no_rows_are_rows_too(warehouse, table):
+    """Of a table and of a reader without a batch."""
+    empty = ARROW.empty_table()
+    assert warehouse.load(table, empty) == 0
+    assert warehouse.load(table, pa.RecordBatchReader.from_batches(ARROW, iter(()))) == 0
+    assert warehouse.stream(f"select * from {table}").read_all().num_rows == 0
+    assert warehouse.insert(table, f"select * from {table}") == 0
+
+
+def test_a_query_is_inserted_by_name(warehouse, table):
+    """A bare null has every type, a number becomes the column's; a query may be ordered, named and commented."""
+    assert warehouse.insert(table, "select true as yes, null as money, 'a' as text, 1 as whole") == 1
+    query = (
+        "with one as (select 2 as whole, 1 as money) -- a comment\nselect *, null as texts from one order by 1 -- it's"
+    )
+    assert warehouse.insert(table, query) == 1
+    found = warehouse.rows(f"select text, whole, money, texts, yes from {table} order by whole")
+    assert found == [
+        {"text": "a", "whole": 1, "money": None, "texts": None, "yes": True},
+        {"text": None, "whole": 2, "money": Decimal("1.00"), "texts": None, "yes": None},
+    ]
+    with pytest.raises(UserError, match="nowhere"):
+        warehouse.insert(table, "select 1 as nowhere")
+
+
+def test_rows_lent_are_a_relation_for_the_block(warehouse):
+    """In their own types, joined and read twice; gone afterwards, also where the block fails; none are lent as well."""
+    data = pa.Table.from_pylist([ROW, NOTHING], ARROW)
+    with warehouse.lend("lent", data):
+        assert warehouse.columns("lent") == KINDS
+        assert warehouse.rows("select count(*) as n from lent as one inner join lent as two using (whole)") == [
+            {"n": 1}
+        ]
+        assert warehouse.rows("select * from lent order by whole nulls last") == [ROW, NOTHING]
+    with pytest.raises(UserError):
+        warehouse.rows("select * from lent")
+    with pytest.raises(ZeroDivisionError), warehouse.lend("lent", data.to_reader()):
+        raise ZeroDivisionError
+    encoded = pa.table({"word": pa.array(["a"] * 3000).dictionary_encode(), "none": pa.nulls(3000), "n": range(3000)})
+    with warehouse.lend("lent", encoded):
+        assert warehouse.rows("select word, none, sum(n) as n from lent group by word, none") == [
+            {"word": "a", "none": None, "n": 4_498_500}
+        ]
+    with warehouse.lend("lent", ARROW.empty_table()):
+        assert warehouse.rows("select * from lent") == []
+
+
+def test_a_stream_is_read_in_batches(warehouse):
+    """No larger than asked; a decimal keeps its scale, a sum that is cast its type."""
+    numbers = "with recursive numbers as (select 1 as n union all select n + 1 from numbers where n < 10000) "
+    query = numbers + "select n, cast(n as decimal(18, 2)) as money, cast(null as varchar) as nothing from numbers"
+    batches = list(warehouse.stream(query, batch_rows=2048))
+    assert max(map(len, batches)) <= 2048
+    read = pa.Table.from_batches(batches)
+    assert read["money"].to_pylist() == [Decimal(n) for n in range(1, 10_001)]
+    assert read["nothing"].null_count == 10_000
+
+
+def test_a_stream_that_is_left_does_no_harm(warehouse):
+    """The next statement runs."""
+    numbers = "with recursive s as (select 1 as n union all select n + 1 from s where n < 500) "
+    query = numbers + "select s.n, other.n as m, 'some text' as text from s cross join s as other"
+    for batch in warehouse.stream(query, batch_rows=1000):
+        assert len(batch) == 1000
+        break
+    assert warehouse.rows("select 1 as n") == [{"n": 1}]
+
+
+def test_python_values_are_plain(warehouse):
+    """Sums of whole numbers are whole, moments know their zone, null is None whatever it is of."""
+    row = warehouse.rows(
+        "select sum(n) as total, max(at_time) as latest, null as nothing, sum(money) as money, count(*) as n, "
+        "avg(cast(n as double precision)) as mean, cast(sum(n) as varchar) as text "
+        f"from (select 1 as n, {warehouse.dialect.literal(MOMENT)} as at_time, cast(1.5 as decimal(18, 2)) as money) "
+        "as t"
+    )[0]
+    expected = {
+        "total": 1,
+        "latest": MOMENT,
+        "nothing": None,
+        "money": Decimal("1.50"),
+        "n": 1,
+        "mean": 1.0,
+        "text": "1",
+    }
+    assert row == expected
+    assert isinstance(row["total"], int)
+    assert row["latest"].utcoffset().total_seconds() == 0
+
+
+def test_parameters_are_values(warehouse, table):
+    """In place of each `?` that is no part of a text, a name or a comment."""
+    warehouse.execute(f"insert into {table} (text, moment, yes) values (?, ?, ?) -- ?", ["a ? b", MOMENT, None])
+    found = warehouse.rows(f"select text as \"what?\", yes, '?' as sign from {table} where text = ? /* ? */", ["a ? b"])
+    assert found == [{"what?": "a ? b", "yes": None, "sign": "?"}]
+    for params in ([], [1, 2]):
+        if params:
+            with pytest.raises(UserError):
+                warehouse.rows("select ? as one", params)
+
+
+def test_a_view_takes_the_place_of_any_other(warehouse, table):
+    """More columns, fewer, others, other types; a temporary one as well."""
+    for query in (
+        "select 1 as a",
+        "select 1 as a, 2 as b",
+        "select 'x' as a",
+        f"select text from {table}",
+        "with one as (select 1 as c) select * from one",
+    ):
+        for name, temporary in (("tailrace.shown", False), ("shown", True)):
+            warehouse.create_view(name, query, temporary=temporary)
+            assert warehouse.columns(name) == warehouse.columns(f"({query})")
+
+
+def test_a_view_that_cannot_be_made_leaves_the_old_one(warehouse):
+    warehouse.create_view("tailrace.shown", "select 1 as a")
+    with pytest.raises(UserError):
+        warehouse.create_view("tailrace.shown", "select nothing")
+    with pytest.raises(UserError):
+        warehouse.create_table("tailrace.shown", "select nothing")
+    assert warehouse.rows("select * from tailrace.shown") == [{"a": 1}]
+
+
+def test_a_table_takes_the_place_of_another_and_may_be_made_of_it(warehouse):
+    """Of a query's rows, also of the old one's, or empty with columns; a temporary one is this connection's own."""
+    for create, name in ((warehouse.create_table, "tailrace.numbers"), (warehouse.create_temporary, "numbers")):
+        create(name, "select 1 as a")
+        create(name, f"select a + 1 as b, 'x' as c from {name}")
+        assert warehouse.rows(f"select * from {name}") == [{"b": 2, "c": "x"}]
+        with pytest.raises(UserError):
+            create(name, "select nothing")
+        assert warehouse.rows(f"select * from {name}") == [{"b": 2, "c": "x"}]
+    warehouse.create_table('tailrace."od""d"', {"a b": "double", "c": "varchar[]"})
+    assert warehouse.columns('tailrace."od""d"') == {"a b": "double", "c": "varchar[]"}
+
+
+def test_a_temporary_table_is_nobody_elses(connect, warehouse):
+    warehouse.create_temporary("numbers", "select 1 as a")
+    warehouse.close()
+    assert connect().columns("numbers") == {}
+
+
+def test_a_read_only_connection_cannot_write(connect, warehouse, table):
+    """It reads."""
+    warehouse.close()
+    reader = connect(read_only=True)
+    assert reader.rows(f"select * from {table}") == []
+    with pytest.raises(UserError, match="read-only"):
+        reader.execute("create table tailrace.x (a int)")
+
+
+@pytest.mark.parametrize(
+    ("sql", "where"),
+    [
+        ("select 1 as a,\n  )", (2, 3)),
+        ("select 1 as a,\n    nope\nfrom tailrace.things", (2, 5)),
+        ("select tailrace.things.text, tailrace.things.yes, nope from tailrace.things", (1, 51)),
+        ("select 'tailrace.x', text, \"tailrace.y\" from tailrace.things", (1, 28)),
+        ("select 1 from tailrace.nowhere", (1, 15)),
+    ],
+)
+def test_a_mistake_is_the_users_and_has_its_place(warehouse, table, sql, where):
+    """Line and column as they were written, whatever the engine was sent."""
+    with pytest.raises(UserError) as caught:
+        warehouse.rows(sql)
+    assert place(str(caught.value), sql) == where
+
+
+@pytest.mark.parametrize(
+    "query", ["select cast('x' as int)", "select 1 from nowhere", "select cast(text as int) from t"]
+)
+def test_a_wrong_value_is_the_users_mistake(warehouse, query):
+    """Also where it is found in the midst of a stream."""
+    warehouse.create_temporary("t", "select 'x' as text")
+    with pytest.raises(UserError):
+        warehouse.rows(query)
+    with pytest.raises(UserError):
+        warehouse.stream(query).read_all()
+
+
+def test_what_is_done_alone_is_done_once(warehouse, table):
+    """One such block may be within another; it may load, look for what is not there, and lend."""
+    with warehouse.alone(), warehouse.alone():
+        warehouse.create_table("tailrace.one", "select 1 as a")
+        assert warehouse.columns("tailrace.nowhere") == {}
+        assert warehouse.load(table, pa.table({"text": ["a"]})) == 1
+        with warehouse.lend("lent", pa.table({"a": [2]})):
+            assert warehouse.insert("tailrace.one", "select a from lent") == 1
+    assert warehouse.rows("select sum(a) as a from tailrace.one") == [{"a": 3}]
+    with pytest.raises(UserError), warehouse.alone(), warehouse.lend("lent", pa.table({"a": [2]})):
+        warehouse.rows("select nothing from lent")
+    assert warehouse.rows(f"select text from {table}") == [{"text": "a"}]
+
+
+def test_schemas_are_where_a_name_stands_before_a_point(warehouse):
+    """Texts, quoted names, comments and columns of that name are what they are."""
+    warehouse.create_table("tailrace.raw", "select 'tailrace.x' as main, 1 as published")
+    found = warehouse.rows(
+        "select raw.main, raw_published.published, 'raw.x' as \"raw.y\" -- main.z isn't\n"
+        "from tailrace.raw as raw_published, tailrace.raw as raw_main, (select main from tailrace.raw) as raw"
+        if warehouse.dialect.name == "duckdb"
+        else "select raw_main.main, raw_published.published, 'raw.x' as \"raw.y\" -- main.z isn't\n"
+        "from tailrace.raw as raw_published, tailrace.raw as raw_main"
+    )
+    assert found == [{"main": "tailrace.x", "published": 1, "raw.y": "raw.x"}]
+
+
+def test_json_goes_in_and_comes_out_as_text(warehouse):
+    """A column of type json is read as its text, on both."""
+    told = json.dumps({"a": [1, None]})
+    assert warehouse.rows(f"select cast(? as {warehouse.dialect.text}) as told", [told]) == [{"told": told}]

@@ -1,0 +1,107 @@
+"""The macros of types.sql say the same on DuckDB and PostgreSQL: what models are made of, without a run of dbt."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.engines.agreement import JSON_TEXTS, OBJECTS, SETTINGS, TEXTS, agreed
+from tests.engines.test_casts import TRIED
+
+MACROS = (Path(__file__).parents[2] / "dbt_project" / "macros" / "types.sql").read_text()
+
+
+@cache
+def macros(engine):
+    """The macros as dbt has them for the engine; PostgreSQL's functions are in the logical schema."""
+
+    def dispatch(wanted, _package):
+        return getattr(module, f"{engine}__{wanted}", None) or getattr(module, f"default__{wanted}")
+
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)
+    values = {
+        "adapter": SimpleNamespace(dispatch=dispatch),
+        "var": lambda _name, default: default,
+        "modules": SimpleNamespace(re=re),
+    }
+    module = environment.from_string(MACROS).make_module(values)
+    return module
+
+
+def macro(name, *arguments, engine):
+    """What dbt would write for a call of the macro."""
+    return getattr(macros(engine), name)(*arguments)
+
+
+@pytest.mark.parametrize(
+    "kind", ["double", "bigint", "int", "decimal(18, 2)", "boolean", "date", "timestamptz", "timestamp"]
+)
+def test_a_cast_that_is_tried(both, kind):
+    """As the dialect does it."""
+    texts = TRIED.get(kind, TRIED["integer"])
+    agreed(
+        both, lambda dialect: [macro("try_cast", dialect.literal(text), kind, engine=dialect.name) for text in texts]
+    )
+
+
+def test_a_text_of_json(both):
+    document = json.dumps({"a": 1.5, "a b": "x", "c": {"d": [1, 2]}, "e.f": None, "g.h": "i"})
+    paths = ["$.a", '$."a b"', "$.c.d", "$.c", '$."e.f"', '$."g.h"', "$.nowhere"]
+
+    def written(dialect):
+        return [macro("json_text", dialect.literal(document), path, engine=dialect.name) for path in paths]
+
+    assert agreed(both, written) == ["1.5", "x", "[1,2]", '{"d":[1,2]}', None, "i", None]
+
+
+def test_an_object_of_json(both):
+    for text in TEXTS:
+
+        def written(dialect, text=text):
+            columns = {"a": dialect.literal(text), "b c": "1", "d": "true", "e": "null"}
+            return [macro("json_object", columns, engine=dialect.name), macro("sha256", "'é'", engine=dialect.name)]
+
+        agreed(both, written)
+
+
+MERGED = [
+    ('{"a":1,"b":{"x":1,"y":2},"c":3}', '{"b":{"y":null,"z":5},"a":null,"d":{"q":null,"r":1}}'),
+    ('{ "a" : 1.0 }', '{"b" : [1, null]}'),
+    ('{"a":1}', "[1]"),
+    ('{"a":1}', "null"),
+    ("[1]", '{"a":null,"b":1}'),
+    ('{"a":1,"a":2}', '{"a":3}'),
+    ('{"a":1}', '{"a":2,"a":3}'),
+    ('{"a":"\\u00e9\\/"}', '{"\\u00e9":1}'),
+    ('{"a":5}', '{"a":{"b":null}}'),
+    ('{"a":{"b":1}}', '{"a":5}'),
+    ('{"a":1,"b":2}', '{"c":4,"b":null,"b":3}'),
+    ('{"x":1}', '{"a":{"b":null,"c":{"d":null}}}'),
+    ('{"x":{"k":null}}', '{"x":{"y":1}}'),
+    ("{}", "{}"),
+    (None, ' {"a" : 1}'),
+    (' {"a" : 1}', None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), MERGED)
+def test_two_objects_are_one(both, first, second):
+    """By RFC 7396, in DuckDB's order of keys; where one is null, the other as it was written."""
+    agreed(
+        both,
+        lambda dialect: [macro("json_merge", dialect.literal(first), dialect.literal(second), engine=dialect.name)],
+    )
+
+
+@SETTINGS
+@given(OBJECTS, OBJECTS | st.dictionaries(JSON_TEXTS, st.none()))
+def test_any_two_objects_are_one(both, first, second):
+    texts = [json.dumps(first), json.dumps(second)]
+    agreed(both, lambda dialect: [macro("json_merge", *map(dialect.literal, texts), engine=dialect.name)])

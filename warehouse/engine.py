@@ -1,0 +1,66 @@
+"""Which engine holds a target's warehouse, and what only an engine can do with one that nobody has open.
+
+What is done over an open connection is in base.py. Nothing outside this package knows which engine runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from models.settings import Settings
+from warehouse.base import Warehouse
+
+
+class Engine(Protocol):
+    """The warehouse of one target: where it is, who may write to it, and the copy of it that everybody reads."""
+
+    adapter: str  # the package of dbt's adapter
+    catalog: str  # what dbt puts before the schema of every relation
+    schemas: Mapping[str, str]  # what our SQL calls a schema → what it is called in the database, where that differs
+
+    def exists(self) -> bool:
+        """Whether there is anything yet."""
+
+    def open(self) -> Warehouse:
+        """To write. Raises as the engine's own class does."""
+
+    def locked(self, wait_seconds: float) -> AbstractContextManager[None]:
+        """Nobody else writes for the block. Raises WarehouseHeld after waiting so long, in real time."""
+
+    def is_published(self) -> bool:
+        """Whether there is a published copy."""
+
+    def published(self) -> Warehouse:
+        """The published copy, read-only; its names need no schema, and are in `main`."""
+
+    def publish(self, warehouse: Warehouse, changed: Mapping[str, str], digests: Mapping[str, str]) -> None:
+        """Give the copy what changed (name → relation to copy), all at once; readers keep what they have open.
+
+        `digests`: all that is published afterwards, as `published_digests` answers it; what else was is gone. Raises
+        StorageFull with the old copy still in its place.
+        """
+
+    def published_digests(self) -> dict[str, str]:
+        """Name → digest of what the copy holds; nothing where it cannot be read: it is only a copy."""
+
+    def preview(self) -> AbstractContextManager[tuple[Warehouse, str]]:
+        """A connection that reads the published copy and writes nowhere, with the schema it creates relations in."""
+
+    def profile(self, *, reads_published: bool = False) -> dict[str, Any]:
+        """The output of dbt's profile, without a secret; one that `reads_published` can only compile."""
+
+    def environment(self) -> dict[str, str]:
+        """Variables with which dbt runs: the secrets of its profile, and what that has no option for."""
+
+
+def engine(settings: Settings) -> Engine:
+    """The engine that TAILRACE_WAREHOUSE names; a DuckDB file of the target where it is not set."""
+    if settings.warehouse_url and settings.warehouse_url.startswith(("postgresql://", "postgres://")):
+        from warehouse.postgres_engine import PostgresEngine  # noqa: PLC0415 - an extra, imported where it is used
+
+        return PostgresEngine(settings)
+    from warehouse.duckdb_engine import DuckDBEngine  # noqa: PLC0415 - nor is this, elsewhere
+
+    return DuckDBEngine(settings)

@@ -1,0 +1,205 @@
+"""PostgreSQL's spelling of what engines spell differently, and of the names that all SQL here is written in.
+
+The functions in `tailrace` that this calls are in postgres_functions.sql.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from models.errors import UserError
+from warehouse.dialect import DuckDBDialect
+
+NUL = "\0"
+_STEP = re.compile(r'\.(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^.\["*]+))|(?P<item>\[-?\d+\])')
+_ESCAPED = re.compile(r"\\(.)")
+_DECIMAL = re.compile(r"(?:decimal|numeric)\((\d+),\s*(\d+)\)")
+# What is not looked into: texts, quoted names, comments. A doubled quote is two texts side by side.
+_LEFT_ALONE = r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/"
+
+# DuckDB's word → PostgreSQL's, where that has no such type
+_KINDS = {
+    "double": "double precision",
+    "float": "real",
+    "hugeint": "numeric(38, 0)",
+    "uhugeint": "numeric(38, 0)",
+    "ubigint": "numeric(20, 0)",
+    "uinteger": "bigint",
+    "usmallint": "integer",
+    "utinyint": "smallint",
+    "tinyint": "smallint",
+    "blob": "bytea",
+}
+_WHOLE = {"smallint": 16, "integer": 32, "int": 32, "bigint": 64}  # in bits
+_TRIED = {  # by functions of their own
+    "double": "double",
+    "double precision": "double",
+    "boolean": "boolean",
+    "bool": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamptz",
+    "timestamp with time zone": "timestamptz",
+}
+
+
+class PostgresDialect(DuckDBDialect):
+    """Quoting and plain values are DuckDB's: strings conform to the standard on both."""
+
+    name = "postgres"
+
+    def kind(self, kind: str) -> str:
+        base = kind.removesuffix("[]")
+        return _KINDS.get(base, base) + kind[len(base) :]
+
+    def stored(self, kind: str, *, is_key: bool) -> str:  # noqa: ARG002 - nothing to choose here
+        return self.kind(kind)
+
+    def literal(self, value: object) -> str:
+        """A value as SQL text. Raises UserError for a text with U+0000, which would end the statement there."""
+        literal = super().literal(value)
+        if NUL in literal:
+            raise UserError("PostgreSQL cannot hold a text with the character U+0000; take it out")
+        return literal
+
+    def try_cast(self, expression: str, kind: str) -> str:
+        said, kind = f"cast({expression} as text)", kind.lower()
+        if kind in _WHOLE:
+            end = 2 ** (_WHOLE[kind] - 1)
+            return f"cast(tailrace.try_whole({said}, {-end}, {end - 1}) as {kind})"
+        if kind in _TRIED:
+            return f"tailrace.try_{_TRIED[kind]}({said})"
+        if found := _DECIMAL.fullmatch(kind):
+            return f"cast(tailrace.try_decimal({said}, {found[1]}, {found[2]}) as {kind})"
+        return f"cast({expression} as {self.kind(kind)})"
+
+    def json_text(self, column: str, path: str) -> str:
+        """The text at a path of names and list places; `$` is all of it. Raises UserError for other paths."""
+        steps = list(_steps(path))
+        if len(steps) == 1 and not steps[0].startswith("["):
+            return self.json_text_at(column, self.literal(steps[0]))
+        listed = ", ".join(self.literal(step) for step in steps)
+        return f"tailrace.json_text({column}, variadic cast(array[{listed}] as text[]))"
+
+    def json_value(self, column: str, key: str) -> str:
+        return f"tailrace.json_at({column}, {self.literal(key)})"
+
+    def json_valid(self, expression: str) -> str:
+        return f"tailrace.json_valid({expression})"
+
+    def json_object(self, columns: Mapping[str, str]) -> str:
+        keys = [json.dumps(key, ensure_ascii=False) + ":" for key in columns]
+        signs = ["{", *[","] * (len(keys) - 1)] if keys else []
+        pairs = [
+            f"{self.literal(sign + key)} || tailrace.json_of({expression})"
+            for sign, key, expression in zip(signs, keys, columns.values(), strict=True)
+        ]
+        return f"({' || '.join(pairs)} || '}}')" if pairs else "'{}'"
+
+    def json_keys(self, column: str) -> str:
+        return f"tailrace.json_keys({column})"
+
+    def json_text_at(self, column: str, key: str) -> str:
+        return f"tailrace.json_text({column}, {key})"
+
+    def sha256(self, expression: str) -> str:
+        return f"encode(sha256(convert_to({expression}, 'UTF8')), 'hex')"
+
+    def hashable(self, column: str, kind: str) -> str:
+        """Lists are told apart as they are; JSON has no hash."""
+        return f"cast({column} as text)" if kind == "json" else column
+
+    def row_hash(self, columns: Iterable[str]) -> str:
+        """The seed is not 0, by which zeros would hash like nulls."""
+        return f"hash_record_extended(row({', '.join(columns)}), 17)"
+
+    def digest(self, hashed: str) -> str:
+        return f"cast(sum({hashed}) as varchar)"
+
+    def text_list(self, values: Iterable[str]) -> str:
+        return f"cast(array[{', '.join(self.literal(value) for value in values)}] as varchar[])"
+
+    def plus_seconds(self, moment: str, seconds: str) -> str:
+        return f"({moment} + make_interval(secs => {seconds}))"
+
+    def seconds_between(self, earlier: str, later: str) -> str:
+        return f"cast(extract(epoch from ({later}) - ({earlier})) as double precision)"
+
+    def window_end(self, moment: str, seconds: int) -> str:
+        return (
+            f"(timestamptz '1970-01-01 00:00:00+00' "
+            f"+ make_interval(secs => (div(extract(epoch from {moment}), {seconds}) + 1) * {seconds}))"
+        )
+
+    def moment_text(self, moment: str) -> str:
+        return f"to_char(timezone('UTC', {moment}), 'YYYY-MM-DD HH24:MI')"
+
+    def weekday(self, local: str) -> str:
+        return f"(cast(extract(isodow from {local}) as bigint) - 1)"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A statement as the server is sent it, and where its parts stood before: it tells places in what it was sent."""
+
+    sql: str
+    original: str
+    moved: tuple[tuple[int, int], ...]  # offset in `sql` → in `original`, where one began to differ
+
+    def place(self, position: int) -> str:
+        """The line of the original at a position in what was sent (from 1), as DuckDB draws it: text and caret."""
+        offset = position - 1
+        sent, before = max((pair for pair in self.moved if pair[0] <= offset), default=(0, 0))
+        offset = min(before + offset - sent, len(self.original))
+        start = self.original.rfind("\n", 0, offset) + 1
+        line = self.original[start:].split("\n", maxsplit=1)[0]
+        label = f"LINE {self.original.count(chr(10), 0, offset) + 1}: "
+        return f"{label}{line}\n{' ' * (len(label) + offset - start)}^"
+
+
+class Names:
+    """Puts real schemas in the place of the logical ones that all SQL is written in."""
+
+    def __init__(self, schemas: Mapping[str, str]) -> None:
+        self.schemas = dict(schemas)
+        names = "|".join(map(re.escape, schemas)) or "(?!)"
+        is_schema = r"(?:(?<=schema )|(?<=schema if exists )|(?<=schema if not exists ))"
+        prefix = rf"(?<![\w.$])(?:{names})(?=\.)|{is_schema}(?:{names})\b"
+        self._pattern = re.compile(rf"{_LEFT_ALONE}|({prefix})|\?", re.DOTALL)
+
+    def write(self, sql: str, params: Sequence[str] | None = None) -> Written:
+        """The statement with real schemas, and with `params` (literals) for each `?`. Raises UserError for too few."""
+        parts, moved, given, sent, done = [], [], iter(params or ()), 0, 0
+        for match in self._pattern.finditer(sql):
+            if match[1]:
+                put = self.schemas[match[1]]
+            elif match[0] == "?" and params is not None:
+                put = next(given, "")
+            else:
+                continue
+            if not put:
+                raise UserError("the statement has more `?` than values")
+            parts += [sql[done : match.start()], put]
+            sent += match.start() - done + len(put)
+            done = match.end()
+            moved += [(sent - len(put), match.start()), (sent, done)]
+        if next(given, None) is not None:
+            raise UserError("the statement has fewer `?` than values")
+        return Written("".join((*parts, sql[done:])), sql, tuple(moved))
+
+
+def _steps(path: str) -> Iterator[str]:
+    at = 1 if path.startswith("$") else len(path) + 1
+    while at < len(path):
+        found = _STEP.match(path, at)
+        if not found:
+            break
+        at = found.end()
+        quoted = found["quoted"]
+        yield found["item"] or (found["plain"] if quoted is None else _ESCAPED.sub(r"\1", quoted))
+    if at != len(path):
+        message = f"no path of names and places in lists: {path}"
+        raise UserError(message)
