@@ -225,7 +225,8 @@ class _Shape:
         return columns
 
     def _named(self, relation: tuple[str, str]) -> str:
-        return ".".join(self.quote(part) for part in relation)
+        schema, name = relation
+        return f"{schema}.{self.quote(name)}"  # a schema is ours, and may be another on this connection
 
 
 def sendable(kind: str) -> str:

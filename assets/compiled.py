@@ -20,8 +20,6 @@ from models.clock import Clock
 from models.settings import Settings
 from warehouse.engine import engine
 
-CATALOG = "warehouse"  # what the project's relations are called by, in whatever file they are
-
 
 @dataclass(frozen=True)
 class Model:
@@ -38,7 +36,8 @@ class Model:
 def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) -> tuple[Model, ...]:
     """These models at `clock`, those above first. Raises ConfigError for one that dbt cannot compile.
 
-    The published copy must exist: it answers what macros ask of the warehouse.
+    The published copy must exist: it, or the live tables, answer what macros ask of the warehouse. Incremental models
+    are compiled whole: they are created elsewhere, where there is nothing of them yet.
     """
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
@@ -47,8 +46,8 @@ def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) 
         return ()
     chosen = [f"fqn:{'.'.join(parsed.nodes[node_id].fqn)}" for node_id in node_ids]
     variables = {**warehouse.clock_variables(settings, clock), **dbt_project.run_variables(settings)}
-    passed = json.dumps({**variables, "own_schema": dbt_project.own_schema(settings), "aside": True})
-    call = ["compile", *_arguments(settings), "--vars", passed, "--select", *chosen]
+    passed = json.dumps({**variables, "aside": True})
+    call = ["compile", *_arguments(settings), "--full-refresh", "--vars", passed, "--select", *chosen]
     outcome = dbt_calls.invoke(call, dbt_project.manifest(settings), engine(settings).environment())
     if outcome.exception is not None:
         raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
@@ -83,7 +82,7 @@ def _model(settings: Settings, parsed: Project, node_id: str, sql: str) -> Model
 
 
 def _arguments(settings: Settings) -> list[str]:
-    """As every dbt command has them, but with a database in memory that reads the published copy."""
+    """As every dbt command has them, but with a profile that writes nothing and waits for no writer."""
     folder = settings.dbt_target / "compiled"
     output = {**engine(settings).profile(reads_published=True), "threads": dbt_project.THREADS}
     folder.mkdir(parents=True, exist_ok=True)

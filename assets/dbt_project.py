@@ -106,37 +106,43 @@ def source_variables(settings: Settings) -> dict[str, dict[str, Any]]:
         if not any((settings.dbt_project / "models").rglob(f"stg_{name}.sql")):
             message = f"has no staging model: write dbt_project/models/staging/stg_{name}.sql"
             raise configuration.parse(settings.project / "sources.yml").error(message, "sources", name)
-    return {name: _variables(settings, name, source) for name, source in declared.items()}
+    return {name: _variables(name, source) for name, source in declared.items()}
 
 
 def run_variables(settings: Settings) -> dict[str, Any]:
-    """What every run passes besides its clocks: `sources`, and `zone`, in which days begin and end."""
+    """What every run passes besides its clocks: `sources`, `own_schema`, and `zone`, in which days begin and end."""
+    return {**_meaning(settings), **_places(settings)}
+
+
+def _meaning(settings: Settings) -> dict[str, Any]:
     return {"sources": source_variables(settings), "zone": configuration.policy(settings).zone}
 
 
-def own_schema(settings: Settings) -> str:
-    """The schema of what Python keeps, as dbt must write it."""
-    return engine(settings).schemas.get("tailrace", "tailrace")
+def _places(settings: Settings) -> dict[str, Any]:
+    """Where dbt finds what Python keeps: on another engine it is elsewhere and the same."""
+    schemas, sources = engine(settings).schemas, source_variables(settings)
+    for source in sources.values():
+        schema, dot, table = str(source["relation"]).partition(".")
+        source["relation"] = schemas.get(schema, schema) + dot + table
+    return {"sources": sources, "own_schema": schemas.get("tailrace", "tailrace")}
 
 
 def variables(settings: Settings) -> dict[str, Any]:
     """Every variable that may change what a model means: the project's own, and those of every run."""
     project = configuration.parse(settings.dbt_project / "dbt_project.yml").at("vars") or {}
-    return {**project, **run_variables(settings)}
+    return {**project, **_meaning(settings)}
 
 
-def _variables(settings: Settings, name: str, source: Source) -> dict[str, Any]:
+def _variables(name: str, source: Source) -> dict[str, Any]:
     if isinstance(source, FileSource):
-        schema, table = raw.relation(name).split(".")
-        real = engine(settings).schemas.get(schema, schema)
-        return {"relation": f"{real}.{table}", "in_place": False, "known_at": None}
+        return {"relation": raw.relation(name), "in_place": False, "known_at": None}
     return {"relation": in_place.relation(name, source), "in_place": True, "known_at": source.known_at}
 
 
 def fingerprint(settings: Settings) -> str:
     """Changes whenever parsing again could give something else."""
     digest = hashlib.sha256()
-    said = (*_versions(engine(settings).adapter), own_schema(settings), source_variables(settings))
+    said = (*_versions(engine(settings).adapter), _places(settings))
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     for path in _project_files(settings.dbt_project):
         digest.update(str(path.relative_to(settings.dbt_project)).encode() + b"\0")
@@ -163,7 +169,7 @@ def _project_files(project: Path) -> list[Path]:
 def _parse(settings: Settings) -> None:
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
-    variables = json.dumps({"sources": source_variables(settings), "own_schema": own_schema(settings)})
+    variables = json.dumps(_places(settings))
     call = ["parse", *arguments(settings), "--vars", variables]
     done = dbt_calls.invoke(call, environment=engine(settings).environment())
     if done.exception is not None:

@@ -85,9 +85,13 @@ def _said(project: Project, node_id: str, variables: Mapping[str, Any]) -> Itera
 def _macros(project: Project, node: Node) -> frozenset[str]:
     """The project's own macros a node uses, through each other; dbt's are part of its version.
 
-    Read from the model's text: what dbt notes on the node grows when a branch (`is_incremental`) is first compiled.
+    Read from the model's text: what dbt notes on the node grows when a branch (`is_incremental`) is first compiled. Of
+    one that each engine spells in its own way it is all spellings: the same project means the same on each.
     """
     ours = {macro.name: key for key, macro in project.macros.items()}
+    spellings: dict[str, list[str]] = {}
+    for name, key in ours.items():
+        spellings.setdefault(name.rpartition("__")[2], []).append(key)
     found: set[str] = set()
     waiting = [ours[name] for name in _CALL.findall(node.code) if name in ours]
     while waiting:
@@ -95,4 +99,5 @@ def _macros(project: Project, node: Node) -> frozenset[str]:
         if macro_id in project.macros and macro_id not in found:
             found.add(macro_id)
             waiting.extend(project.macros[macro_id].calls)
+            waiting.extend(spellings[project.macros[macro_id].name.rpartition("__")[2]])
     return frozenset(found)

@@ -1,4 +1,4 @@
-"""One night of the past: events, people and segments as a refresh at that clock would have made them, in memory.
+"""One night of the past: events, people and segments as a refresh at that clock would have made them, aside.
 
 The event log is today's: of each event it keeps the one known first, so what had arrived by a moment is a filter on it.
 """
@@ -19,6 +19,7 @@ from models.errors import UserError
 from models.settings import Settings
 from models.source import TableSource
 from warehouse.base import Warehouse
+from warehouse.engine import engine
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def build(
         if stale is not None:
             message = f"source {name} cannot be read now: {stale}"
             raise UserError(message)
-    scratch = Scratch.beside(warehouse)
+    scratch = Scratch(engine(settings), warehouse, warehouse.scratch())
     scratch.create(models.staged)
     salt = configuration.policy(settings).salt
     derived = identity.replay(warehouse, clock, salt=salt, schema=scratch.schema, derived=derived)

@@ -13,7 +13,7 @@ from assets.diff import mask
 from assets.mistakes import suggestion
 from assets.preview_syncs import SyncPreview, preview_syncs
 from assets.scratch import Scratch
-from assets.working_copy import PUBLISHED, WorkingCopy, published
+from assets.working_copy import WorkingCopy, published
 from models.clock import Clock
 from models.errors import ConfigError, UserError
 from models.settings import Settings
@@ -98,7 +98,7 @@ def preview(settings: Settings, clock: Clock | None, segment: str, *, show_pii: 
 
 def _size(scratch: Scratch, copy: WorkingCopy, segment: str) -> Size:
     """Counts. Raises ConfigError for a model that gives no profile_id."""
-    relation, before = scratch.moved[LIVE, segment], _before(copy, segment)
+    relation, before = scratch.moved[LIVE, segment], _before(scratch, copy, segment)
     columns = scratch.warehouse.columns(relation)
     if "profile_id" not in columns:
         message = f"a segment gives a column profile_id; this one gives {', '.join(columns)}"
@@ -111,9 +111,9 @@ def _examples(
     scratch: Scratch, copy: WorkingCopy, segment: str, hidden: Collection[str]
 ) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     """Some who enter, as the working copy knows them, and some who leave, as they are published."""
-    now, before = scratch.moved[LIVE, segment], _before(copy, segment)
+    now, before = scratch.moved[LIVE, segment], _before(scratch, copy, segment)
     entering = _people(scratch, now, before, scratch.moved[LIVE, "profiles"], hidden)
-    leaving = _people(scratch, before, now, f"{PUBLISHED}.profiles", hidden) if before else ()
+    leaving = _people(scratch, before, now, scratch.before("profiles"), hidden) if before else ()
     return entering, leaving
 
 
@@ -161,8 +161,8 @@ def _below(copy: WorkingCopy, segment: str) -> set[str]:
     return {name for name in folders if node_id in lineage.ancestors(parsed, lineage.unique_id(parsed, name))}
 
 
-def _before(copy: WorkingCopy, segment: str) -> str | None:
-    return f"{PUBLISHED}.{segment}" if segment in copy.have.tables else None
+def _before(scratch: Scratch, copy: WorkingCopy, segment: str) -> str | None:
+    return scratch.before(segment) if segment in copy.have.tables else None
 
 
 def _personal(parsed: Row) -> frozenset[str]:

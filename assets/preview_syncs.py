@@ -12,7 +12,6 @@ from pathlib import Path
 from assets.audience import Audience, audience_of
 from assets.dbt_project import LIVE
 from assets.scratch import Scratch
-from assets.working_copy import PUBLISHED
 from models.sync import Mode, Sync
 from warehouse.base import Warehouse
 from warehouse.query import render
@@ -42,15 +41,15 @@ def preview_syncs(scratch: Scratch, syncs: Iterable[Sync], tables: Collection[st
         quoted = warehouse.dialect.quote(name)
         for place in (EARLIER, LIVE) if name not in scratch.created else (EARLIER,):
             if not warehouse.columns(f"{place}.{quoted}"):
-                warehouse.create_view(f"{place}.{quoted}", f"select * from {PUBLISHED}.{quoted}")
-    return tuple(_effect(warehouse, sync, tables) for sync in syncs)
+                warehouse.create_view(f"{place}.{quoted}", f"select * from {scratch.before(name)}")
+    return tuple(_effect(scratch, sync, tables) for sync in syncs)
 
 
-def _effect(warehouse: Warehouse, sync: Sync, tables: Collection[str]) -> SyncPreview:
-    mode = sync.entry.mode
-    now = _audience(warehouse, sync)
-    ran = sync.model in tables and _has_run(warehouse, sync, tables)
-    earlier = _audience(warehouse, _published(sync)) if ran else None
+def _effect(scratch: Scratch, sync: Sync, tables: Collection[str]) -> SyncPreview:
+    warehouse, mode = scratch.warehouse, sync.entry.mode
+    now = _audience(warehouse, _read_in(LIVE, sync))
+    ran = sync.model in tables and _has_run(scratch, sync, tables)
+    earlier = _audience(warehouse, _read_in(EARLIER, sync)) if ran else None
     same = earlier is not None and tuple(earlier.columns) == tuple(now.columns)
     values = {"now": now, "before": earlier if same else None, "whole": mode in {Mode.MIRROR, Mode.UPSERT}}
     found = warehouse.rows(render(SQL, "compare_audiences", warehouse.dialect, **values))[0]
@@ -70,13 +69,14 @@ def _audience(warehouse: Warehouse, sync: Sync) -> Audience:
     return audience_of(warehouse, sync, NOBODY)
 
 
-def _published(sync: Sync) -> Sync:
-    """The same sync, of the published model."""
+def _read_in(schema: str, sync: Sync) -> Sync:
+    """The same sync, of the model as that schema has it: dbt names the live one, by what it is in the database."""
     moved = {"relation": sync.relation, "profiles": sync.profiles, "consent": sync.consent}
-    return sync.model_copy(update={name: (EARLIER, place[1]) for name, place in moved.items() if place})
+    return sync.model_copy(update={name: (schema, place[1]) for name, place in moved.items() if place})
 
 
-def _has_run(warehouse: Warehouse, sync: Sync, tables: Collection[str]) -> bool:
+def _has_run(scratch: Scratch, sync: Sync, tables: Collection[str]) -> bool:
     if "sync_runs" not in tables:
         return False
-    return bool(warehouse.rows(f"select 1 as found from {PUBLISHED}.sync_runs where sync = ? limit 1", [sync.name]))
+    runs = scratch.before("sync_runs")
+    return bool(scratch.warehouse.rows(f"select 1 as found from {runs} where sync = ? limit 1", [sync.name]))

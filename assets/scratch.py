@@ -1,35 +1,36 @@
-"""Compiled models, created in memory beside an open warehouse: nothing of them is left when it is closed or killed."""
+"""Compiled models, created beside an open warehouse: nothing of them is left when it is closed or killed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sqlglot import Token, TokenType, tokenize
 
-from assets.compiled import CATALOG, Model
+from assets.compiled import Model
 from assets.dbt_project import LIVE
 from assets.sql_mistakes import mistake
 from models.errors import UserError
 from warehouse.base import Warehouse
+from warehouse.engine import Engine
 
-Relation = tuple[str, str]  # schema and name, as the live warehouse has them
+Relation = tuple[str, str]  # schema and name, as our SQL writes them
 
 
 @dataclass
 class Scratch:
-    """`moved`: relations of the project → where they are read instead; what is created here is in it by itself."""
+    """`moved`: relations of the project → where they are read instead; what is created here is in it by itself.
 
+    `schema`: where relations are created. `published`: where the published copy is, beside which this may be.
+    """
+
+    home: Engine
     warehouse: Warehouse
     schema: str
+    published: str = LIVE
     moved: dict[Relation, str] = field(default_factory=dict)
     created: set[str] = field(default_factory=set)
-
-    @classmethod
-    def beside(cls, warehouse: Warehouse) -> Scratch:
-        """In a database in memory of its own, attached to an open warehouse."""
-        warehouse.execute("attach ':memory:' as scratch")
-        return cls(warehouse, "scratch.main")
 
     def create(self, models: Iterable[Model]) -> None:
         """Create these models, each after those above it. Raises ConfigError for SQL the engine refuses."""
@@ -37,39 +38,70 @@ class Scratch:
             create = self.warehouse.create_view if model.is_view else self.warehouse.create_table
             relation = self.relation(model.name)
             try:
-                create(relation, "\n" + relocated(model.sql, self.moved))
+                create(relation, "\n" + self._relocated(model.sql))
             except UserError as error:
                 raise mistake(str(error), model.file, model.shown, self._columns(model)) from error
             self.moved[LIVE, model.name] = relation
             self.created.add(model.name)
 
-    def _columns(self, model: Model) -> list[str]:
-        """The columns of all that a model reads."""
-        read = {relation[1:] for _, _, relation in _relations(model.sql) if relation[0] == CATALOG}
-        found = [self.warehouse.columns(self.moved.get(each) or ".".join(each)) for each in sorted(read)]
-        return list(dict.fromkeys(name for columns in found for name in columns))
-
     def relation(self, name: str) -> str:
         """Where the model of this name is, or would be."""
         return f"{self.schema}.{self.warehouse.dialect.quote(name)}"
 
+    def before(self, name: str) -> str:
+        """Where what is published by this name is read."""
+        return f"{self.published}.{self.warehouse.dialect.quote(name)}"
 
-def relocated(sql: str, moved: Mapping[Relation, str]) -> str:
-    """The same text with these relations of the live warehouse read elsewhere; nothing else in it changes."""
-    pieces: list[str] = []
-    end = 0
-    for first, last, relation in _relations(sql):
-        if relation[0] == CATALOG and relation[1:] in moved:
-            pieces += [sql[end : first.start], moved[relation[1], relation[2]]]
-            end = last.end + 1
-    return "".join([*pieces, sql[end:]])
+    def _columns(self, model: Model) -> list[str]:
+        """The columns of all that a model reads."""
+        tokens = _tokens(model.sql, self.warehouse.dialect.name)
+        read = {relation for _, _, names in _relations(tokens) if (relation := self._written(names))}
+        found = [self.warehouse.columns(self.moved.get(each) or ".".join(each)) for each in sorted(read)]
+        return list(dict.fromkeys(name for columns in found for name in columns))
+
+    def _relocated(self, sql: str) -> str:
+        """The same text with relations of the live warehouse read where they were moved; nothing else changes."""
+        tokens, puts = _tokens(sql, self.warehouse.dialect.name), list[tuple[int, int, str]]()
+        for first, last, names in _relations(tokens):
+            relation = self._written(names)
+            if relation in self.moved:
+                puts.append((first.start, last.end + 1, self.moved[relation]))
+        # a name of the model's own is no schema of ours, though it may be called so
+        puts += [(token.start, token.end + 1, f'"{token.text}"') for token in _owners(tokens, self.home.schemas)]
+        return _put(sql, sorted(puts))
+
+    def _written(self, names: tuple[str, str, str]) -> Relation | None:
+        """What dbt names in full, as our SQL writes it; None where it is of another catalog."""
+        catalog, schema, name = names
+        ours = {real: logical for logical, real in self.home.schemas.items()}
+        return (ours.get(schema, schema), name) if catalog == self.home.catalog else None
 
 
-def _relations(sql: str) -> Iterator[tuple[Token, Token, tuple[str, str, str]]]:
+def _tokens(sql: str, dialect: str) -> list[Token]:
+    return tokenize(sql, read=dialect)
+
+
+def _put(sql: str, puts: Iterable[tuple[int, int, str]]) -> str:
+    """The text with what is between these places replaced, in order."""
+    pieces, done = list[str](), 0
+    for start, end, text in puts:
+        pieces += [sql[done:start], text]
+        done = end
+    return "".join([*pieces, sql[done:]])
+
+
+def _relations(tokens: list[Token]) -> Iterator[tuple[Token, Token, tuple[str, str, str]]]:
     """Every `"a"."b"."c"`, quoted as dbt does: its first and last token, and the names."""
-    tokens = tokenize(sql, read="duckdb")
     quoted = [TokenType.IDENTIFIER, TokenType.DOT, TokenType.IDENTIFIER, TokenType.DOT, TokenType.IDENTIFIER]
     for position in range(len(tokens) - 4):
         found = tokens[position : position + 5]
         if [token.token_type for token in found] == quoted:
             yield found[0], found[4], (found[0].text, found[2].text, found[4].text)
+
+
+def _owners(tokens: list[Token], names: Collection[str]) -> Iterator[Token]:
+    """Every unquoted one of these names before a point."""
+    for token, follower in pairwise(tokens):
+        unquoted = token.token_type is not TokenType.IDENTIFIER and token.text in names
+        if unquoted and follower.token_type is TokenType.DOT:
+            yield token

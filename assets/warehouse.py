@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from assets import configuration
 from assets.dbt_errors import candidates, engine_words, readable, refusal
-from assets.dbt_project import arguments, manifest, own_schema, run_variables
+from assets.dbt_project import arguments, manifest, run_variables
 from assets.sql_mistakes import mistake
 from models.clock import Clock
 from models.errors import BuildFailed
@@ -101,8 +101,7 @@ def run_dbt(
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
     parsed = manifest(settings)
-    own = {"own_schema": own_schema(settings)}
-    passed = {**clock_variables(settings, clock), **run_variables(settings), **own, **(variables or {})}
+    passed = {**clock_variables(settings, clock), **run_variables(settings), **(variables or {})}
     # the parse wrote the manifest; writing it again would take as long as building a small model
     options = [*arguments(settings), "--no-write-json", "--vars", json.dumps(passed)]
     call = [command, *options, "--select", *select]

@@ -1,6 +1,6 @@
 """The working copy beside the published copy: which models mean something else than what is published, and their rows.
 
-Everything is created in memory. What reads raw files cannot be: they are not in the published copy.
+Everything is created beside it and gone afterwards. What reads raw files cannot be: they are not in the published copy.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from dataclasses import dataclass
 import polars as pl
 
 from assets import builds, lineage, stages, store
-from assets.compiled import CATALOG, above, compile_models, in_order
+from assets.compiled import above, compile_models, in_order
 from assets.dbt_project import LIVE, project, variables
 from assets.parsed import Node
 from assets.scratch import Scratch
 from models.clock import Clock
 from models.errors import ConfigError, UserError
 from models.settings import Settings
-from warehouse.base import Warehouse
 from warehouse.engine import engine
 
-PUBLISHED = f"{CATALOG}.main"
 EVENTS = "events"
 
 
@@ -38,7 +36,7 @@ class Published:
 def published(settings: Settings) -> Published:
     """Raises UserError when nothing is published, or nothing a preview could be compared with."""
     with store.reading(settings) as copy:
-        tables = frozenset(row["name"] for row in copy.rows("select table_name as name from duckdb_tables()"))
+        tables = frozenset(copy.relations(LIVE))
         missing = {"segment_evaluation", "model_definition", EVENTS, "profiles"} - tables
         if missing:
             message = f"the published copy lacks {', '.join(sorted(missing))}; run `tailrace refresh`, then this again"
@@ -76,11 +74,12 @@ class WorkingCopy:
 
     @contextmanager
     def opened(self) -> Iterator[Scratch]:
-        """In memory, with the published copy attached and every name of the project pointing at what it holds."""
-        with engine(self.settings).preview() as (warehouse, schema):
-            scratch = Scratch(warehouse, schema)
+        """Beside the published copy, with every name of the project pointing at what that holds."""
+        home = engine(self.settings)
+        with home.preview() as aside:
+            scratch = Scratch(home, aside.warehouse, aside.schema, aside.published)
             for name in self.have.tables:
-                scratch.moved[LIVE, name] = scratch.moved["tailrace", name] = self._published(warehouse, name)
+                scratch.moved[LIVE, name] = scratch.moved["tailrace", name] = scratch.before(name)
             scratch.moved[LIVE, stages.EVENTS] = self._events(scratch)
             for node in self.parsed.nodes.values():
                 if node.resource_type == "seed":
@@ -119,15 +118,12 @@ class WorkingCopy:
     def _definition(self, name: str) -> str:
         return lineage.definition(self.parsed, [name], self.variables)
 
-    def _published(self, warehouse: Warehouse, name: str) -> str:
-        return f"{PUBLISHED}.{warehouse.dialect.quote(name)}"
-
     def _events(self, scratch: Scratch) -> str:
         """The published events, at this clock."""
         literal, relation = scratch.warehouse.dialect.literal, f"{scratch.schema}.{stages.EVENTS}"
         scratch.warehouse.create_view(
             relation,
-            f"select * from {PUBLISHED}.{EVENTS} "
+            f"select * from {scratch.before(EVENTS)} "
             f"where occurred_at <= {literal(self.clock.as_of)} and known_at <= {literal(self.clock.known_by)}",
         )
         return relation

@@ -37,11 +37,14 @@ class Settings:
 
     @property
     def warehouse(self) -> Path:
+        """The file of DuckDB, where that is the engine."""
+        if self.warehouse_url and self.warehouse_url.startswith("duckdb:///"):
+            return Path(self.warehouse_url.removeprefix("duckdb://"))
         return self.root / "warehouse.duckdb"
 
     @property
     def published(self) -> Path:
-        return self.root / "published.duckdb"
+        return self.warehouse.with_name("published.duckdb")
 
     @property
     def journal(self) -> Path:

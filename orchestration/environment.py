@@ -12,6 +12,7 @@ from models.settings import Settings, Target
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
+ENGINES = ("duckdb:///", "postgresql://")
 TARGETS: dict[str, Target] = {"dev": "dev", "prod": "prod"}
 
 
@@ -31,9 +32,19 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         recorder=(values.get("TAILRACE_RECORDER") or Settings.recorder).rstrip("/"),
         gateway=(values.get("TAILRACE_GATEWAY") or Settings.gateway).rstrip("/"),
         alert_url=values.get("TAILRACE_ALERT_URL") or None,
+        warehouse_url=warehouse(values.get("TAILRACE_WAREHOUSE")),
         memory_limit=_memory_limit(values.get("TAILRACE_MEMORY_LIMIT")),
         environ=values,
     )
+
+
+def warehouse(given: str | None) -> str | None:
+    """The URL of a warehouse, or None for the target's own file. Raises UserError for another engine."""
+    if not given or given.startswith(ENGINES):
+        return given or None
+    scheme = given.partition("://")[0]  # no more of it: it may hold a password
+    message = f"the warehouse's URL begins with '{scheme}'; it may begin with {' or '.join(ENGINES)}"
+    raise UserError(message)
 
 
 def _memory_limit(given: str | None) -> str | None:
@@ -54,6 +65,7 @@ def child(settings: Settings, **extra: str) -> dict[str, str]:
         "TAILRACE_TARGET": settings.target,
         "TAILRACE_RECORDER": settings.recorder,
         "TAILRACE_GATEWAY": settings.gateway,
+        "TAILRACE_WAREHOUSE": settings.warehouse_url or "",
         "TAILRACE_MEMORY_LIMIT": settings.memory_limit or "",
         **extra,
     }

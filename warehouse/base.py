@@ -43,6 +43,9 @@ class Warehouse(Protocol):
     def columns(self, relation: str) -> dict[str, str]:
         """Column → SQL type, in order; empty when the relation is not there."""
 
+    def relations(self, schema: str) -> list[str]:
+        """The names of the tables and views of a schema, in order; none where there is no such schema."""
+
     def create_view(self, name: str, query: str, *, temporary: bool = False) -> None:
         """A view of the query, in the place of one that is there, whatever its columns; no reader finds it gone."""
 
@@ -57,6 +60,12 @@ class Warehouse(Protocol):
 
     def prepare_functions(self) -> None:
         """Make what the dialect calls and the engine does not have, in the schema `tailrace`, which exists."""
+
+    def scratch(self) -> str:
+        """A schema to create relations in, at first empty: this connection's own, gone when it is closed or killed."""
+
+    def empty(self, schema: str) -> None:
+        """Drop a schema with all in it, where a connection keeps nothing (engine.Aside). Raises Refused elsewhere."""
 
     def attach(self, alias: str, path: Path) -> None:
         """Make another database file readable as the catalog `alias`, read-only. Raises as opening does."""

@@ -12,9 +12,10 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from models.errors import NeedsPerson, StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
+from models.errors import NeedsPerson, Refused, StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
 from warehouse.dialect import Dialect, DuckDBDialect
 
+MEMORY = Path(":memory:")
 UNBORN = (0, 4096, 8192)  # sizes before all three header blocks of a new file are written
 
 
@@ -78,6 +79,14 @@ class DuckDB:
             return {}
         return {str(row[0]): str(row[1]).lower() for row in described}
 
+    def relations(self, schema: str) -> list[str]:
+        found = self.rows(
+            "select table_name as name from information_schema.tables "
+            "where table_catalog = current_database() and table_schema = ? order by table_name",
+            [schema],
+        )
+        return [str(row["name"]) for row in found]
+
     def create_view(self, name: str, query: str, *, temporary: bool = False) -> None:
         self._run(f"create or replace {'temporary ' if temporary else ''}view {name} as {query}", ())
 
@@ -97,6 +106,17 @@ class DuckDB:
 
     def prepare_functions(self) -> None:
         """DuckDB has all of them."""
+
+    def scratch(self) -> str:
+        """In memory, beside whatever file is open."""
+        self._run("attach ':memory:' as scratch", ())
+        return "scratch.main"
+
+    def empty(self, schema: str) -> None:
+        if self.path != MEMORY:
+            message = f"{self.path}: the schema {schema} is not dropped: the file is kept"
+            raise Refused(message)
+        self._run(f"drop schema if exists {schema} cascade", ())
 
     def attach(self, alias: str, path: Path) -> None:
         file = self.dialect.literal(str(path))

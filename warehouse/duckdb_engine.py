@@ -20,7 +20,8 @@ from models.errors import NeedsPerson, StorageFull, TailraceError, WarehouseHeld
 from models.settings import Settings
 from models.steps import step
 from warehouse.base import Warehouse
-from warehouse.duckdb import DuckDB
+from warehouse.duckdb import MEMORY, DuckDB
+from warehouse.engine import Aside
 from warehouse.lock import hold
 
 LOCK = "warehouse.lock"
@@ -80,13 +81,13 @@ class DuckDBEngine:
             return {}
 
     @contextmanager
-    def preview(self) -> Iterator[tuple[Warehouse, str]]:
+    def preview(self) -> Iterator[Aside]:
         """Everything is created in memory."""
-        with DuckDB(Path(":memory:"), memory_limit=self.settings.memory_limit) as warehouse:
+        with DuckDB(MEMORY, memory_limit=self.settings.memory_limit) as warehouse:
             spill = warehouse.dialect.literal(str(self.settings.root / "preview.tmp"))
             warehouse.execute(f"set temp_directory = {spill}")  # else it is a folder wherever one happens to stand
             warehouse.attach(self.catalog, self.settings.published)
-            yield warehouse, "memory.main"
+            yield Aside(warehouse, "memory.main", f"{self.catalog}.main")
 
     def profile(self, *, reads_published: bool = False) -> dict[str, Any]:
         output = {"type": "duckdb", "schema": "main"}

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from models.settings import Settings
 from warehouse.base import Warehouse
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A connection that writes nowhere: all that is created in it is gone when it is closed or killed."""
+
+    warehouse: Warehouse
+    schema: str  # where relations are created: the `main` of this connection
+    published: str  # the schema in which it reads the published copy
 
 
 class Engine(Protocol):
@@ -45,8 +55,8 @@ class Engine(Protocol):
     def published_digests(self) -> dict[str, str]:
         """Name → digest of what the copy holds; nothing where it cannot be read: it is only a copy."""
 
-    def preview(self) -> AbstractContextManager[tuple[Warehouse, str]]:
-        """A connection that reads the published copy and writes nowhere, with the schema it creates relations in."""
+    def preview(self) -> AbstractContextManager[Aside]:
+        """A connection that reads the published copy, the same from beginning to end, and writes nowhere."""
 
     def profile(self, *, reads_published: bool = False) -> dict[str, Any]:
         """The output of dbt's profile, without a secret; one that `reads_published` can only compile."""
@@ -57,7 +67,7 @@ class Engine(Protocol):
 
 def engine(settings: Settings) -> Engine:
     """The engine that TAILRACE_WAREHOUSE names; a DuckDB file of the target where it is not set."""
-    if settings.warehouse_url and settings.warehouse_url.startswith(("postgresql://", "postgres://")):
+    if settings.warehouse_url and settings.warehouse_url.startswith("postgresql://"):
         from warehouse.postgres_engine import PostgresEngine  # noqa: PLC0415 - an extra, imported where it is used
 
         return PostgresEngine(settings)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Self
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
-from models.errors import TailraceError, UserError, WarehouseVersion
+from models.errors import Refused, TailraceError, UserError, WarehouseVersion
 from warehouse.dialect import Dialect
 from warehouse.postgres_arrow import arrow_type, decoded, kind_of, plain, shaped, sql_type, streamed_type, values
 from warehouse.postgres_dialect import Names, PostgresDialect, Written
@@ -45,9 +45,19 @@ class Postgres:
 
     dialect: Dialect = PostgresDialect()
 
-    def __init__(self, url: str, *, schemas: Mapping[str, str] | None = None, read_only: bool = False) -> None:
-        """Connect. Raises NeedsPerson, UserError or WarehouseVersion, each saying what to do, none the password."""
-        self.names = Names(schemas or {})
+    def __init__(
+        self,
+        url: str,
+        *,
+        schemas: Mapping[str, str] | None = None,
+        read_only: bool = False,
+        own: Collection[str] = (),
+    ) -> None:
+        """Connect. Raises NeedsPerson, UserError or WarehouseVersion, each saying what to do, none the password.
+
+        `own`: the real schemas that nobody but this connection has anything in.
+        """
+        self.names, self.own = Names(schemas or {}), frozenset(own)
         self._depth = 0
         try:
             self._connection = adbc.connect(url, autocommit=True)
@@ -141,6 +151,14 @@ class Postgres:
             return {}
         return {field.name: kind_of(field) for field in described}
 
+    def relations(self, schema: str) -> list[str]:
+        found = self.rows(
+            "select relname as name from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace "
+            "where nspname = ? and relkind in ('r', 'v') order by relname",
+            [self.names.schemas.get(schema, schema)],
+        )
+        return [str(row["name"]) for row in found]
+
     def create_view(self, name: str, query: str, *, temporary: bool = False) -> None:
         """As the port says. What reads a view whose columns change goes with it."""
         kind = "temporary view" if temporary else "view"
@@ -186,6 +204,17 @@ class Postgres:
                 "create or replace function tailrace.functions_made_by() returns text language sql immutable "
                 f"as $$ select '{digest}' $$"
             )
+
+    def scratch(self) -> str:
+        """The schema of temporary tables: the server forgets it with the connection, however that ends."""
+        return "pg_temp"
+
+    def empty(self, schema: str) -> None:
+        real = self.names.schemas.get(schema, schema)
+        if real not in self.own:
+            message = f"the schema {real} is not dropped: it is not this connection's own"
+            raise Refused(message)
+        self._run(f"drop schema if exists {self.dialect.quote(real)} cascade")
 
     def attach(self, alias: str, path: Path) -> NoReturn:
         message = (

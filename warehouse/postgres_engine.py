@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import groupby
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -20,6 +21,7 @@ from models.errors import TailraceError, UserError, WarehouseHeld
 from models.settings import Settings
 from models.steps import step
 from warehouse.base import Warehouse
+from warehouse.engine import Aside
 from warehouse.postgres import Postgres
 
 PATIENCE = "300ms"  # how long a schema that somebody reads is waited for before it is left for the next time
@@ -57,7 +59,7 @@ class PostgresEngine:
     @contextmanager
     def locked(self, wait_seconds: float) -> Iterator[None]:
         """An advisory lock: it dies with its connection, and holds on every machine."""
-        name = f"hashtextextended('{self.schemas['tailrace']}', 0)"
+        name = _number(self.schemas["tailrace"])
         deadline = time.monotonic() + wait_seconds
         with Postgres(self.url) as session:
             while not session.rows(f"select pg_try_advisory_lock({name}) as got")[0]["got"]:
@@ -69,7 +71,8 @@ class PostgresEngine:
     def _holder(self, session: Warehouse) -> str:
         found = session.rows(
             "select pid, client_addr::text as address from pg_stat_activity "
-            "where pid in (select pid from pg_locks where locktype = 'advisory' and granted) "
+            "where pid in (select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 1 "
+            f"and ((cast(classid as bigint) << 32) | cast(objid as bigint)) = {_number(self.schemas['tailrace'])}) "
             f"and datname = {session.dialect.literal(self.catalog)} limit 1"
         )
         who = f"server process {found[0]['pid']}, from {found[0]['address']}" if found else "another process"
@@ -83,7 +86,11 @@ class PostgresEngine:
         with Postgres(self.url, schemas=self.schemas, read_only=True) as warehouse:
             generation = self._generation(warehouse)
         shown = self.schemas["published"] if generation is None else self._schema(generation)
-        return Postgres(self.url, schemas={**self.schemas, "main": shown}, read_only=True)
+        copy = Postgres(self.url, schemas={**self.schemas, "main": shown}, read_only=True)
+        if generation is None or self._keep(copy, shown):
+            return copy
+        copy.close()
+        return self.published()  # there is a newer one meanwhile
 
     def publish(self, warehouse: Warehouse, changed: Mapping[str, str], digests: Mapping[str, str]) -> None:
         quote, literal = warehouse.dialect.quote, warehouse.dialect.literal
@@ -119,11 +126,12 @@ class PostgresEngine:
             f"where nspname = {literal(self.schemas['published'])} and relkind = 'r'"
         )
         quote = warehouse.dialect.quote
-        unused = [f"drop schema {quote(row['name'])} cascade" for row in schemas]
-        unused += [f"drop table published.{quote(row['name'])}" for row in tables if row["name"] not in known]
+        unused = [f"drop table published.{quote(row['name'])}" for row in tables if row["name"] not in known]
         warehouse.execute(f"set lock_timeout = '{PATIENCE}'")
+        for row in schemas:
+            _drop_unused(warehouse, str(row["name"]), [str(row["name"])])
         for statement in unused:
-            with contextlib.suppress(TailraceError):  # somebody reads it: the next publication tries again
+            with contextlib.suppress(TailraceError):  # an older generation shows it: the next publication tries again
                 warehouse.execute(statement)
         warehouse.execute("set lock_timeout = 0")
 
@@ -135,16 +143,53 @@ class PostgresEngine:
             return {str(name): str(digest) for name, digest in json.loads(found[0]["digests"]).items()}
 
     @contextmanager
-    def preview(self) -> Iterator[tuple[Warehouse, str]]:
-        """Everything is created in schemas of its own, dropped at the end."""
-        name = f"{self.schemas['tailrace']}_preview_{uuid4().hex[:12]}"
-        with Postgres(self.url, schemas={**self.schemas, "tailrace": f"{name}_own", "main": name}) as warehouse:
-            warehouse.execute(f"create schema {name}")
+    def preview(self) -> Iterator[Aside]:
+        """Everything is created in schemas of its own; the next preview drops what a killed one left."""
+        name = f"{self._previews}{uuid4().hex[:12]}"
+        own = {each: f"{name}_{each}" for each in self.schemas}
+        with Postgres(self.url, schemas=own, own=own.values()) as warehouse:
+            self._forget_previews(warehouse)
+            generation = self._kept_generation(warehouse)
+            warehouse.rows(f"select pg_advisory_lock({_number(name)})")  # before there is anything to be dropped
             try:
-                yield warehouse, name
+                for each in ("main", "tailrace"):
+                    warehouse.execute(f"create schema {each}")
+                warehouse.prepare_functions()
+                yield Aside(warehouse, "main", generation)
             finally:
-                warehouse.execute(f"drop schema {name} cascade")
-                warehouse.execute(f"drop schema if exists {name}_own cascade")
+                with contextlib.suppress(TailraceError):  # the connection is gone: left to the next
+                    for each in own:
+                        warehouse.empty(each)
+
+    @property
+    def _previews(self) -> str:
+        """How the names of the schemas of previews begin."""
+        return f"{self.schemas['tailrace']}_preview_"
+
+    def _forget_previews(self, warehouse: Warehouse) -> None:
+        """Drop the schemas of previews whose connection is gone."""
+        pattern = warehouse.dialect.literal(f"^({self._previews}[0-9a-f]{{12}})_({'|'.join(self.schemas)})$")
+        found = warehouse.rows(f"select nspname as name from pg_namespace where nspname ~ {pattern} order by nspname")
+        names = [str(row["name"]) for row in found]
+        for preview, schemas in groupby(names, key=lambda name: name[: len(self._previews) + 12]):
+            _drop_unused(warehouse, preview, [*schemas])
+
+    def _kept_generation(self, warehouse: Warehouse) -> str:
+        """The schema of the newest generation, which stays as long as this connection. Raises UserError for none."""
+        while True:
+            with Postgres(self.url, schemas=self.schemas, read_only=True) as other:
+                generation = self._generation(other)
+            if generation is None:
+                raise UserError("nothing is published yet; run `tailrace refresh`")
+            schema = self._schema(generation)
+            if self._keep(warehouse, schema):
+                return schema
+
+    def _keep(self, warehouse: Warehouse, schema: str) -> bool:
+        """Have a generation stay as long as this connection; whether it was still there."""
+        number = _number(schema)
+        warehouse.rows(f"select pg_advisory_lock_shared({number})")
+        return bool(warehouse.rows("select 1 as found from pg_namespace where nspname = ?", [schema]))
 
     def profile(self, *, reads_published: bool = False) -> dict[str, Any]:  # noqa: ARG002 - compiling writes nothing
         return {
@@ -169,6 +214,22 @@ class PostgresEngine:
 
     def _schema(self, generation: int) -> str:
         return f"{self.schemas['published']}_{generation}"
+
+
+def _number(name: str) -> str:
+    """The number of the advisory lock of that name, as SQL."""
+    return f"hashtextextended('{name}', 0)"
+
+
+def _drop_unused(warehouse: Warehouse, lock: str, schemas: Sequence[str]) -> None:
+    """Drop these schemas unless some connection holds that lock; what cannot be dropped is left for the next time."""
+    number = _number(lock)
+    if not warehouse.rows(f"select pg_try_advisory_lock({number}) as got")[0]["got"]:
+        return
+    with contextlib.suppress(TailraceError):
+        for schema in schemas:
+            warehouse.execute(f"drop schema if exists {warehouse.dialect.quote(schema)} cascade")
+    warehouse.rows(f"select pg_advisory_unlock({number})")
 
 
 def _stored(name: str, digest: str) -> str:

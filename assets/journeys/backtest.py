@@ -1,13 +1,13 @@
 """What the working copy of a journey would have done in the past, beside its published version. Writes nothing.
 
-Reads the published copy. Events get their people by the project's own models, made in memory as a preview makes them:
+Reads the published copy. Events get their people by the project's own models, made aside as a preview makes them:
 so `int_events`, a second copy of every event, need not be published.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from assets.dbt_project import LIVE
 from assets.journeys import checks, documents, publication, rerun, seen, unknown_past
 from assets.journeys.program import Version
 from assets.journeys.rerun import SQL, Counts, Past
-from assets.working_copy import PUBLISHED, WorkingCopy
+from assets.working_copy import WorkingCopy
 from models.clock import Clock, end_of_day
 from models.errors import UserError
 from models.settings import Settings
@@ -62,13 +62,13 @@ def backtest(settings: Settings, name: str, start: date, end: date) -> Backtest:
     copy = WorkingCopy(settings, have.clock, have)
     with copy.opened() as scratch:
         warehouse = scratch.warehouse
-        past = Past(PUBLISHED, f"{PUBLISHED}.events", first, last, have.clock.known_by)
+        past = Past(scratch.published, scratch.before("events"), first, last, have.clock.known_by)
         require_data(warehouse, past, written)
         copy.create(scratch, copy.changed([EVENTS]))
-        past = Past(PUBLISHED, scratch.moved[LIVE, EVENTS], first, last, have.clock.known_by)
+        past = replace(past, events=scratch.moved[LIVE, EVENTS])
         known = [
             each
-            for each in publication.published(warehouse, relation=f"{PUBLISHED}.journey_version")
+            for each in publication.published(warehouse, relation=scratch.before("journey_version"))
             if each.name == name
         ]
         versions = [written, *known[-1:]]

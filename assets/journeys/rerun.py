@@ -1,4 +1,4 @@
-"""Runs one version of a journey over the past, as one tick of the engine in a scratch database in memory.
+"""Runs one version of a journey over the past, as one tick of the engine in a scratch database.
 
 What the logs hold of the past is laid out there as a tick reads it; the published copy is only read.
 """
@@ -56,7 +56,7 @@ class Counts:
 def rerun(warehouse: Warehouse, policy: Policy, past: Past, version: Version) -> Counts:
     """Let the version take people in from the start of the range, and move them to its end.
 
-    `warehouse`: a scratch database of the caller's; its schema `tailrace` is made anew.
+    `warehouse`: a scratch database of the caller's; its schema `tailrace` is made anew. Raises Refused for any other.
     """
     version = replace(version, version=1, published_at=past.start)
     _Stage(warehouse, policy, past, version).lay()
@@ -84,7 +84,7 @@ class _Stage:
 
     def lay(self) -> None:
         warehouse, past = self.warehouse, self.past
-        warehouse.execute("drop schema if exists tailrace cascade")
+        warehouse.empty(batches.SCHEMA)
         batches.prepare(warehouse)
         for part in (identity, segments, tables):
             part.prepare(warehouse)

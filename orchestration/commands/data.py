@@ -1,4 +1,4 @@
-"""Commands that move data forward: ingest, refresh; and `sql`, which looks at it."""
+"""Commands that move data forward: ingest, refresh; and sql and compare, which look at it."""
 # ruff: noqa: PLC0415 - imported when the command runs: `tailrace --help` must not wait for dbt
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command()(ingest)
     app.command()(refresh)
     app.command()(sql)
+    app.command()(compare)
 
 
 def ingest(
@@ -71,3 +72,32 @@ def sql(query: Annotated[str, typer.Argument(help="One statement.")], *, as_json
         console.print_json(rows)
     else:
         console.out().print(console.table(rows) if rows else "no rows")
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="A warehouse: duckdb:///path or postgresql://user@host/database.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what two warehouses publish, row by row, on whatever engines; columns that are volatile are left out.
+
+    Exit code 1 where anything differs. Example:
+    `tailrace compare duckdb:///data/warehouse.duckdb postgresql://tailrace@db/marketing`
+    """
+    from orchestration import comparing
+
+    tables = []
+    with console.progress(quiet=as_json) as tell:
+        for each in comparing.compare(settings(), first, second):
+            tell(f"comparing {each.name}")
+            tables.append(each)
+    differing = [each for each in tables if not each.is_same]
+    if as_json:
+        console.print_json(comparing.document(tables))
+    elif differing:
+        console.out().print(console.table(comparing.document(differing)["tables"], title="tables that differ"))
+    else:
+        rows = sum(each.rows_a or 0 for each in tables)
+        console.out().print(f"the same: {len(tables)} tables, {rows:,} rows")
+    raise typer.Exit(code=int(bool(differing)))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -29,6 +30,17 @@ def server() -> Iterator[str]:
             yield started
     else:
         pytest.skip(f"no PostgreSQL server: `make test-engines` starts one, or {SERVER} is the URL of one")
+
+
+@pytest.fixture(scope="module")
+def database(server) -> Iterator[str]:
+    """The URL of a database of this module's own."""
+    name = f"t{uuid4().hex[:10]}"
+    with Postgres(server) as opened:
+        opened.execute(f"create database {name}")
+    yield urlsplit(server)._replace(path=f"/{name}").geturl()
+    with Postgres(server) as opened:
+        opened.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="module")
