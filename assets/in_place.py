@@ -1,4 +1,4 @@
-"""Tables in place: another DuckDB file, attached read-only for a run and never copied."""
+"""Tables in place, never copied: of the warehouse's own database, or of another DuckDB file, attached for a run."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ def alias(name: str) -> str:
 
 
 def relation(name: str, source: TableSource) -> str:
-    """The table, as it is read once attached."""
+    """The table, as it is read: by its own name, or as the file's, once attached."""
+    if source.database is None:  # quoted: a schema may be called as one of ours
+        return ".".join('"' + part.replace('"', '""') + '"' for part in source.table.split("."))
     return f"{alias(name)}.{source.table}"
 
 
 def attach(warehouse: Warehouse, project: Path, name: str, source: TableSource) -> str | None:
-    """Attach the file of a source; None when that worked, or why the source is stale."""
+    """Attach the file of a source, if it is in one; None when it can be read, or why the source is stale."""
+    if source.database is None:
+        missing = _missing(warehouse, name, source)
+        return f"the warehouse's database has no {missing}" if missing else None
     path = project / source.database
     if not path.is_file():
         return f"{path} is not there"
@@ -38,9 +43,16 @@ def attach(warehouse: Warehouse, project: Path, name: str, source: TableSource) 
             return str(error)
         else:
             break
-    columns = warehouse.columns(relation(name, source))
-    missing = f"column {source.known_at} (known_at)" if columns else f"table {source.table}"
-    if columns and (source.known_at is None or source.known_at in columns):
+    missing = _missing(warehouse, name, source)
+    if not missing:
         return None
     warehouse.detach(alias(name))
     return f"{path} has no {missing}"
+
+
+def _missing(warehouse: Warehouse, name: str, source: TableSource) -> str | None:
+    columns = warehouse.columns(relation(name, source))
+    if not columns:
+        return f"table {source.table}"
+    is_known = source.known_at is None or source.known_at in columns
+    return None if is_known else f"column {source.known_at} (known_at)"

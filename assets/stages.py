@@ -283,10 +283,10 @@ def reachable(settings: Settings, warehouse: Warehouse) -> tuple[list[dict[str, 
             message = f"source {name} is read in place: begin with {{{{ config(materialized='table') }}}}"
             raise ConfigError(message, file=settings.dbt_project / node.file, line=1)
         reason = in_place.attach(warehouse, settings.project, name, source)
-        if reason is None:
+        if reason is not None:
+            stale[name] = reason
+        elif source.database is not None:
             warehouse.detach(in_place.alias(name))  # whoever keeps the file open would keep their writers out
             path = str(settings.project / source.database)
             attach.append({"source": name, "path": path, "alias": in_place.alias(name)})
-        else:
-            stale[name] = reason
     return attach, stale

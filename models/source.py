@@ -153,9 +153,13 @@ class FileSource(_Entry):
 
 
 class TableSource(_Entry):
-    """A table in another DuckDB file, attached read-only for the run and never copied."""
+    """A table that is never copied: of the warehouse's own database, or of another DuckDB file, attached read-only."""
 
-    database: str = Field(min_length=1, description="Path of the DuckDB file, absolute or below the project")
+    database: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Path of the DuckDB file, absolute or below the project; without it the warehouse's own database",
+    )
     table: str = Field(pattern=r"^[^.]+\.[^.]+$", description="schema.table in it")
     known_at: str | None = Field(
         default=None, description="Column that says when a row was known; without it the past cannot be replayed"

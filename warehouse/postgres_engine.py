@@ -7,6 +7,7 @@ when it begins and keeps it; what no generation shows any more is dropped when n
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -196,7 +197,7 @@ class PostgresEngine:
             "type": "postgres",
             "host": self.parts.hostname or "localhost",
             "port": self.parts.port or 5432,
-            "user": unquote(self.parts.username or "postgres"),
+            "user": unquote(self.parts.username or getpass.getuser()),  # as the client library has it
             "password": f"{{{{ env_var('{PASSWORD}', '') }}}}",
             "dbname": self.catalog,
             "schema": self.schemas["main"],

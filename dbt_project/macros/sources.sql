@@ -29,7 +29,7 @@
     (select * from {{ source.relation }}{% if known_at %} where {{ known_at }} <= {{ known_by() }}{% endif %})
 {%- endmacro %}
 
-{# The same with the named top-level keys of each record as text columns: `columns` maps column → key. #}
+{# The same with the named top-level keys of each record as text columns, as `records`: `columns` maps column → key. #}
 {% macro records(name, columns) -%}
     {{ adapter.dispatch('records', 'tailrace')(name, columns) }}
 {%- endmacro %}
@@ -42,7 +42,7 @@
             {{ json_text('record', '$."' ~ key ~ '"') }} as {{ column }}
             {%- endfor %}
         from {{ raw(name) }} as raw_{{ name }}
-    )
+    ) as records
 {%- endmacro %}
 
 {# One pass over each record; a path at a time would read it again for every column. #}
@@ -59,7 +59,7 @@
             select batch_id, line, loaded_at, record, json_transform(record, '{{ tojson(keys) }}') as parsed
             from {{ raw(name) }} as raw_{{ name }}
         ) as parsed_{{ name }}
-    )
+    ) as records
 {%- endmacro %}
 
 {# What makes a record without an id of its own one event: the file it came in and its line there. #}

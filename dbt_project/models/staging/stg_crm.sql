@@ -5,7 +5,7 @@ raw_crm as (
         'contact_id': 'contact_id', 'email': 'email', 'phone': 'phone',
         'first_name': 'first_name', 'last_name': 'last_name', 'country': 'country', 'time_zone': 'time_zone',
         'marketing_opt_in': 'marketing_opt_in', 'updated_at': 'updated_at',
-    }) }} as records
+    }) }}
 ),
 
 renamed as (

@@ -6,7 +6,7 @@ raw_outcomes as (
         'profile_id': 'profile_id', 'email': 'email', 'phone': 'phone', 'contact': 'contact', 'happened': 'at',
         'bounce': 'bounce', 'purpose': 'purpose', 'channel': 'channel', 'send_key': 'send_key', 'machine': 'machine',
         'url': 'url', 'reason': 'reason', 'provider_id': 'provider_id', 'sink': 'sink',
-    }) }} as records
+    }) }}
 ),
 
 renamed as (

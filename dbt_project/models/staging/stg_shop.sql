@@ -5,7 +5,7 @@ raw_shop as (
         'message_id': 'id', 'message_type': 'type', 'event': 'event',
         'anonymous_id': 'anonymousId', 'user_id': 'userId',
         'happened': 'at', 'sent': 'sentAt', 'properties': 'properties', 'traits': 'traits',
-    }) }} as records
+    }) }}
 ),
 
 renamed as (
