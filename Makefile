@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=
 
 .PHONY: demo test test-engines quick faults oracle ui check lint bench docs shots lock
 
-# A month; `make demo DEMO="--nights 6"` runs its last nights only.
+# A month; `make demo DEMO="--nights 4"` runs its last nights only.
 demo: $(STAMP)
 	$(BIN)/tailrace demo $(DEMO)
 

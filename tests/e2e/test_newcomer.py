@@ -17,7 +17,7 @@ import pytest
 from models.settings import Settings
 from tests.nights import ROOT, land, lines, night, project, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
 SQL = """\
 select profile_id

@@ -134,6 +134,7 @@ def test_every_segment_of_a_shop_has_members(month: Loop) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled
 def test_day_by_day_is_the_same(tmp_path: Path) -> None:
     """Files that land day by day, each refreshed at its day's end, give on every day what its files hold so far."""
     days, first = 7, date(2026, 9, 1)

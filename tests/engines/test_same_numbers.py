@@ -18,7 +18,7 @@ from warehouse.duckdb import DuckDB
 PEOPLE, NIGHTS = 100, 3
 JOURNEYS = ("cart_recovery", "post_purchase", "welcome", "win_back")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
 
 @pytest.fixture(scope="module")
