@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 BENCHMARKS := diff deliver ingest idle journeys messages webhooks
 
 # A module is one worker's: what it makes for all its tests is made once.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=10
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=10
 
 .PHONY: demo test test-engines quick faults oracle ui check lint bench docs shots lock
 

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from assets import ledger as ledgers
-from assets.ledger import LEDGER_COLUMNS, Ledger
+from assets.delivery_tables import LEDGER_COLUMNS
+from assets.ledger import Ledger
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.query import render

@@ -1,11 +1,11 @@
-"""Compares what two warehouses publish, row by row, whatever engine either is on.
+"""Compares a table of two warehouses row by row, whatever engine either is on.
 
 A row is what it says, not how an engine keeps it: whole numbers of any width, moments in UTC, floats to DIGITS digits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -14,12 +14,12 @@ from warehouse.base import Warehouse
 
 DIGITS = 12  # of a float: in which order an engine adds is its own affair, and shows in the last ones
 BATCH = 65_536
-MISSING = "\x1f"  # no text holds it by itself, so nothing is mistaken for null
+HASH = ("high", "low")  # 128 bits of a row
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One table. `differing`: rows of either that the other has not, as often; None where one has no such table."""
+    """One table. Its rows are counted where it is there; `differing`: those that the other has not, or not as often."""
 
     name: str
     rows_a: int | None
@@ -32,22 +32,15 @@ class Compared:
         return not self.differing and not self.columns and self.rows_a is not None and self.rows_b is not None
 
 
-def compare(
-    first: Warehouse, second: Warehouse, tables: Collection[str], volatile: Mapping[str, Collection[str]]
-) -> Iterator[Compared]:
-    """Each of these tables in turn. `volatile`: table → columns that hold a clock or an id of the run itself."""
-    for name in sorted(tables):
-        ours, theirs = (
-            [column for column in each.columns(name) if column not in volatile.get(name, ())]
-            for each in (first, second)
-        )
-        if ours and theirs:
-            shared = [column for column in ours if column in theirs]
-            one, other = _hashes(first, name, shared), _hashes(second, name, shared)
-            yield Compared(name, _rows(one), _rows(other), _differing(one, other), tuple(sorted({*ours} ^ {*theirs})))
-        else:
-            count, count_b = (_count(first, name) if ours else None), (_count(second, name) if theirs else None)
-            yield Compared(name, count, count_b, (count or 0) + (count_b or 0))
+def compare(first: Warehouse, second: Warehouse, name: str, volatile: Collection[str] = ()) -> Compared:
+    """The table of that name in both; `volatile`: columns that hold a clock of ours or an id of the run itself."""
+    ours, theirs = ([column for column in each.columns(name) if column not in volatile] for each in (first, second))
+    if not ours or not theirs:
+        counts = [_count(each, name) if columns else None for each, columns in ((first, ours), (second, theirs))]
+        return Compared(name, counts[0], counts[1], sum(count or 0 for count in counts))
+    shared = [column for column in ours if column in theirs]
+    one, other = _hashes(first, name, shared), _hashes(second, name, shared)
+    return Compared(name, _rows(one), _rows(other), _differing(one, other), tuple(sorted({*ours} ^ {*theirs})))
 
 
 def _count(warehouse: Warehouse, table: str) -> int:
@@ -55,15 +48,15 @@ def _count(warehouse: Warehouse, table: str) -> int:
 
 
 def _hashes(warehouse: Warehouse, table: str, columns: list[str]) -> pl.DataFrame:
-    """How often each row is there: 128 bits of it, and a count. A table of any size in 24 bytes a row."""
+    """How often each row is there, by its hash alone: the rows themselves are not kept."""
     listed = ", ".join(map(warehouse.dialect.quote, columns))
-    found = [pl.DataFrame(schema={"high": pl.UInt64, "low": pl.UInt64, "n": pl.UInt32})]
+    found = [pl.DataFrame(schema=dict.fromkeys((*HASH, "n"), pl.UInt64))]
     for batch in warehouse.stream(f"select {listed} from {table}", BATCH):
         frame = pl.DataFrame(pl.from_arrow(batch))
-        rows = frame.select(_said(name, kind) for name, kind in frame.schema.items())
-        hashed = pl.DataFrame({"high": rows.hash_rows(seed=1), "low": rows.hash_rows(seed=2)})
-        found.append(hashed.group_by("high", "low").agg(pl.len().alias("n")))
-    return pl.concat(found).group_by("high", "low").agg(pl.col("n").sum())
+        rows = frame.select(_said(pl.col(name), kind) for name, kind in frame.schema.items())
+        hashed = pl.DataFrame({name: rows.hash_rows(seed=seed) for seed, name in enumerate(HASH)})
+        found.append(hashed.group_by(HASH).agg(pl.len().cast(pl.UInt64).alias("n")))
+    return pl.concat(found).group_by(HASH).agg(pl.col("n").sum())
 
 
 def _rows(hashes: pl.DataFrame) -> int:
@@ -71,22 +64,23 @@ def _rows(hashes: pl.DataFrame) -> int:
 
 
 def _differing(first: pl.DataFrame, second: pl.DataFrame) -> int:
-    joined = first.join(second, on=["high", "low"], how="full", suffix="_b").fill_null(0)
+    joined = first.join(second, on=HASH, how="full", suffix="_b").fill_null(0)
     return int((joined["n"].cast(pl.Int64) - joined["n_b"].cast(pl.Int64)).abs().sum())
 
 
-def _said(name: str, kind: pl.DataType) -> pl.Expr:
-    """A column as text, the same whatever type its engine gives it; null told from everything."""
-    column = pl.col(name)
+def _said(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """A column as text, the same whatever type its engine gives it; null stays null."""
     match kind:
         case pl.Datetime():
-            said = column.dt.epoch("us").cast(pl.String)
+            return column.dt.epoch("us").cast(pl.String)
         case pl.Float32() | pl.Float64():
-            said = (column.round_sig_figs(DIGITS) + 0.0).cast(pl.String)  # of the two zeros one
+            return (column.round_sig_figs(DIGITS) + 0.0).cast(pl.String)  # of the two zeros one
         case pl.Decimal():
-            said = column.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.strip_suffix(".")
+            return column.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.strip_suffix(".")
         case pl.List():
-            said = column.list.eval(_said("", kind.inner)).list.join("\x1e")  # type: ignore[arg-type]
+            item = _said(pl.element(), kind.inner)  # type: ignore[arg-type]
+            # with its length before it, so that no two lists are one text
+            listed = pl.concat_str(item.str.len_bytes().cast(pl.String), pl.lit(":"), item).fill_null("-")
+            return column.list.eval(listed).list.join("")
         case _:
-            said = column.cast(pl.String)
-    return said.fill_null(MISSING)
+            return column.cast(pl.String)

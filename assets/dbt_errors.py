@@ -38,7 +38,7 @@ def engine_words(message: str) -> str | None:
     """What the engine itself said in dbt's message, as it said it; None where it was not the engine."""
     lines = textwrap.dedent(message.partition("\n")[2]).splitlines()
     said = "\n".join(line for line in lines if not line.startswith("compiled code at"))
-    return said if _ENGINE.match(said) else None
+    return said if _ENGINE.match(said) or _ENGINE_LINE.search(said) else None
 
 
 def candidates(said: str) -> list[str]:

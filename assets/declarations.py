@@ -14,6 +14,7 @@ from assets.messages.compiling import compiled
 from assets.messages.composing import OF_SEGMENT
 from assets.messages.text import Text
 from assets.mistakes import suggestion
+from assets.parsed import marked
 from models.settings import Settings
 from models.sync import Channel, Destination, Mode, Sync, SyncEntry
 from sinks import base, registry
@@ -202,12 +203,7 @@ def above(models: Mapping[str, Node], names: Iterable[str]) -> frozenset[str]:
 
 def pii_of(nodes: Iterable[Node]) -> frozenset[str]:
     """The columns that are marked as personal."""
-    return frozenset(
-        name
-        for node in nodes
-        for name, column in node["columns"].items()
-        if (column.get("config", {}).get("meta") or column.get("meta") or {}).get("pii")
-    )
+    return frozenset[str]().union(*(marked(node, "pii") for node in nodes))
 
 
 def without_secrets(kind: type[base.Sink], options: base.Options) -> base.Sink:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
-from assets import configuration, dead_contacts, forgotten_entries, plans, troubles
+from assets import configuration, dead_contacts, delivery_tables, forgotten_entries, plans, troubles
 from assets import ledger as ledgers
 from assets.compaction import compact, discard_replaced
 from assets.destinations import failover
@@ -76,7 +76,7 @@ def plan(
     sink = sink_of(settings, sync, secrets=False)
     policy = configuration.policy(settings)
     with Journal(_prepared(settings)) as journal, writing(settings) as warehouse:
-        ledgers.prepare(warehouse)
+        delivery_tables.prepare(warehouse)
         folder = Folder(warehouse, journal, Opener(settings, warehouse, journal))
         with _free(settings, sync) as free:
             if free:
@@ -97,7 +97,7 @@ def apply(
 ) -> SyncResult:
     """Carry out a stored plan, whatever its guards say. Raises Refused when anything it was made of has moved."""
     with writing(settings) as warehouse:
-        ledgers.prepare(warehouse)
+        delivery_tables.prepare(warehouse)
         kept = plans.stored(warehouse, plan_id)
     sync = named(load_syncs(settings, manifest), kept["sync"])
     clock = Clock.at(kept["as_of"])
@@ -144,7 +144,7 @@ def release(settings: Settings, name: str, key: str | None = None, *, manifest: 
     """
     sync = named(load_syncs(settings, manifest), name)
     with Journal(_prepared(settings)) as journal, writing(settings) as warehouse:
-        ledgers.prepare(warehouse)
+        delivery_tables.prepare(warehouse)
         Folder(warehouse, journal, Opener(settings, warehouse, journal)).fold(_now())
         literal = warehouse.dialect.literal
         held = warehouse.rows(
@@ -206,7 +206,7 @@ class _Run:
     def _opened(self, journal: Journal) -> tuple[Plan, Delivery | None]:
         """The plan, and the delivery it opened; none when there is nothing to send or the sync is paused."""
         with self.desk.writing() as warehouse:
-            ledgers.prepare(warehouse)
+            delivery_tables.prepare(warehouse)
             opener = Opener(self.settings, warehouse, journal)
             with troubles.noted(warehouse, self.sync, _now()):
                 Folder(warehouse, journal, opener).recover(self.sync.name, _now())

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from assets import side_files
+from assets.delivery_tables import PLANNED_COLUMNS
 from assets.diff import ROWS
-from assets.ledger import PLANNED_COLUMNS
 from assets.plans import Planned
 from models.delivery import Delivery
 from models.errors import NeedsPerson

@@ -73,3 +73,12 @@ def _node(node: Mapping[str, Any]) -> Node:
 
 def _macro(macro: Mapping[str, Any]) -> Macro:
     return Macro(macro["unique_id"], macro["name"], macro["macro_sql"], tuple(macro["depends_on"]["macros"]))
+
+
+def marked(node: Mapping[str, Any], mark: str) -> frozenset[str]:
+    """The columns of a manifest's model or source with `meta: {<mark>: true}`."""
+    return frozenset(
+        name
+        for name, column in node["columns"].items()
+        if (column.get("config", {}).get("meta") or column.get("meta") or {}).get(mark)
+    )

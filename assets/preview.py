@@ -9,6 +9,7 @@ from typing import Any
 
 from assets import dbt_project, lineage, syncs
 from assets.dbt_project import LIVE
+from assets.declarations import pii_of
 from assets.diff import mask
 from assets.mistakes import suggestion
 from assets.preview_syncs import SyncPreview, preview_syncs
@@ -167,10 +168,4 @@ def _before(scratch: Scratch, copy: WorkingCopy, segment: str) -> str | None:
 
 def _personal(parsed: Row) -> frozenset[str]:
     """The columns of profiles that are personal data."""
-    profiles = [node for node in parsed["nodes"].values() if node["name"] == "profiles"]
-    return frozenset(
-        name
-        for node in profiles
-        for name, column in node["columns"].items()
-        if (column.get("config", {}).get("meta") or column.get("meta") or {}).get("pii")
-    )
+    return pii_of(node for node in parsed["nodes"].values() if node["name"] == "profiles")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from assets import side_files
-from assets.ledger import LEDGER_COLUMNS, PLANNED_COLUMNS
+from assets.delivery_tables import LEDGER_COLUMNS, PLANNED_COLUMNS
 from assets.opening import Opened, Opener
 from assets.suppressions import position_known
 from models.errors import NeedsPerson

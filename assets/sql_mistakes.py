@@ -14,8 +14,9 @@ from models.errors import ConfigError
 _EXCERPT = re.compile(r"^LINE (?P<line>\d+): (?P<text>.*)\n(?P<before>[ \t]*)\^", re.MULTILINE)
 _UNKNOWN_COLUMN = re.compile(
     r'Referenced column "(?P<a>[^"]+)" not found|does not have a column named "(?P<b>[^"]+)"'
-    r'|column "?(?P<c>[^" ]+)"? does not exist'
+    r'|column "?(?:[^" ]+\.)?(?P<c>[^" .]+)"? does not exist'
 )
+_MEANT = re.compile(r'Perhaps you meant to reference the column "(?:[^"]+\.)?(?P<name>[^".]+)"')
 _QUOTED = re.compile(r"'(.*?)'(?=\s|$)")
 _OF_VALUES = re.compile(r"^(Conversion|Invalid Input|Out of Range) Error: ")
 _KIND = re.compile(r"^(Binder|Parser|Catalog|Conversion|Invalid Input|Out of Range) Error: ")
@@ -27,7 +28,7 @@ def mistake(said: str, file: Path, shown: str, columns: Sequence[str]) -> Config
     unknown = _UNKNOWN_COLUMN.search(said)
     name = (unknown["a"] or unknown["b"] or unknown["c"]) if unknown else None
     if name:
-        message = f"there is no column '{name}'{suggestion(name, columns, 'columns')}"
+        message = f"there is no column '{name}'{_instead(name, said, columns)}"
     elif _OF_VALUES.match(said):
         # it quotes the value, which may be personal data
         message = _QUOTED.sub(lambda value: f"'{mask(value[1])}'", _KIND.sub("", sentence))
@@ -35,6 +36,14 @@ def mistake(said: str, file: Path, shown: str, columns: Sequence[str]) -> Config
         message = _KIND.sub("", readable(sentence))
     line, column = _place(said, file, name)
     return ConfigError(message, file=shown, line=line, column=column)
+
+
+def _instead(name: str, said: str, columns: Sequence[str]) -> str:
+    """What there is, as far as that is known: not every engine lists it."""
+    if columns:
+        return suggestion(name, columns, "columns")
+    meant = _MEANT.search(said)
+    return f"; did you mean '{meant['name']}'?" if meant else ""
 
 
 def _place(said: str, file: Path, name: str | None) -> tuple[int | None, int | None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets import builds, configuration, identity, in_place, ledger, lineage, raw, segment_days, segments
+from assets import builds, configuration, delivery_tables, identity, in_place, lineage, raw, segment_days, segments
 from assets.builds import Build
 from assets.dbt_project import LIVE, project, variables
 from assets.identity import IdentityResult
@@ -58,7 +58,7 @@ def opened(settings: Settings) -> Iterator[Warehouse]:
     with engine(settings).open() as warehouse:
         batches.prepare(warehouse)
         raw.ensure_raw(warehouse, configuration.sources(settings))
-        for part in (builds, identity, segments, segment_days, ledger, tables, versions):
+        for part in (builds, identity, segments, segment_days, delivery_tables, tables, versions):
             part.prepare(warehouse)
         yield warehouse
 

@@ -16,6 +16,7 @@ import report
 from deliver import receiver
 from plan_and_deliver import prepare as prepare_sync
 
+from assets import delivery_tables
 from assets import ledger as ledgers
 from assets.audience import Audience
 from assets.compaction import discard_replaced
@@ -99,7 +100,7 @@ def at_size(folder: Path, size: int, rounds: int) -> Iterator[report.Case]:
 def prepare(warehouse: Warehouse, size: int) -> None:
     """The model, and a state in which 0.8 % have another value, 0.4 % are missing and 0.4 % are too many."""
     batches.prepare(warehouse)
-    ledgers.prepare(warehouse)
+    delivery_tables.prepare(warehouse)
     less = size * 4 // 1000
     warehouse.execute(f"create table model as {ROWS.format(first=0, last=size, seed=1)}")
     state = ROWS.format(first=less, last=size + less, seed=2)
@@ -107,7 +108,7 @@ def prepare(warehouse: Warehouse, size: int) -> None:
         f"create table state as select * replace (case when hash(email) % 125 = 0 then first_name || '!' "
         f"else first_name end as first_name) from ({state})"
     )
-    batches.create_log(warehouse, LEDGER, {**ledgers.LEDGER_COLUMNS, **COLUMNS})
+    batches.create_log(warehouse, LEDGER, {**delivery_tables.LEDGER_COLUMNS, **COLUMNS})
     append(warehouse, "compact/bench/1.1", "select * from state", 1)
     warehouse.execute("checkpoint")
 

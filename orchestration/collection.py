@@ -14,6 +14,7 @@ from models.settings import Settings
 from models.source import FileSource, Source
 from orchestration import keys, run_clock
 from orchestration.transform import POOL
+from warehouse.engine import engine
 
 FRESH, QUARANTINE = "fresh", "quarantine_share"
 
@@ -25,9 +26,8 @@ def assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 def _asset(settings: Settings, name: str, source: Source) -> dg.AssetsDefinition:
     key = keys.raw(name)
-    spec = dg.AssetSpec(
-        key, description=source.description, group_name="ingest", owners=["team:data"], kinds={"duckdb"}
-    )
+    kinds = {engine(settings).name}
+    spec = dg.AssetSpec(key, description=source.description, group_name="ingest", owners=["team:data"], kinds=kinds)
 
     @dg.multi_asset(name=f"raw__{name}", specs=[spec], check_specs=_checks(key, source), pool=POOL)
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

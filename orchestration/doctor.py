@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from assets import ledger, store
+from assets import delivery_tables, store
 from assets.fold import Folder
 from assets.opening import Opener
 from models.errors import WarehouseHeld
@@ -53,7 +53,7 @@ def _settled(settings: Settings, sync: str) -> bool:
     """
     lock = settings.locks / f"{sync.replace('/', '__')}.lock"
     with store.writing(settings) as warehouse, Journal(settings.journal) as journal:
-        ledger.prepare(warehouse)
+        delivery_tables.prepare(warehouse)
         try:
             with hold(lock, what=f"the sync {sync}"):
                 Folder(warehouse, journal, Opener(settings, warehouse, journal)).recover(sync, datetime.now(UTC))
@@ -69,7 +69,7 @@ def _interrupted(settings: Settings) -> set[str]:
     with Journal(settings.journal) as journal:
         names = {delivery.sync for delivery in journal.open_deliveries()}
     with store.writing(settings) as warehouse:
-        ledger.prepare(warehouse)
+        delivery_tables.prepare(warehouse)
         rows = warehouse.rows("select distinct sync from tailrace.sync_runs where closed_at is null")
     return names | {str(row["sync"]) for row in rows}
 

@@ -42,8 +42,9 @@ def warehouse(given: str | None) -> str | None:
     """The URL of a warehouse, or None for the target's own file. Raises UserError for another engine."""
     if not given or given.startswith(ENGINES):
         return given or None
-    scheme = given.partition("://")[0]  # no more of it: it may hold a password
-    message = f"the warehouse's URL begins with '{scheme}'; it may begin with {' or '.join(ENGINES)}"
+    scheme, sign, _ = given.partition("://")  # no more of it: it may hold a password
+    begins = f"begins with '{scheme}{sign}'" if sign else "is none"
+    message = f"the warehouse's URL {begins}; it may begin with {' or '.join(ENGINES)}"
     raise UserError(message)
 
 

@@ -11,6 +11,7 @@ from models.sync import Sync
 from orchestration import keys, run_clock
 from orchestration.changes import FINGERPRINTS
 from orchestration.transform import LAST, POOL
+from warehouse.engine import engine
 
 
 def profile_map(settings: Settings) -> dg.AssetsDefinition:
@@ -91,7 +92,7 @@ def published(settings: Settings, syncs: Sequence[Sync]) -> dg.AssetsDefinition:
         deps=[keys.log("segment_history"), keys.log("deliveries")],
         group_name="publish",
         owners=["team:data"],
-        kinds={"duckdb"},
+        kinds={engine(settings).name},
         pool=POOL,
         op_tags={**LAST, "dagster/priority": "-20"},
         description="The copy that people, notebooks and the console read while the warehouse has its one writer.",

@@ -23,7 +23,7 @@ from warehouse.base import Warehouse
 from warehouse.engine import engine
 
 ALONE = frozenset({"segments", "syncs"})
-POOL = "duckdb"
+POOL = "warehouse"
 LAST = {"dagster/priority": "-10"}  # of the steps that could run, these wait for all others, broken ones or not
 FIRST: Mapping[str, str] = {}
 UNIQUE_ID = "dagster_dbt/unique_id"  # where dagster-dbt keeps a node's id

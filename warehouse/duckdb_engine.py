@@ -29,6 +29,7 @@ STATE = "published"  # name → digest of what was copied, in the copy itself
 
 
 class DuckDBEngine:
+    name = "duckdb"
     adapter = "dbt-duckdb"
     catalog = "warehouse"  # dbt calls a database by the name of its file
     schemas: Mapping[str, str] = {}
@@ -58,7 +59,8 @@ class DuckDBEngine:
             warehouse.execute(f"attach {literal(str(path))} as aside")
             for name, relation in changed.items():
                 warehouse.execute(f"create or replace table aside.main.{quote(name)} as select * from {relation}")
-            for name in self.published_digests().keys() - digests.keys():
+            kept = warehouse.rows(f"select name from aside.main.{STATE}") if keeps else []
+            for name in {str(row["name"]) for row in kept} - digests.keys():
                 warehouse.execute(f"drop table if exists aside.main.{quote(name)}")
             warehouse.execute(f"create or replace table aside.main.{STATE} (name varchar, digest varchar)")
             values = ", ".join(f"({literal(name)}, {literal(digest)})" for name, digest in digests.items())

@@ -26,6 +26,7 @@ class Aside:
 class Engine(Protocol):
     """The warehouse of one target: where it is, who may write to it, and the copy of it that everybody reads."""
 
+    name: str  # as people call it
     adapter: str  # the package of dbt's adapter
     catalog: str  # what dbt puts before the schema of every relation
     schemas: Mapping[str, str]  # what our SQL calls a schema → what it is called in the database, where that differs

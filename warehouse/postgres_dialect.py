@@ -1,6 +1,6 @@
 """PostgreSQL's spelling of what engines spell differently, and of the names that all SQL here is written in.
 
-The functions in `tailrace` that this calls are in postgres_functions.sql.
+The functions in `tailrace` that this calls are in postgres_functions/.
 """
 
 from __future__ import annotations

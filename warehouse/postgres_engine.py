@@ -10,7 +10,7 @@ import contextlib
 import getpass
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby
@@ -24,6 +24,7 @@ from models.steps import step
 from warehouse.base import Warehouse
 from warehouse.engine import Aside
 from warehouse.postgres import Postgres
+from warehouse.postgres_session import lock_number
 
 PATIENCE = "300ms"  # how long a schema that somebody reads is waited for before it is left for the next time
 PASSWORD = "DBT_ENV_SECRET_WAREHOUSE_PASSWORD"  # noqa: S105 - the variable in which dbt finds it, never a file
@@ -31,6 +32,7 @@ SECONDS_BETWEEN = 0.05
 
 
 class PostgresEngine:
+    name = "postgres"
     adapter = "dbt-postgres"
 
     def __init__(self, settings: Settings) -> None:
@@ -60,7 +62,7 @@ class PostgresEngine:
     @contextmanager
     def locked(self, wait_seconds: float) -> Iterator[None]:
         """An advisory lock: it dies with its connection, and holds on every machine."""
-        name = _number(self.schemas["tailrace"])
+        name = lock_number(self.schemas["tailrace"])
         deadline = time.monotonic() + wait_seconds
         with Postgres(self.url) as session:
             while not session.rows(f"select pg_try_advisory_lock({name}) as got")[0]["got"]:
@@ -73,34 +75,32 @@ class PostgresEngine:
         found = session.rows(
             "select pid, client_addr::text as address from pg_stat_activity "
             "where pid in (select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 1 "
-            f"and ((cast(classid as bigint) << 32) | cast(objid as bigint)) = {_number(self.schemas['tailrace'])}) "
+            f"and ((cast(classid as bigint) << 32) | cast(objid as bigint)) = {lock_number(self.schemas['tailrace'])}) "
             f"and datname = {session.dialect.literal(self.catalog)} limit 1"
         )
         who = f"server process {found[0]['pid']}, from {found[0]['address']}" if found else "another process"
         return f"the warehouse is held by {who}; wait for it, or end it if it hangs"
 
     def is_published(self) -> bool:
-        with Postgres(self.url, schemas=self.schemas, read_only=True) as warehouse:
-            return self._generation(warehouse) is not None
+        return bool(self._newest())
 
     def published(self) -> Warehouse:
-        with Postgres(self.url, schemas=self.schemas, read_only=True) as warehouse:
-            generation = self._generation(warehouse)
-        shown = self.schemas["published"] if generation is None else self._schema(generation)
-        copy = Postgres(self.url, schemas={**self.schemas, "main": shown}, read_only=True)
-        if generation is None or self._keep(copy, shown):
-            return copy
-        copy.close()
-        return self.published()  # there is a newer one meanwhile
+        """As the port says. Raises UserError where nothing is published."""
+        while True:
+            schema, _ = self._required()
+            copy = Postgres(self.url, schemas={**self.schemas, "main": schema}, read_only=True)
+            if _keep(copy, schema):
+                return copy
+            copy.close()  # there is a newer one meanwhile
 
     def publish(self, warehouse: Warehouse, changed: Mapping[str, str], digests: Mapping[str, str]) -> None:
         quote, literal = warehouse.dialect.quote, warehouse.dialect.literal
         warehouse.execute("create schema if not exists published")
-        columns = "generation bigint, digests varchar, published_at timestamptz"
-        warehouse.execute(f"create table if not exists tailrace.publication ({columns})")
+        warehouse.execute("create table if not exists tailrace.publication (generation bigint, digests varchar)")
         for name, relation in changed.items():
             warehouse.create_table(f"published.{quote(_stored(name, digests[name]))}", f"select * from {relation}")
-        generation = (self._generation(warehouse) or 0) + 1
+        found = warehouse.rows("select coalesce(max(generation), 0) + 1 as following from tailrace.publication")
+        generation = int(found[0]["following"])
         schema = self._schema(generation)
         warehouse.execute(f"drop schema if exists {schema} cascade")  # of a run that did not come to its end
         warehouse.execute(f"create schema {schema}")
@@ -109,39 +109,28 @@ class PostgresEngine:
             warehouse.create_view(f"{schema}.{quote(name)}", f"select * from {source}")
         step("staged", file=schema)
         told = literal(json.dumps(dict(digests)))
-        warehouse.execute(f"insert into tailrace.publication values ({generation}, {told}, current_timestamp)")
+        warehouse.execute(f"insert into tailrace.publication values ({generation}, {told})")
         step("published", file=schema)
-        self._forget(warehouse, generation, digests)
+        self._forget(warehouse, schema, {_stored(name, digest) for name, digest in digests.items()})
 
-    def _forget(self, warehouse: Warehouse, newest: int, digests: Mapping[str, str]) -> None:
-        """Drop what only older generations show, where nobody reads it now."""
-        literal = warehouse.dialect.literal
-        known = {_stored(name, digest) for name, digest in digests.items()}
-        pattern = self.schemas["published"] + "_"
-        schemas = warehouse.rows(
-            f"select nspname as name from pg_namespace where starts_with(nspname, {literal(pattern)}) "
-            f"and substring(nspname, {len(pattern) + 1}) ~ '^[0-9]+$' and nspname <> {literal(self._schema(newest))}"
+    def _forget(self, warehouse: Warehouse, newest: str, shown: Collection[str]) -> None:
+        """Drop the generations that nobody reads now, and tables that none shows any more."""
+        pattern = warehouse.dialect.literal(f"^{self.schemas['published']}_[0-9]+$")
+        older = warehouse.rows(
+            f"select nspname as name from pg_namespace where nspname ~ {pattern} and nspname <> ?", [newest]
         )
-        tables = warehouse.rows(
-            "select relname as name from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace "
-            f"where nspname = {literal(self.schemas['published'])} and relkind = 'r'"
-        )
-        quote = warehouse.dialect.quote
-        unused = [f"drop table published.{quote(row['name'])}" for row in tables if row["name"] not in known]
         warehouse.execute(f"set lock_timeout = '{PATIENCE}'")
-        for row in schemas:
+        for row in older:
             _drop_unused(warehouse, str(row["name"]), [str(row["name"])])
-        for statement in unused:
-            with contextlib.suppress(TailraceError):  # an older generation shows it: the next publication tries again
-                warehouse.execute(statement)
+        for name in warehouse.relations("published"):
+            if name not in shown:
+                with contextlib.suppress(TailraceError):  # an older one shows it: the next publication tries again
+                    warehouse.execute(f"drop table published.{warehouse.dialect.quote(name)}")
         warehouse.execute("set lock_timeout = 0")
 
     def published_digests(self) -> dict[str, str]:
-        with Postgres(self.url, schemas=self.schemas, read_only=True) as warehouse:
-            if self._generation(warehouse) is None:
-                return {}
-            found = warehouse.rows("select digests from tailrace.publication order by generation desc limit 1")
-            return {str(name): str(digest) for name, digest in json.loads(found[0]["digests"]).items()}
+        newest = self._newest()
+        return newest[1] if newest else {}
 
     @contextmanager
     def preview(self) -> Iterator[Aside]:
@@ -150,8 +139,9 @@ class PostgresEngine:
         own = {each: f"{name}_{each}" for each in self.schemas}
         with Postgres(self.url, schemas=own, own=own.values()) as warehouse:
             self._forget_previews(warehouse)
-            generation = self._kept_generation(warehouse)
-            warehouse.rows(f"select pg_advisory_lock({_number(name)})")  # before there is anything to be dropped
+            while not _keep(warehouse, generation := self._required()[0]):
+                pass  # there is a newer one meanwhile
+            warehouse.rows(f"select pg_advisory_lock({lock_number(name)})")  # before there is anything to be dropped
             try:
                 for each in ("main", "tailrace"):
                     warehouse.execute(f"create schema {each}")
@@ -175,23 +165,6 @@ class PostgresEngine:
         for preview, schemas in groupby(names, key=lambda name: name[: len(self._previews) + 12]):
             _drop_unused(warehouse, preview, [*schemas])
 
-    def _kept_generation(self, warehouse: Warehouse) -> str:
-        """The schema of the newest generation, which stays as long as this connection. Raises UserError for none."""
-        while True:
-            with Postgres(self.url, schemas=self.schemas, read_only=True) as other:
-                generation = self._generation(other)
-            if generation is None:
-                raise UserError("nothing is published yet; run `tailrace refresh`")
-            schema = self._schema(generation)
-            if self._keep(warehouse, schema):
-                return schema
-
-    def _keep(self, warehouse: Warehouse, schema: str) -> bool:
-        """Have a generation stay as long as this connection; whether it was still there."""
-        number = _number(schema)
-        warehouse.rows(f"select pg_advisory_lock_shared({number})")
-        return bool(warehouse.rows("select 1 as found from pg_namespace where nspname = ?", [schema]))
-
     def profile(self, *, reads_published: bool = False) -> dict[str, Any]:  # noqa: ARG002 - compiling writes nothing
         return {
             "type": "postgres",
@@ -207,24 +180,33 @@ class PostgresEngine:
         # as the port's own sessions
         return {PASSWORD: unquote(self.parts.password or ""), "PGTZ": "UTC", "PGOPTIONS": "-c jit=off"}
 
-    def _generation(self, warehouse: Warehouse) -> int | None:
-        if not warehouse.columns("tailrace.publication"):
-            return None
-        newest = warehouse.rows("select max(generation) as newest from tailrace.publication")[0]["newest"]
-        return None if newest is None else int(newest)
+    def _newest(self) -> tuple[str, dict[str, str]] | None:
+        """The schema of the newest generation, and what each name in it shows; None before the first."""
+        with Postgres(self.url, schemas=self.schemas, read_only=True) as warehouse:
+            if not warehouse.columns("tailrace.publication"):
+                return None
+            rows = warehouse.rows("select * from tailrace.publication order by generation desc limit 1")
+        return (self._schema(int(rows[0]["generation"])), json.loads(rows[0]["digests"])) if rows else None
+
+    def _required(self) -> tuple[str, dict[str, str]]:
+        newest = self._newest()
+        if newest is None:
+            raise UserError("nothing is published yet; run `tailrace refresh`")
+        return newest
 
     def _schema(self, generation: int) -> str:
         return f"{self.schemas['published']}_{generation}"
 
 
-def _number(name: str) -> str:
-    """The number of the advisory lock of that name, as SQL."""
-    return f"hashtextextended('{name}', 0)"
+def _keep(warehouse: Warehouse, schema: str) -> bool:
+    """Have a generation stay as long as this connection; whether it was still there."""
+    warehouse.rows(f"select pg_advisory_lock_shared({lock_number(schema)})")
+    return bool(warehouse.rows("select 1 as found from pg_namespace where nspname = ?", [schema]))
 
 
 def _drop_unused(warehouse: Warehouse, lock: str, schemas: Sequence[str]) -> None:
     """Drop these schemas unless some connection holds that lock; what cannot be dropped is left for the next time."""
-    number = _number(lock)
+    number = lock_number(lock)
     if not warehouse.rows(f"select pg_try_advisory_lock({number}) as got")[0]["got"]:
         return
     with contextlib.suppress(TailraceError):

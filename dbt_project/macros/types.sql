@@ -25,7 +25,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The schema of the functions that PostgreSQL lacks (warehouse/postgres_functions.sql). #}
+{# The schema of the functions that PostgreSQL lacks (warehouse/postgres_functions/). #}
 {% macro _own() -%}{{ var('own_schema', 'tailrace') }}{%- endmacro %}
 
 {# The value at a path of a JSON text, as text. #}

@@ -87,11 +87,8 @@ def compare(
     """
     from orchestration import comparing
 
-    tables = []
     with console.progress(quiet=as_json) as tell:
-        for each in comparing.compare(settings(), first, second):
-            tell(f"comparing {each.name}")
-            tables.append(each)
+        tables = comparing.compare(settings(), first, second, tell)
     differing = [each for each in tables if not each.is_same]
     if as_json:
         console.print_json(comparing.document(tables))

@@ -18,6 +18,7 @@ LAWS = [
     for name, law in vars(laws).items()
     if name.startswith("test_") and [*inspect.signature(law).parameters] == ["warehouse"]
 ]
+assert LAWS, "of no law pytest would skip the test"
 
 
 @pytest.fixture
@@ -33,11 +34,15 @@ def test_the_laws_of_batches(law, logged):
 
 
 def test_preparing_again_changes_nothing(connect):
-    """Opening and preparing a warehouse twice keeps everything, with one line of its history."""
-    for _ in range(2):
+    """Opened and prepared twice, a warehouse keeps what is in it, with one line of its history."""
+    for number in range(2):
         opened = connect()
         batches.prepare(opened)
         batches.create_log(opened, "tailrace.notes", {"note": "varchar"})
+        batch = batches.Batch(opened, str(number))
+        batch.append("tailrace.notes", "select 'a' as note")
+        batch.commit(datetime(2026, 1, 1, tzinfo=UTC))
+        assert len(opened.rows("select * from tailrace.notes")) == number + 1
         assert len(opened.rows(f"select * from {metadata.TABLE}")) == 1
         opened.close()
 

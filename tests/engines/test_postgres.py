@@ -1,4 +1,4 @@
-"""What is PostgreSQL's own behind the port: its errors in words, its schemas, its streams in little memory."""
+"""What is PostgreSQL's own behind the port: schemas and locks, what it cannot hold, streams in little memory."""
 
 import contextlib
 import os
@@ -6,17 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 import pytest
 
-from models.errors import NeedsPerson, UserError
+from models.errors import UserError, WarehouseHeld
 from warehouse import batches
 from warehouse.postgres import Postgres
 from warehouse.postgres_dialect import Names
-from warehouse.postgres_errors import translated
 
 ROOT = Path(__file__).parents[2]
-SECRET = "s3cr3t"
 
 
 @pytest.fixture
@@ -27,33 +26,6 @@ def warehouse(server, schemas):
         opened.execute("drop schema tailrace cascade")
 
 
-@pytest.mark.parametrize(
-    ("url", "kind", "says"),
-    [
-        ("postgresql://postgres:{secret}@127.0.0.1:1/postgres", NeedsPerson, "127.0.0.1:1/postgres: no PostgreSQL"),
-        ("postgresql://nobody:{secret}@{place}/postgres", UserError, "user and password"),
-        ("postgresql://postgres:{secret}@{place}/nowhere", UserError, '"nowhere" does not exist'),
-        ("postgresql://postgres:{secret} x@{place}/postgres", UserError, "address of a server"),
-        ("postgresql://postgres:{secret}@{place}x/postgres", UserError, "address of a server"),
-        ("postgresql://no.such.host.invalid/x?password={secret}", NeedsPerson, "no PostgreSQL"),
-        ("{secret}", UserError, "address of a server"),
-    ],
-)
-def test_a_server_that_does_not_let_us_in_is_told_of_without_the_password(server, url, kind, says):
-    """In the message and in whatever a traceback shows of it."""
-    place = server.split("@")[-1].split("/")[0]
-    with pytest.raises(kind, match=says) as caught:
-        Postgres(url.format(secret=SECRET, place=place))
-    error = caught.value
-    assert SECRET not in f"{error}{error!r}{error.__cause__!r}"
-    assert error.__suppress_context__
-
-
-def test_nothing_shows_the_password(warehouse, server, schemas):
-    with Postgres(server.replace("postgres@", f"postgres:{SECRET}@"), schemas=schemas) as opened:
-        assert SECRET not in repr(opened) + repr(vars(opened))
-
-
 def test_the_version_and_the_zone(warehouse):
     """Of the server; all in UTC, whatever the machine's zone is."""
     assert warehouse.version.startswith("postgresql ")
@@ -62,35 +34,8 @@ def test_the_version_and_the_zone(warehouse):
     ]
 
 
-@pytest.mark.parametrize(
-    ("state", "text", "kind"),
-    [
-        ("53100", "could not extend file", "StorageFull"),
-        ("", "ERROR:  could not write to file: No space left on device", "StorageFull"),
-        ("53200", "out of memory", "NeedsPerson"),
-        ("57P01", "terminating connection due to administrator command", "NeedsPerson"),
-        ("", "server closed the connection unexpectedly", "NeedsPerson"),
-        ("22P02", "invalid input syntax", "UserError"),
-        ("42501", "permission denied for schema x", "UserError"),
-    ],
-)
-def test_what_a_person_can_act_on_is_said_in_words(state, text, kind):
-    """By the server's code, or its words where the driver lost that."""
-    error = OSError(text)
-    error.sqlstate = state
-    assert type(translated(error, None)).__name__ == kind
-
-
-def test_a_connection_that_was_ended_is_told(server, schemas):
-    """By an administrator, or with the server."""
-    with Postgres(server, schemas=schemas) as victim, Postgres(server, schemas=schemas) as other:
-        pid = victim.rows("select pg_backend_pid() as pid")[0]["pid"]
-        other.rows("select pg_terminate_backend(?)", [pid])
-        with pytest.raises(NeedsPerson, match="ended the connection"):
-            victim.rows("select 1 as n")
-
-
 def test_a_database_file_cannot_be_attached(warehouse, tmp_path):
+    """It says what to do instead; and to undo it is nothing."""
     with pytest.raises(UserError, match="schemas of its own database"):
         warehouse.attach("other", tmp_path / "other.duckdb")
     warehouse.detach("other")
@@ -120,9 +65,31 @@ def half(warehouse):
     raise ZeroDivisionError
 
 
+def test_who_is_alone_is_waited_for(warehouse, server, schemas):
+    """By all of the target, and by no other target."""
+    with Postgres(server, schemas=schemas) as same, Postgres(server, schemas={"tailrace": "o'ther"}) as other:
+        for each in (same, other):
+            each.execute("set lock_timeout = '100ms'")
+        with warehouse.alone():
+            with pytest.raises(WarehouseHeld), same.alone():
+                pass
+            with other.alone():
+                assert other.rows("select 1 as n") == [{"n": 1}]
+        with same.alone():
+            assert same.rows("select 1 as n") == [{"n": 1}]
+
+
 def test_a_transaction_that_fails_leaves_the_connection_usable(warehouse):
-    with warehouse.alone(), contextlib.suppress(UserError):
-        warehouse.create_table("tailrace.half", "select nothing")
+    """Nothing of it is kept, and it never ends as if it were: not where the block itself caught the mistake, either."""
+
+    def mistaken() -> None:
+        with warehouse.alone():
+            warehouse.create_table("tailrace.half", "select 1 as n")
+            with contextlib.suppress(UserError):
+                warehouse.rows("select nothing")
+
+    with pytest.raises(adbc.Error, match="aborted"):
+        mistaken()
     with pytest.raises(ZeroDivisionError), warehouse.alone():
         half(warehouse)
     assert warehouse.columns("tailrace.half") == {}
@@ -153,7 +120,10 @@ def test_readers_never_find_a_view_gone(warehouse, server, schemas):
         ("select a from tailrace.x", "select a from t_tailrace.x"),
         ("tailrace.x__log", "t_tailrace.x__log"),
         ("create schema if not exists raw", "create schema if not exists t_raw"),
-        ("select 'tailrace.x', \"tailrace.y\" -- raw.z\n, /* raw.z\n */ raw.x", None),
+        (
+            "select 'tailrace.x', \"tailrace.y\" -- raw.z\n, /* raw.z\n */ raw.x",
+            "select 'tailrace.x', \"tailrace.y\" -- raw.z\n, /* raw.z\n */ t_raw.x",
+        ),
         ("select 'it''s raw.x', raw.x", "select 'it''s raw.x', t_raw.x"),
         ('select "a""raw.x", raw.x', 'select "a""raw.x", t_raw.x'),
         ('select "tailrace".x, x.raw.y, myraw.x, raw_x.y, raw', 'select "tailrace".x, x.raw.y, myraw.x, raw_x.y, raw'),
@@ -165,31 +135,48 @@ def test_readers_never_find_a_view_gone(warehouse, server, schemas):
 def test_logical_schemas_become_real_ones(sql, written):
     """Where they stand before a point, outside of texts, quoted names and comments; others stay."""
     names = Names({"tailrace": "t_tailrace", "raw": "t_raw"})
-    expected = "select 'tailrace.x', \"tailrace.y\" -- raw.z\n, /* raw.z\n */ t_raw.x" if written is None else written
-    assert names.write(sql).sql == expected
+    assert names.write(sql).sql == written
+
+
+def test_a_companys_schema_may_be_called_as_one_of_ours(database):
+    """It is read where its name is quoted: that is left alone; in plain words the name is ours."""
+    with Postgres(database, schemas={"raw": "ours", "main": "models"}) as warehouse:
+        for name in ('"raw"', "raw"):
+            warehouse.execute(f"create schema {name}")
+            warehouse.create_table(f"{name}.sales", f"select cast({warehouse.dialect.literal(name)} as text) as said")
+            assert warehouse.load(f"{name}.sales", pa.table({"said": [f"{name}.x"]})) == 1
+            said = warehouse.rows(f"select said from {name}.sales order by said")
+            assert said == [{"said": name}, {"said": f"{name}.x"}]
+        found = warehouse.rows("select nspname as name from pg_namespace where nspname in ('raw', 'ours') order by 1")
+        assert found == [{"name": "ours"}, {"name": "raw"}]
 
 
 STREAMED = """
-import resource, sys, time
+import resource, sys
 from warehouse.postgres import Postgres
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
 with Postgres(sys.argv[1]) as warehouse:
     query = (
-        "select n, 'profile-' || n as profile_id, md5(cast(n as text)) as digest, "
-        "cast(n / 7.0 as decimal(18, 2)) as money, to_timestamp(n) as at_time from generate_series(1, {rows}) as s (n)"
+        "select n, repeat(md5(cast(n as text)), 16) as text, cast(n / 7.0 as decimal(18, 2)) as money, "
+        "to_timestamp(n) as at_time from generate_series(1, {}) as s (n)"
     )
-    list(warehouse.stream(query.format(rows=1000)))
-    before, begun, rows = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), 0
-    for batch in warehouse.stream(query.format(rows=sys.argv[2])):
+    list(warehouse.stream(query.format(1000)))
+    before, rows, size = peak(), 0, 0
+    for batch in warehouse.stream(query.format(sys.argv[2])):
         rows += len(batch)
-    seconds = time.perf_counter() - begun
-    print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, round(rows / seconds))
+        size += batch.nbytes
+    print(rows, size // 1024, peak() - before)
 """
 
 
 def test_a_stream_needs_little_memory_however_long_it_is(server):
-    """Half a million rows of 100 bytes and more in less than a tenth of their size."""
+    """Half a million rows of 500 bytes and more in less than a third of their size: two or three of the parts sent."""
     command = [sys.executable, "-c", STREAMED, server, "500000"]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env={**os.environ})
-    rows, kilobytes, _ = map(int, done.stdout.split())
+    rows, size, grown = map(int, done.stdout.split())
     assert rows == 500_000
-    assert kilobytes < 120_000
+    assert size > 250_000  # in kilobytes, as is what it grew by: 50,000, and more than `size` where it is read whole
+    assert grown < size / 3

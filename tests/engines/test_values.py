@@ -42,6 +42,8 @@ def test_a_text_with_nul_is_refused_in_words(both):
 
 @pytest.mark.parametrize("text", TEXTS, ids=repr)
 def test_functions_of_text_are_the_same(both, text):
+    """Of any text and of null: how it begins, what stands before a sign, its digest."""
+
     def written(dialect):
         literal = f"cast({dialect.literal(text)} as {dialect.text})"
         return [
@@ -55,6 +57,7 @@ def test_functions_of_text_are_the_same(both, text):
 
 
 def test_lists_are_the_same(both):
+    """Whatever their texts hold, and empty: as a value, and as rows in order."""
     for given_texts in ([], ["a"], ["it's", 'q"', "{}", "a,b", "NULL", ""]):
         assert agreed(both, lambda dialect, texts=given_texts: [dialect.text_list(texts)]) == [given_texts]
         for each in both:

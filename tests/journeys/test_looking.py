@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from jinja2 import Template
 
-from assets import ledger, store
+from assets import delivery_tables, store
 from assets.journeys import funnel
 from models.clock import Clock
 from models.settings import Settings
@@ -52,7 +52,7 @@ def test_a_funnel_is_the_marts_and_the_oracles(seed: int, tmp_path: Path) -> Non
     oracle = Oracle(case.world)
     mart = Template(MART.read_text()).render(source=lambda _, name: f"tailrace.{name}")
     with harness.open_world(tmp_path / "warehouse.duckdb", case.world) as warehouse:
-        ledger.prepare(warehouse)
+        delivery_tables.prepare(warehouse)
         for tick in case.ticks:
             oracle.tick(tick)
             harness.tick(warehouse, case.world, tick)

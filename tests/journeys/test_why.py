@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assets import ledger
+from assets import delivery_tables
 from assets.diff import mask_contacts
 from assets.journeys import why
 from models.journey import Account, Gate, Journey
@@ -248,7 +248,7 @@ def test_a_key_and_an_answer_that_name_the_person_are_masked(tmp_path: Path) -> 
     for show_pii in (False, True):
         (folder := tmp_path / str(show_pii)).mkdir()
         with harness.open_world(folder / "warehouse.duckdb", world) as warehouse:
-            ledger.prepare(warehouse)
+            delivery_tables.prepare(warehouse)
             harness.tick(warehouse, world, Tick(AT + HOUR, AT + HOUR))
             key = warehouse.rows("select send_key from tailrace.message_outbox")[0]["send_key"]
             row = {"sync": "mail/message_outbox/hello", "run_id": "r1", "key": key, "outcome": "rejected",
@@ -269,7 +269,7 @@ def test_what_vendors_said_is_told(tmp_path: Path) -> None:
     """Every attempt at a message has its outcome and the vendor's words, and names the run that made it."""
     version, answers = small([{"send": {"sink": "mail", "template": "hello"}}]), ("retry", "rejected")
     with harness.open_world(tmp_path / "warehouse.duckdb", ann(version)) as warehouse:
-        ledger.prepare(warehouse)
+        delivery_tables.prepare(warehouse)
         harness.tick(warehouse, ann(version), Tick(AT + HOUR, AT + HOUR))
         key = warehouse.rows("select send_key from tailrace.message_outbox")[0]["send_key"]
         rows = [

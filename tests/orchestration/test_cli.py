@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from assets import store
 from models.settings import Settings
 from orchestration import cli, environment
 from orchestration.environment import child
+from warehouse.duckdb import DuckDB
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,37 @@ def test_a_memory_limit_is_a_size(tailrace: Tailrace, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TAILRACE_MEMORY_LIMIT", "plenty")
     ran = tailrace("status")
     assert (ran.code, "like 4GB" in ran.err) == (2, True)
+
+
+def test_a_warehouse_is_a_url(tailrace: Tailrace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """TAILRACE_WAREHOUSE names the file, and reaches child processes; others are refused, a password unsaid."""
+    url = f"duckdb://{tmp_path / 'other' / 'warehouse.duckdb'}"
+    monkeypatch.setenv("TAILRACE_WAREHOUSE", url)
+    now = environment.settings()
+    assert (now.warehouse, now.published.parent) == (tmp_path / "other" / "warehouse.duckdb", tmp_path / "other")
+    assert environment.child(now)["TAILRACE_WAREHOUSE"] == url
+    for wrong in ("mysql://ann:s3cret@db/shop", "s3cret"):
+        monkeypatch.setenv("TAILRACE_WAREHOUSE", wrong)
+        ran = tailrace("status")
+        assert (ran.code, "duckdb:/// or postgresql://" in ran.err, "s3cret" in ran.err) == (2, True, False)
+
+
+def test_two_warehouses_are_compared(shop: Settings, tailrace: Tailrace, tmp_path: Path) -> None:
+    """`compare` ends with 0 where both publish the same, with 1 and the tables where not, with 2 without a copy."""
+    urls = []
+    for name, people in (("one", "select 'p1' as profile_id"), ("other", "select 'p2' as profile_id")):
+        urls.append(f"duckdb://{tmp_path / name / 'warehouse.duckdb'}")
+        (tmp_path / name).mkdir()
+        with DuckDB(tmp_path / name / "published.duckdb") as copy:
+            copy.create_table("published", "select 'profiles' as name, 'd' as digest")
+            copy.create_table("profiles", people)
+    assert tailrace("compare", urls[0], urls[0]).out == "the same: 1 tables, 1 rows\n"
+    ran = tailrace("compare", *urls, "--json")
+    table = {"name": "profiles", "rows_a": 1, "rows_b": 1, "differing": 2, "columns": []}
+    assert (ran.code, ran.json) == (1, {"tables": [table]})
+    assert "tables that differ" in tailrace("compare", *urls).out
+    ran = tailrace("compare", urls[0], f"duckdb://{tmp_path / 'nothing.duckdb' / 'warehouse.duckdb'}")
+    assert (ran.code, "nothing is published in the second warehouse" in ran.err) == (2, True)
 
 
 def test_a_mistake_in_a_file_says_where(shop: Settings, tailrace: Tailrace) -> None:

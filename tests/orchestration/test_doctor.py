@@ -80,7 +80,7 @@ def test_a_held_lock_is_named_with_its_holder_and_left_alone(home: Settings) -> 
 def launched(instance: dg.DagsterInstance, pid: int) -> dg.DagsterRun:
     """A run that a process of this id said it carries out, holding the slot of a pool."""
 
-    @dg.op(pool="duckdb")
+    @dg.op(pool="warehouse")
     def build() -> None: ...
 
     @dg.job
@@ -90,8 +90,8 @@ def launched(instance: dg.DagsterInstance, pid: int) -> dg.DagsterRun:
     run = instance.create_run_for_job(refresh, status=dg.DagsterRunStatus.STARTED)
     instance.report_engine_event("executing", run, dg._core.events.EngineEventData(metadata={"pid": str(pid)}))
     storage = instance.event_log_storage
-    storage.initialize_concurrency_limit_to_default("duckdb")
-    assert storage.claim_concurrency_slot("duckdb", run.run_id, "build").is_claimed
+    storage.initialize_concurrency_limit_to_default("warehouse")
+    assert storage.claim_concurrency_slot("warehouse", run.run_id, "build").is_claimed
     return run
 
 
@@ -106,7 +106,7 @@ def test_a_dead_run_is_failed_and_its_slot_freed(
     assert record is not None
     assert (record.status is dg.DagsterRunStatus.FAILURE) is is_dead
     assert bool(found) is is_dead
-    claimed = instance.event_log_storage.get_concurrency_info("duckdb").active_run_ids
+    claimed = instance.event_log_storage.get_concurrency_info("warehouse").active_run_ids
     assert (run.run_id in claimed) is not is_dead
 
 
@@ -114,9 +114,9 @@ def test_a_slot_of_a_run_that_is_over_is_freed(instance: dg.DagsterInstance, hom
     """A killed run leaks its slot: nobody would build anything until it is freed."""
     run = launched(instance, os.getpid())
     instance.report_run_failed(run)
-    instance.event_log_storage.claim_concurrency_slot("duckdb", run.run_id, "build")
+    instance.event_log_storage.claim_concurrency_slot("warehouse", run.run_id, "build")
     list(dagster_doctor.examine(home))
-    assert not instance.event_log_storage.get_concurrency_info("duckdb").active_run_ids
+    assert not instance.event_log_storage.get_concurrency_info("warehouse").active_run_ids
 
 
 def test_two_first_starts_at_once_make_one_good_home(tmp_path: Path) -> None:

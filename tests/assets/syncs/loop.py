@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from assets import identity, plans, segments
+from assets import delivery_tables, identity, plans, segments
 from assets import ledger as ledgers
 from assets.compaction import compact
 from assets.fold import Folder
@@ -197,7 +197,7 @@ def loop(
         with DuckDB(IN_MEMORY) as warehouse, Journal(settings.journal) as journal:
             warehouse.dialect = dialect or DuckDBDialect()
             batches.prepare(warehouse)
-            ledgers.prepare(warehouse)
+            delivery_tables.prepare(warehouse)
             yield Loop(settings, warehouse, journal, sync, vendor)
 
 

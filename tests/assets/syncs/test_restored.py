@@ -9,7 +9,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from assets import identity, ledger, segments
+from assets import delivery_tables, identity, segments
 from assets.store import writing
 from assets.suppressions import copy_suppressions, position_known
 from models.clock import Clock
@@ -45,7 +45,7 @@ def night(world, people: str, minted: str = "") -> None:
     """
     world.clock += timedelta(days=1)
     with writing(world.settings) as warehouse:
-        for part in (identity, segments, ledger):
+        for part in (identity, segments, delivery_tables):
             part.prepare(warehouse)
         rows = ", ".join(f"('{name}{minted if name > 'c' else ''}', '{name}@x', {n})" for n, name in enumerate(people))
         rows = rows or "('', '', 0)"

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from assets import identity, ledger, segments
+from assets import delivery_tables, identity, segments
 from assets.deliveries import SyncResult
 from assets.opening import Opener
 from assets.store import writing
@@ -27,7 +27,7 @@ def night(world, *members: str, merged: dict[str, str] | None = None) -> None:
     world.clock += timedelta(days=1)
     clock = Clock.at(world.clock)
     with writing(world.settings) as warehouse, Journal(world.settings.journal) as journal:
-        for part in (identity, segments, ledger):
+        for part in (identity, segments, delivery_tables):
             part.prepare(warehouse)
         for loser, winner in (merged or {}).items():
             merge(warehouse, loser, winner, clock)
