@@ -60,9 +60,13 @@ shots: $(STAMP)
 	$(BIN)/python docs/shots.py
 	$(BIN)/python docs/message_shots.py
 
+# The versions of everything, for a checkout and for the image of deploy/Dockerfile.
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+  --no-strip-extras --no-annotate pyproject.toml
+
 lock:
-	echo 'duckdb==1.5.5' | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --no-strip-extras --no-annotate --extra dev -c - pyproject.toml -o requirements.lock
+	echo 'duckdb==1.5.5' | $(COMPILE) --extra dev -c - -o requirements.lock
+	$(COMPILE) --extra deploy -c requirements.lock -o deploy/requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,0 +1,108 @@
+"""What `deploy/` says of the program is so: its commands, options, variables, ports and files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from dagster._cli import cli as dagster
+from dagster._daemon.cli import cli as dagster_daemon
+from dagster_webserver.cli import dagster_webserver
+
+from orchestration import dagster_home, environment
+from orchestration.cli import app
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+CLUSTER = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "gateway.yaml").read_text()))
+VALUES = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text())
+PROGRAMS = {
+    "tailrace": typer.main.get_command(app),
+    "dagster": dagster,
+    "dagster-daemon": dagster_daemon,
+    "dagster-webserver": dagster_webserver,
+}
+
+
+def commands() -> Iterator[list[str]]:
+    """Every command line of ours or of Dagster's, of services and their health checks."""
+    for service in COMPOSE["services"].values():
+        yield from (
+            words for words in (service.get("command"), service.get("healthcheck", {}).get("test", [])[1:]) if words
+        )
+    for document in CLUSTER:
+        if document["kind"] == "Deployment":
+            yield from (each["command"] for each in document["spec"]["template"]["spec"]["containers"])
+
+
+@pytest.mark.parametrize("words", [words for words in commands() if words[0] in PROGRAMS], ids=" ".join)
+def test_a_command_is_understood(words: list[str]) -> None:
+    """The program knows the command with each of its options; nothing is run."""
+    program, rest = PROGRAMS[words[0]], [*words[1:]]
+    context = program.make_context(words[0], [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", word) for word in rest])
+    while hasattr(context.command, "commands"):
+        name, command, left = context.command.resolve_command(
+            context, [*getattr(context, "_protected_args", []), *context.args]
+        )
+        context = command.make_context(name, left, parent=context)
+
+
+def test_every_variable_is_one_we_read() -> None:
+    """A variable of ours that is set anywhere in `deploy/` is read by the program."""
+    texts = [path.read_text() for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    named = set(re.findall(r"\bTAILRACE_[A-Z]+\b", " ".join([*texts, (ROOT / "docs/deploying.md").read_text()])))
+    assert named
+    assert named <= set(re.findall(r"\bTAILRACE_[A-Z_]+\b", Path(environment.__file__).read_text()))
+
+
+def test_whoever_asks_knows_the_port() -> None:
+    """The workspace names the code location's host and port, and what is published and probed is what listens."""
+    place = yaml.safe_load((DEPLOY / "dagster" / "workspace.yaml").read_text())["load_from"][0]["grpc_server"]
+    services = COMPOSE["services"]
+    assert str(place["port"]) in services[place["host"]]["command"]
+    for service in services.values():
+        for published in service.get("ports", []):
+            host, _, port = published.split(":")
+            assert host == "127.0.0.1"
+            assert port in service["command"]
+
+
+def test_dagster_behaves_as_on_one_machine() -> None:
+    """Pools, runs and monitoring are those of `tailrace ui`; only where things are kept differs."""
+    ours: dict[str, Any] = yaml.safe_load(dagster_home.DAGSTER_YAML)
+    deployed: dict[str, Any] = yaml.safe_load((DEPLOY / "dagster" / "dagster.yaml").read_text())
+    deployed.pop("storage")
+    assert deployed == ours
+    assert VALUES["additionalInstanceConfig"]["concurrency"]["pools"] == ours["concurrency"]["pools"]
+    queued = VALUES["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queued["maxConcurrentRuns"] == ours["concurrency"]["runs"]["max_concurrent_runs"]
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    """What the image copies, and what services read from the checkout."""
+    image = (DEPLOY / "Dockerfile").read_text()
+    copied = [words.split()[1:-1] for words in re.findall(r"^COPY .*$", image, re.MULTILINE)]
+    mounted = [volume.split(":")[0] for each in COMPOSE["services"].values() for volume in each.get("volumes", [])]
+    read = [word for words in commands() for word in words if word.startswith("deploy/")]
+    files = [ROOT / name for names in copied for name in names] + [ROOT / name for name in read]
+    files += [DEPLOY / name for name in mounted if name.startswith(".")]
+    assert len(files) > 3
+    assert not [file for file in files if not file.exists()]
+
+
+def test_nothing_secret_is_in_it() -> None:
+    """Passwords and tokens come from outside: the example says which, and has none."""
+    given = dict(
+        line.split("=", 1)
+        for line in (DEPLOY / "env.example").read_text().splitlines()
+        if "=" in line and line[0] != "#"
+    )
+    assert given["POSTGRES_PASSWORD"] == ""
+    asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
+    assert asked - {"TAILRACE_TARGET"} == given.keys()
