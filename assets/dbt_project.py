@@ -141,8 +141,8 @@ def _variables(name: str, source: Source) -> dict[str, Any]:
 
 def fingerprint(settings: Settings) -> str:
     """Changes whenever parsing again could give something else."""
-    digest = hashlib.sha256()
-    said = (*_versions(engine(settings).adapter), _places(settings))
+    digest, home = hashlib.sha256(), engine(settings)
+    said = (*_versions(home.adapter), home.catalog, _places(settings))
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     for path in _project_files(settings.dbt_project):
         digest.update(str(path.relative_to(settings.dbt_project)).encode() + b"\0")

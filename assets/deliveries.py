@@ -75,7 +75,7 @@ def plan(
     sync = named(load_syncs(settings, manifest), name)
     sink = sink_of(settings, sync, secrets=False)
     policy = configuration.policy(settings)
-    with Journal(_prepared(settings)) as journal, writing(settings) as warehouse:
+    with Journal(_prepared(settings)) as journal, writing(settings, beside=True) as warehouse:
         delivery_tables.prepare(warehouse)
         folder = Folder(warehouse, journal, Opener(settings, warehouse, journal))
         with _free(settings, sync) as free:
@@ -96,7 +96,7 @@ def apply(
     manifest: Manifest | None = None,
 ) -> SyncResult:
     """Carry out a stored plan, whatever its guards say. Raises Refused when anything it was made of has moved."""
-    with writing(settings) as warehouse:
+    with writing(settings, beside=True) as warehouse:
         delivery_tables.prepare(warehouse)
         kept = plans.stored(warehouse, plan_id)
     sync = named(load_syncs(settings, manifest), kept["sync"])
@@ -143,7 +143,7 @@ def release(settings: Settings, name: str, key: str | None = None, *, manifest: 
     Raises UserError when nothing is held under the key.
     """
     sync = named(load_syncs(settings, manifest), name)
-    with Journal(_prepared(settings)) as journal, writing(settings) as warehouse:
+    with Journal(_prepared(settings)) as journal, writing(settings, beside=True) as warehouse:
         delivery_tables.prepare(warehouse)
         Folder(warehouse, journal, Opener(settings, warehouse, journal)).fold(_now())
         literal = warehouse.dialect.literal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from models.steps import step
 from sinks.journal import Journal
 from warehouse import batches
 from warehouse.base import Warehouse
+from warehouse.engine import engine
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
@@ -47,6 +49,14 @@ class Folder:
 
     def fold(self, at: datetime) -> int:
         """Fold what the warehouse lacks, then what came since; the number of receipts (rows and attempts)."""
+        with self._turn():
+            return self._folded(at)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """A fold is of all syncs' receipts: of those who deliver beside each other one folds at a time."""
+        return engine(self.opener.settings).turn("receipts")
+
+    def _folded(self, at: datetime) -> int:
         if batches.is_committed(self.warehouse, self._batch_id(self.journal.last_fold() + 1)):
             self.journal.renew(at)  # it is a copy of before that fold, which had all that the copy holds
         rows = sum(self._fold(kept, at) for kept in self._missing())
@@ -61,9 +71,10 @@ class Folder:
     def recover(self, sync: str, at: datetime) -> None:
         """Settle what dead runs of the sync left: their process is gone, the caller holds the sync's lock."""
         reopener = Reopener(self.opener)
-        if reopener.is_journal_older():
-            self.fold(at)
-            self.journal.renew(at)
+        with self._turn():
+            if reopener.is_journal_older():
+                self._folded(at)
+                self.journal.renew(at)
         for delivery in self.journal.open_deliveries(sync):
             self.journal.abandon(delivery.run_id, at)
         self.fold(at)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from assets.dbt_project import LIVE, read_manifest
 from models.settings import Settings
 from warehouse.base import Warehouse
-from warehouse.engine import engine
+from warehouse.engine import Engine, engine
 
 OF_SYNCS = (
     "deliveries",
@@ -62,8 +62,12 @@ def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] =
     `only`: what can have changed, where the caller knows; the rest is not read and stays as it was published.
     Raises StorageFull with the old copy still in its place.
     """
-    live = relations(settings, warehouse)
     home = engine(settings)
+    with home.turn("publish"):
+        return _published(home, warehouse, relations(settings, warehouse), only)
+
+
+def _published(home: Engine, warehouse: Warehouse, live: Mapping[str, str], only: Collection[str]) -> tuple[str, ...]:
     have = home.published_digests()
     kept = have.keys() - set(only) if only else set()
     wanted = {name: have[name] if name in kept else _digest(warehouse, relation) for name, relation in live.items()}

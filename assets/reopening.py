@@ -36,18 +36,17 @@ class Reopener:
     def is_journal_older(self) -> bool:
         """Whether warehouse or spool hold what this journal told them and does not know itself.
 
-        A run is in the journal before it is in the warehouse, a contact before its position is copied.
+        A run is in the journal before it is in the warehouse, a contact before its position is copied. What hears last
+        is read first: other syncs may be opening and closing runs meanwhile.
         """
         journal, warehouse, settings = self.opener.journal, self.opener.warehouse, self.opener.settings
-        ours, runs = journal.id, journal.runs()
-        told = {*self.opener.runs(ours)}
-        told |= {run.opened.run_id for run in self.forgotten() if run.opened.journal_id == ours}
+        ours = journal.id
+        closed = side_files.closed(settings)
+        told = {run.opened.run_id for run in self.forgotten() if run.opened.journal_id == ours}
+        told |= self.opener.runs(ours)
+        position = position_known(warehouse, journal)
         running = {delivery.run_id for delivery in journal.open_deliveries()}
-        return (
-            not told <= runs
-            or not running.isdisjoint(side_files.closed(settings))
-            or position_known(warehouse, journal) > journal.suppression_position()
-        )
+        return not told <= journal.runs() or not running.isdisjoint(closed) or position > journal.suppression_position()
 
     def forgotten(self) -> Iterator[Remembered]:
         """Runs that the spool remembers and the warehouse does not: it was restored from a copy of before."""

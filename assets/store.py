@@ -13,19 +13,22 @@ from warehouse.engine import engine
 
 
 @contextmanager
-def writing(settings: Settings, wait_seconds: float = 60) -> Iterator[Warehouse]:
+def writing(settings: Settings, wait_seconds: float = 60, *, beside: bool = False) -> Iterator[Warehouse]:
     """The live warehouse with the writer's lock held, the batch table in place.
 
     Waits for another writer up to `wait_seconds` of real time, then raises WarehouseHeld. dbt opens the file by
     itself: hold the lock with `locked` around it instead.
     """
-    with locked(settings, wait_seconds), engine(settings).open() as warehouse:
+    with locked(settings, wait_seconds, beside=beside), engine(settings).open() as warehouse:
         batches.prepare(warehouse)
         yield warehouse
 
 
 class Desk:
-    """The live warehouse for several uses in a row: opened at the first, kept until `leave`, so that each need not."""
+    """The live warehouse for several uses in a row: opened at the first, kept until `leave`, so that each need not.
+
+    It is for syncs, which write beside each other where the engine lets them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self._kept = settings, ExitStack()
@@ -35,7 +38,7 @@ class Desk:
     def writing(self, wait_seconds: float = 60) -> Iterator[Warehouse]:
         """As `writing`, but nothing is closed at the end, unless something was raised."""
         if self._warehouse is None:
-            self._warehouse = self._kept.enter_context(writing(self.settings, wait_seconds))
+            self._warehouse = self._kept.enter_context(writing(self.settings, wait_seconds, beside=True))
         try:
             yield self._warehouse
         except BaseException:
@@ -49,9 +52,14 @@ class Desk:
 
 
 @contextmanager
-def locked(settings: Settings, wait_seconds: float = 60) -> Iterator[None]:
-    """The writer's lock without a connection."""
-    with engine(settings).locked(wait_seconds):
+def locked(settings: Settings, wait_seconds: float = 60, *, beside: bool = False) -> Iterator[None]:
+    """The writer's lock without a connection.
+
+    `beside`: with others that say so, where the engine has several writers. Syncs and ticks do: each appends batches
+    of its own to what a refresh has made, and what they do for all they do in turn (`engine(settings).turn`). Who
+    builds or changes what others read is alone.
+    """
+    with engine(settings).locked(wait_seconds, beside=beside):
         yield
 
 

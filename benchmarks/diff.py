@@ -145,11 +145,16 @@ def audience() -> Audience:
 
 
 def ours_once(warehouse: Warehouse, size: int) -> None:
+    """The statement, and a look at what it found."""
+    difference_once(warehouse)
+    check(warehouse, "select count(*) as n from plan_rows where _op is not null", size)
+
+
+def difference_once(warehouse: Warehouse) -> None:
     """The statement a plan runs, its result kept as a plan keeps it."""
     ledger = ledgers.Ledger("bench", (LEDGER,), ("email",))
     rows = ledgers.rows_of(warehouse, ledger, COLUMNS)
     difference(warehouse, audience(), rows, Question(Mode.MIRROR, "config", DAY))
-    check(warehouse, "select count(*) as n from plan_rows where _op is not null", size)
 
 
 def limit_once(warehouse: Warehouse) -> None:

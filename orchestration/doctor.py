@@ -25,6 +25,7 @@ def examine(settings: Settings) -> list[Found]:
         return []
     return [
         *_locks(settings),
+        *_engine(settings),
         *_deliveries(settings),
         *upkeep.tidy(settings, datetime.now(UTC)),
         *_dagster(settings),
@@ -37,6 +38,12 @@ def _locks(settings: Settings) -> Iterator[Found]:
         if is_held(path):
             holder = path.read_text().strip() or "unknown"
             yield Found(f"{path.stem} is held by process {holder}", f"nothing: wait for it, or end process {holder}")
+
+
+def _engine(settings: Settings) -> Iterator[Found]:
+    """What no repair changes: a database keeps what it was made with."""
+    for remark in engine(settings).remarks():
+        yield Found(remark, "nothing: pg_dump takes it to a database made as docs/engines.md says")
 
 
 def _deliveries(settings: Settings) -> Iterator[Found]:

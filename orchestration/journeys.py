@@ -67,7 +67,11 @@ def move(settings: Settings, clock: Clock) -> JourneysResult:
 
     A process that holds the warehouse calls `live.advance` and `due` itself, as often as it likes.
     """
-    with store.locked(settings), stages.opened(settings) as warehouse, Journal(settings.journal) as journal:
+    with (
+        store.locked(settings, beside=True),
+        stages.opened(settings) as warehouse,
+        Journal(settings.journal) as journal,
+    ):
         moved = live.advance(warehouse, settings, journal, clock)
         publishing.publish(settings, warehouse, only=publishing.OF_JOURNEYS)
     return moved
@@ -82,7 +86,11 @@ def send(settings: Settings, clock: Clock, tell: Tell, *, only: str, **launch: U
 def _send(
     settings: Settings, clock: Clock, tell: Tell, declared: Iterable[Sync], **launch: Unpack[Launch]
 ) -> list[SyncResult]:
-    with store.locked(settings), stages.opened(settings) as warehouse, Journal(settings.journal) as journal:
+    with (
+        store.locked(settings, beside=True),
+        stages.opened(settings) as warehouse,
+        Journal(settings.journal) as journal,
+    ):
         names = due(settings, warehouse, journal, declared, clock)
     return sending.sync(settings, clock, names, tell, **launch) if names else []
 

@@ -6,6 +6,7 @@ import signal
 import tempfile
 
 import pytest
+from hypothesis import settings
 
 from tests.parsed import FOLDER
 from tests.sampling import is_left_out
@@ -13,6 +14,10 @@ from tests.sampling import is_left_out
 # Tests started with `&` ignore SIGINT, which every process they begin inherits. Dagster gives SIGTERM the same meaning,
 # so that after the first run in this process nothing it begins could be ended any more.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A test that takes longer than usual says something of the machine, not of us.
+settings.register_profile("tailrace", deadline=None)
+settings.load_profile("tailrace")
 
 LONGEST = (
     "test_demo.py",
@@ -49,9 +54,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(FOLDER)))
 
 
+def _sampled(item: pytest.Item, mark: pytest.Mark) -> str:
+    """The test, or its module where what that makes for all its tests is most of the time."""
+    return item.path.name if "module" in mark.args else item.nodeid
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Slow modules in front, the slowest first; the rest stays in order. Of a sample's modules some tests."""
-    left_out = [item for item in items if item.get_closest_marker("sampled") and is_left_out(item.nodeid)]
+    left_out = [
+        item for item in items if (mark := item.get_closest_marker("sampled")) and is_left_out(_sampled(item, mark))
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

@@ -20,5 +20,5 @@ def sampled(whole: Amount, part: Amount) -> Amount:
 
 
 def is_left_out(test: str) -> bool:
-    """Whether a test marked `sampled` is not of this sample: half of them are."""
+    """Whether a test or module marked `sampled` is not of this sample: half of them are."""
     return IS_SAMPLE and blake2b(f"{SEED} {test}".encode()).digest()[0] % 2 == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from models.errors import NeedsPerson, StorageFull, TailraceError, WarehouseHeld
+from models.errors import NeedsPerson, StorageFull, TailraceError, UserError, WarehouseHeld
 from models.settings import Settings
 from models.steps import step
 from warehouse.base import Warehouse
@@ -31,20 +32,35 @@ STATE = "published"  # name → digest of what was copied, in the copy itself
 class DuckDBEngine:
     name = "duckdb"
     adapter = "dbt-duckdb"
-    catalog = "warehouse"  # dbt calls a database by the name of its file
     schemas: Mapping[str, str] = {}
 
     def __init__(self, settings: Settings) -> None:
+        """Raises UserError for a file that dbt could not call by its name."""
         self.settings = settings
+        self.catalog = settings.warehouse.stem
+        if not re.fullmatch(r"[A-Za-z_]\w*", self.catalog, re.ASCII):
+            message = (
+                f"{settings.warehouse.name}: call the file of a warehouse by letters, digits and _, as shop_1.duckdb"
+            )
+            raise UserError(message)
 
     def exists(self) -> bool:
         return self.settings.warehouse.exists()
 
+    def remarks(self) -> list[str]:
+        return []
+
     def open(self) -> Warehouse:
         return DuckDB(self.settings.warehouse, memory_limit=self.settings.memory_limit)
 
-    def locked(self, wait_seconds: float) -> AbstractContextManager[None]:
+    def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
+        """A file has one writer, whatever is asked for."""
+        del beside
         return hold(self.settings.root / LOCK, wait_seconds=wait_seconds)
+
+    def turn(self, what: str) -> AbstractContextManager[None]:
+        del what
+        return contextlib.nullcontext()
 
     def is_published(self) -> bool:
         return self.settings.published.exists()

@@ -34,11 +34,20 @@ class Engine(Protocol):
     def exists(self) -> bool:
         """Whether there is anything yet."""
 
+    def remarks(self) -> list[str]:
+        """What about the place makes results differ from those on another engine; one sentence each."""
+
     def open(self) -> Warehouse:
         """To write. Raises as the engine's own class does."""
 
-    def locked(self, wait_seconds: float) -> AbstractContextManager[None]:
-        """Nobody else writes for the block. Raises WarehouseHeld after waiting so long, in real time."""
+    def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
+        """Nobody else writes for the block, or only who is `beside`, too, where the engine has several writers.
+
+        Raises WarehouseHeld after waiting so long, in real time.
+        """
+
+    def turn(self, what: str) -> AbstractContextManager[None]:
+        """Of those who write beside each other, who does this for the block. Waits; the lock is held."""
 
     def is_published(self) -> bool:
         """Whether there is a published copy."""

@@ -28,7 +28,8 @@ from warehouse.postgres_session import lock_number
 
 PATIENCE = "300ms"  # how long a schema that somebody reads is waited for before it is left for the next time
 PASSWORD = "DBT_ENV_SECRET_WAREHOUSE_PASSWORD"  # noqa: S105 - the variable in which dbt finds it, never a file
-SECONDS_BETWEEN = 0.05
+LOOKS_UP = 1.0  # seconds after which a wait for a lock hears whether it is still wanted
+BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
 
 
 class PostgresEngine:
@@ -56,20 +57,52 @@ class PostgresEngine:
         with Postgres(self.url, schemas=self.schemas, read_only=True) as warehouse:
             return bool(warehouse.columns("tailrace.batch"))
 
+    def remarks(self) -> list[str]:
+        with Postgres(self.url, read_only=True) as session:
+            found = session.rows(
+                "select case when datlocprovider = 'c' then datcollate else 'a locale of ICU' end as collation "
+                "from pg_database where datname = current_database()"
+            )
+        name = str(found[0]["collation"])
+        if name in BY_BYTES:
+            return []
+        return [f"the database {self.catalog} orders texts by {name}; every other engine orders them by their bytes"]
+
     def open(self) -> Warehouse:
         return Postgres(self.url, schemas=self.schemas)
 
     @contextmanager
-    def locked(self, wait_seconds: float) -> Iterator[None]:
+    def locked(self, wait_seconds: float, *, beside: bool = False) -> Iterator[None]:
         """An advisory lock: it dies with its connection, and holds on every machine."""
-        name = lock_number(self.schemas["tailrace"])
-        deadline = time.monotonic() + wait_seconds
         with Postgres(self.url) as session:
-            while not session.rows(f"select pg_try_advisory_lock({name}) as got")[0]["got"]:
-                if time.monotonic() >= deadline:
-                    raise WarehouseHeld(self._holder(session))
-                time.sleep(SECONDS_BETWEEN)
+            if not self._took(session, self.schemas["tailrace"], wait_seconds, shared=beside):
+                raise WarehouseHeld(self._holder(session))
             yield
+
+    @contextmanager
+    def turn(self, what: str) -> Iterator[None]:
+        with Postgres(self.url) as session:
+            while not self._took(session, f"{self.schemas['tailrace']}/{what}", LOOKS_UP):
+                pass
+            yield
+
+    def _took(self, session: Warehouse, name: str, wait_seconds: float, *, shared: bool = False) -> bool:
+        """Wait in the server's queue, so that who asks for all of it is not passed by those who share it for ever.
+
+        In pieces: what waits in the server hears no Ctrl-C.
+        """
+        kind = "_shared" if shared else ""
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            left = min(max(deadline - time.monotonic(), 0), LOOKS_UP)
+            session.execute(f"set lock_timeout = {max(int(left * 1000), 1)}")
+            try:
+                session.rows(f"select pg_advisory_lock{kind}({lock_number(name)})")
+            except WarehouseHeld:
+                if time.monotonic() >= deadline:
+                    return False
+            else:
+                return True
 
     def _holder(self, session: Warehouse) -> str:
         found = session.rows(

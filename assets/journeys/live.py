@@ -18,6 +18,7 @@ from models.settings import Settings
 from sinks.journal import Journal
 from warehouse.base import Warehouse
 from warehouse.batches import Batch
+from warehouse.engine import engine
 from warehouse.query import render
 
 SQL = Path(__file__).parent.parent / "sql"
@@ -40,6 +41,11 @@ def advance(warehouse: Warehouse, settings: Settings, journal: Journal, clock: C
     Without a published version, or before the first refresh, nothing happens; with a clock before the last tick's there
     is no tick: a refresh that was launched before it has more to do than to move journeys.
     """
+    with engine(settings).turn("journeys"):
+        return _advance(warehouse, settings, journal, clock)
+
+
+def _advance(warehouse: Warehouse, settings: Settings, journal: Journal, clock: Clock) -> JourneysResult:
     if backwards := _backwards(warehouse, clock):
         return JourneysResult(clock, skipped=backwards)
     copy_pauses(warehouse, journal, clock)

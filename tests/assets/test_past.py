@@ -37,7 +37,7 @@ from warehouse.lock import hold
 NIGHTS = 6
 SHOWN = ("stg_events", "int_events", "consent", "profiles")
 
-pytestmark = [pytest.mark.slow, pytest.mark.sampled]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]
 
 
 @pytest.fixture(scope="module")

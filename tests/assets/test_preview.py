@@ -17,7 +17,7 @@ from tests.nights import copied, land, lines, night, project, run
 from warehouse.duckdb import DuckDB
 
 NIGHTS = 3
-pytestmark = [pytest.mark.slow, pytest.mark.sampled]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.test_newcomer import Person, listening
 from tests.nights import ROOT, project
 
-pytestmark = [pytest.mark.slow, pytest.mark.sampled]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]
 
 PAGE = (ROOT / "docs" / "adding-a-journey.md").read_text()
 FILE = re.compile(r"```(?:yaml|markdown)\n(?:# |<!-- )(dbt_project/\S+)[^\n]*\n(.*?)```", re.DOTALL)

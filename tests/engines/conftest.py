@@ -9,14 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from tests.engines.serving import serving
+from tests.engines.serving import STARTED, serving
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.duckdb import DuckDB
 from warehouse.postgres import Postgres
 
 SERVER = "TAILRACE_TEST_POSTGRES"  # the URL of one
-STARTED = "TAILRACE_TEST_ENGINES"  # where it is set, every worker starts its own
 LOGICAL = ("tailrace", "raw", "main", "published")
 
 
@@ -27,7 +26,7 @@ def server() -> Iterator[str]:
         yield url
     elif os.environ.get(STARTED):
         with serving() as started:
-            yield started
+            yield started.url
     else:
         pytest.skip(f"no PostgreSQL server: `make test-engines` starts one, or {SERVER} is the URL of one")
 

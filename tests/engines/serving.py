@@ -9,8 +9,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+STARTED = "TAILRACE_TEST_ENGINES"  # where it is set, every worker starts its own
 USER = "postgres"  # who runs it where we are root, which it refuses to be run by
 PROGRAMS = Path("/usr/lib/postgresql")
 FRESH = ["-A", "trust", "--no-locale", "-E", "UTF8", "--no-sync"]
@@ -22,9 +24,27 @@ SETTINGS = {
 }
 
 
+@dataclass
+class Served:
+    """A server that runs, and where."""
+
+    folder: Path
+    port: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
+
+    def restart(self, *, crash: bool = False) -> None:
+        """End it at once for whoever is connected, or as if it were killed, and begin it again at the same place."""
+        _end(self.process, signal.SIGQUIT if crash else signal.SIGINT)
+        self.process = _begun(self.folder, self.port)
+
+
 @contextmanager
-def serving() -> Iterator[str]:
-    """The URL of a fresh server, which ends with the block, or when this process is killed."""
+def serving() -> Iterator[Served]:
+    """A fresh server, which ends with the block, or when this process is killed."""
     programs = _programs()
     with tempfile.TemporaryDirectory(prefix="tailrace-postgres-") as name:
         folder = Path(name)
@@ -36,12 +56,11 @@ def serving() -> Iterator[str]:
             kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             kept.bind(("127.0.0.1", 0))
             port = str(kept.getsockname()[1])
-            process = _begun(programs, folder, port)
+            served = Served(folder, port, _begun(folder, port))
             try:
-                _wait([programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", port, "-U", USER], process, folder)
-                yield f"postgresql://{USER}@127.0.0.1:{port}/postgres"
+                yield served
             finally:
-                _end(process)
+                _end(served.process, signal.SIGINT)
 
 
 def _programs() -> Path:
@@ -59,10 +78,12 @@ def _as_its_user(command: list[str | Path]) -> list[str]:
     return ["setpriv", *user, "--pdeathsig", "INT", "--", *map(str, command)]
 
 
-def _begun(programs: Path, folder: Path, port: str) -> subprocess.Popen[bytes]:
+def _begun(folder: Path, port: str) -> subprocess.Popen[bytes]:
+    """A server of the folder that answers."""
+    programs = _programs()
     settings = [f"-c{name}={value}" for name, value in {**SETTINGS, "port": port}.items()]
     with (folder / "log").open("wb") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             _as_its_user([programs / "postgres", "-D", folder / "data", *settings]),
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -70,6 +91,12 @@ def _begun(programs: Path, folder: Path, port: str) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,  # Ctrl-C ends the tests first
         )
+    try:
+        _wait([programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", port, "-U", USER], process, folder)
+    except BaseException:
+        _end(process, signal.SIGINT)
+        raise
+    return process
 
 
 def _wait(question: list[str | Path], process: subprocess.Popen[bytes], folder: Path) -> None:
@@ -81,9 +108,9 @@ def _wait(question: list[str | Path], process: subprocess.Popen[bytes], folder: 
         time.sleep(0.05)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """At once for whoever is connected; it is our own child, so the number is nobody else's."""
-    process.send_signal(signal.SIGINT)
+def _end(process: subprocess.Popen[bytes], by: signal.Signals) -> None:
+    """It is our own child, so the number is nobody else's."""
+    process.send_signal(by)
     try:
         process.wait(SECONDS)
     except subprocess.TimeoutExpired:

@@ -22,6 +22,7 @@ DOCUMENTS = [
         "1.7976931348623157e308", "5e-324", "-0.0", "0e0", "1E2", "0.1e1", "-1.5", "2.5e20", "9007199254740993",
         "9007199254740993.0", "-0", "-0e1", "1e-400", "1.0", "0.1", "100.00", "1e15", "1e16", "0.30000000000000004",
         "123456.78901", "999999999.99999", "1234567890.5",
+        "1e23", "8.75627843843865e162", "-8.75627843843865e-162", "9007199254740993e5",
     )),
 ]  # fmt: skip
 PATHS = [
@@ -73,6 +74,14 @@ def test_any_json_is_read_the_same(both, said, is_ascii, indent):
         ]
 
     agreed(both, written)
+
+
+@SETTINGS
+@given(st.integers(1, 10**15), st.integers(-300, 290), st.booleans())
+def test_a_number_of_few_digits_is_read_the_same(both, digits, exponent, is_negative):
+    """In the fewest digits that mean it, which may lie halfway between two numbers that a machine can hold."""
+    document = f'{{"a":{"-" * is_negative}{digits}e{exponent}}}'
+    agreed(both, lambda dialect: [dialect.json_text(dialect.literal(document), "$.a")])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ JOURNEYS = ("cart_recovery", "win_back")
 DAYS = {name for log in nights.LOGS for name in (log, f"{log}__log")}  # what a backfill writes,
 DAYS |= {"batch", "visible_batch", "publication"}  # and where it says so
 
-pytestmark = [pytest.mark.slow, pytest.mark.sampled]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]
 
 Shops = tuple[Settings, Settings]
 

@@ -19,7 +19,7 @@ PEOPLE, NIGHTS = 100, 3
 PASSWORD = "s3cret-of-the-warehouse"  # the server asks for none, and is given it all the same
 JOURNEYS = ("cart_recovery", "post_purchase", "welcome", "win_back")
 
-pytestmark = [pytest.mark.slow, pytest.mark.sampled]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Writers take turns, and a publication that does not come to its end is none, whatever the engine."""
 
+import threading
+
 import pytest
 
 from models.errors import UserError, WarehouseHeld
@@ -32,6 +34,54 @@ def test_the_turn_of_a_connection_that_ends_is_over(database, tmp_path):
         other.rows(f"select pg_terminate_backend(pid) from ({holders}) as holding")
         with home.locked(5):
             pass
+
+
+def test_who_is_alone_waits_for_those_beside_and_they_for_it(home):
+    """Whatever the engine, nobody writes beside a writer that is alone."""
+    with home.locked(0, beside=True), pytest.raises(WarehouseHeld), home.locked(0.1):
+        pass
+    with home.locked(0), pytest.raises(WarehouseHeld), home.locked(0.1, beside=True):
+        pass
+
+
+def test_several_write_beside_each_other(database, tmp_path):
+    """On PostgreSQL; what only one of them may do at a time, the next does when that is done."""
+    home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=database))
+    done: list[str] = []
+
+    def fold() -> None:
+        with home.locked(0, beside=True), home.turn("receipts"):
+            done.append("second")
+
+    second = threading.Thread(target=fold)
+    with home.locked(0, beside=True), home.locked(0, beside=True):
+        with home.turn("receipts"), home.turn("publish"):
+            second.start()
+            second.join(1.5)
+            assert second.is_alive()
+            done.append("first")
+        second.join()
+    assert done == ["first", "second"]
+
+
+def test_who_would_be_alone_is_not_passed_for_ever(database, tmp_path):
+    """While one waits to be alone, others that come wait behind it."""
+    home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=database))
+    order: list[str] = []
+
+    def alone() -> None:
+        with home.locked(20):
+            order.append("alone")
+
+    waiting = threading.Thread(target=alone)
+    with home.locked(0, beside=True), Postgres(database) as watching:
+        waiting.start()
+        while not watching.rows("select 1 as n from pg_locks where locktype = 'advisory' and not granted"):
+            pass
+        with pytest.raises(WarehouseHeld), home.locked(0.3, beside=True):
+            order.append("passed")
+    waiting.join()
+    assert order == ["alone"]
 
 
 def test_a_publication_that_fails_leaves_what_was_published(home):

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from assets.journeys.statements import Statements
@@ -25,6 +26,7 @@ from sinks.journal import Journal
 from sinks.settlement import Settlement
 from sinks.suppression import Seen
 from sinks.writer import _Commit
+from warehouse.batches import Batch
 
 
 def claim_after_send() -> None:
@@ -165,6 +167,22 @@ def quota_of_a_process() -> None:
     allowances.room = own
 
 
+def visible_before_whole() -> None:
+    """A batch is committed before its rows are there."""
+    append, commit = Batch.append, Batch.commit
+
+    def commit_first(batch: Batch, *given: Any) -> int:
+        if not batch.known and not batch.counts:
+            commit(batch, datetime.now(UTC))
+            batch.known = False
+        return append(batch, *given)
+
+    def was_committed(batch: Batch, at: datetime) -> bool:
+        return bool(batch.counts) or commit(batch, at)
+
+    Batch.append, Batch.commit = commit_first, was_committed  # type: ignore[method-assign]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "claim after send": claim_after_send,
     "receipt before answer": receipt_before_answer,
@@ -177,6 +195,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "suppression read once": suppression_read_once,
     "failover moves unknown": failover_moves_unknown,
     "quota of a process": quota_of_a_process,
+    "visible before whole": visible_before_whole,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,13 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.serving import STARTED, serving
 from tests.faults.cases import KINDS, REFRESH_STEPS, SYNC_STEPS
 from tests.faults.message_world import MessageWorld, build_messages
+from tests.faults.postgres_world import Server
 
 Copy = Callable[[], MessageWorld]
 Record = Callable[[str, object], None]
 STRUCK = "struck"  # the property of a report: kind, step, and what the vendor was told to do
 ROWS = (*dict.fromkeys((*SYNC_STEPS, *REFRESH_STEPS)), "never")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A server of this process's own, for it is ended and begun again."""
+    if not os.environ.get(STARTED):
+        pytest.skip(f"no PostgreSQL server is started: {STARTED}=1 does, with Debian's programs")
+    with serving() as served:
+        yield Server(served)
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,7 @@ import sqlite3
 from collections import Counter
 from pathlib import Path
 
-import duckdb
-
 from assets import configuration, stages, store
-from models.settings import Settings
 from tests.faults.world import HOLDERS, STAGING, World, build, email, moment
 from tests.journeys import observed
 
@@ -74,14 +71,15 @@ class JourneyWorld(World):
     def outcomes(self) -> dict[str, Counter[tuple[str, str]]]:
         """What became of the second message: address → how often each (outcome, reason)."""
         counted: dict[str, Counter[tuple[str, str]]] = {}
-        with duckdb.connect(str(self.root / "published.duckdb"), read_only=True) as copy:
-            found = copy.execute(
-                "select profiles.email, deliveries.outcome, deliveries.reason from deliveries "
-                "inner join message_outbox as outbox on deliveries.key = outbox.send_key "
-                "inner join profiles on outbox.profile_id = profiles.profile_id where outbox.template = 'badge_again'"
-            ).fetchall()
-        for who, *outcome in found:
-            counted.setdefault(who, Counter())[tuple(outcome)] += 1
+        with store.reading(self.settings) as copy:
+            found = copy.rows(
+                "select profiles.email, deliveries.outcome, deliveries.reason from main.deliveries as deliveries "
+                "inner join main.message_outbox as outbox on deliveries.key = outbox.send_key "
+                "inner join main.profiles as profiles on outbox.profile_id = profiles.profile_id "
+                "where outbox.template = 'badge_again'"
+            )
+        for row in found:
+            counted.setdefault(row["email"], Counter())[row["outcome"], row["reason"]] += 1
         return counted
 
     def check(self) -> None:
@@ -97,9 +95,8 @@ class JourneyWorld(World):
         self.check_journeys()
 
     def check_journeys(self) -> None:
-        settings = Settings(project=self.folder / "project", home=self.home)
-        with store.locked(settings), stages.opened(settings) as warehouse:
-            found = observed.differences(warehouse, configuration.policy(settings))
+        with store.locked(self.settings), stages.opened(self.settings) as warehouse:
+            found = observed.differences(warehouse, configuration.policy(self.settings))
         assert not found, f"journeys: {found}"
 
 
@@ -108,7 +105,7 @@ def build_journeys(folder: Path) -> JourneyWorld:
     world = build(folder)
     project = folder / "project"
     staging = project / "dbt_project" / "models" / "staging" / "stg_badges.sql"
-    name = "coalesce(json_extract_string(record, '$.name'), 'Order Completed') as name"
+    name = """coalesce({{ json_text("record", "$.name") }}, 'Order Completed') as name"""
     staging.write_text(STAGING.replace("'Order Completed' as name", name))
     sinks = project / "sinks.yml"
     sinks.write_text(sinks.read_text() + SINK)

@@ -82,7 +82,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(
     record_property(STRUCK, [fault.kind, fault.step, did])
     with working_copy(template, fault, tmp_path) as world:
         strike(world, fault, template.counts)
-        recover(world, fault)
+        recover(world, fault.command)
         check(world, TODAY)
 
 
@@ -102,7 +102,7 @@ def test_a_planted_bug_is_caught(bug: str, fault: Case, template: Template, tmp_
     """The checks above have teeth: with the bug planted, the same fault makes them fail."""
     with working_copy(template, fault, tmp_path) as world:
         strike(world, fault, template.counts, bug=bug)
-        recover(world, fault, bug=bug)
+        recover(world, fault.command, bug=bug)
         with pytest.raises(AssertionError, match=r"mirror|doubled|lost"):
             check(world, TODAY)
 
@@ -139,10 +139,10 @@ def strike(world: World, fault: Case, counts: dict[str, dict[str, int]], bug: st
         (world.root / "warehouse.duckdb.wal").unlink(missing_ok=True)
 
 
-def recover(world: World, fault: Case, bug: str | None = None) -> None:
+def recover(world: World, command: str, bug: str | None = None) -> None:
     """A good vendor again, and what an operator would do: run it again, until it has nothing more to say."""
     world.behave({})
-    if fault.command == "refresh":
+    if command == "refresh":
         done(world.tailrace("refresh", "--as-of", moment(TODAY), bug=bug))
     for _ in range(CONVERGED_AFTER):
         ran = world.tailrace("sync", "--as-of", moment(TODAY), "--json", bug=bug)

@@ -15,13 +15,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import duckdb
+from assets import store
+from models.settings import Settings
 
+Child = subprocess.Popen[str]
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
 MIRROR, MESSAGE = "crm/seg_badge", "hook/seg_badge"
@@ -48,21 +51,21 @@ sinks:
 """
 STAGING = """\
 select
-    json_extract_string(record, '$.id') as event_id,
+    {{ json_text("record", "$.id") }} as event_id,
     'badges' as source,
     'Order Completed' as name,
-    cast(json_extract_string(record, '$.at') as timestamptz) as occurred_at,
+    cast({{ json_text("record", "$.at") }} as {{ timestamp_type() }}) as occurred_at,
     loaded_at as received_at,
     loaded_at as known_at,
     batch_id,
-    cast(null as varchar) as anonymous_id,
-    cast(null as varchar) as user_id,
-    json_extract_string(record, '$.email') as email,
-    cast(null as varchar) as phone,
-    cast(null as varchar) as crm_id,
-    cast(null as varchar) as profile_id,
+    cast(null as {{ text_type() }}) as anonymous_id,
+    cast(null as {{ text_type() }}) as user_id,
+    {{ json_text("record", "$.email") }} as email,
+    cast(null as {{ text_type() }}) as phone,
+    cast(null as {{ text_type() }}) as crm_id,
+    cast(null as {{ text_type() }}) as profile_id,
     record as properties
-from {{ raw('badges') }}
+from {{ raw('badges') }} as raw_badges
 """
 SEGMENT = """\
 select profile_id, email, orders, revenue
@@ -105,10 +108,11 @@ class Ran:
 
 @dataclass
 class World:
-    """One copy of the world on disk, with its own recorder."""
+    """One copy of the world on disk, with its own recorder. `warehouse`: its URL, where it is no file of the home."""
 
     folder: Path
     port: int = 0
+    warehouse: str | None = None
     _recorder: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -120,32 +124,42 @@ class World:
         return self.home / "dev"
 
     @property
+    def settings(self) -> Settings:
+        return Settings(self.folder / "project", self.home, warehouse_url=self.warehouse)
+
+    @property
     def environment(self) -> dict[str, str]:
         ours = {
             "TAILRACE_HOME": str(self.home),
             "TAILRACE_PROJECT": str(self.folder / "project"),
             "TAILRACE_RECORDER": f"http://127.0.0.1:{self.port}",
             "TAILRACE_TARGET": "dev",
+            **({"TAILRACE_WAREHOUSE": self.warehouse} if self.warehouse else {}),
         }
         return {**os.environ, **ours}
 
     def tailrace(self, *command: str, fault: tuple[str, int, str] | None = None, bug: str | None = None) -> Ran:
         """Run a command to its end, struck by `fault` (step, nth, action) if given."""
-        step, nth, action = fault or ("never", 1, "kill")
-        planted = ["--bug", bug] if bug else []
-        line = [sys.executable, str(CHILD), step, str(nth), action, *planted, "--", *command]
-        ran = subprocess.run(
-            line, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
-        )
-        return Ran(ran.returncode, ran.stdout, ran.stderr)
+        return self.ended(self.begun(*command, fault=fault, bug=bug))
 
-    def stopped(self, *command: str, step: str, nth: int = 1, bug: str | None = None) -> subprocess.Popen[str]:
-        """A command that stands still at a step, until `go_on`."""
-        planted = ["--bug", bug] if bug else []
-        line = [sys.executable, str(CHILD), step, str(nth), "wait", *planted, "--", *command]
-        child = subprocess.Popen(
-            line, env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    def begun(self, *command: str, fault: tuple[str, int, str] | None = None, bug: str | None = None) -> Child:
+        """A command that runs beside this process, until `ended`."""
+        return subprocess.Popen(
+            self._line(command, fault, bug),
+            env=self.environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+
+    def ended(self, child: Child) -> Ran:
+        out, err = child.communicate(timeout=120)
+        return Ran(child.returncode, out, err)
+
+    def stopped(self, *command: str, step: str, nth: int = 1, bug: str | None = None) -> Child:
+        """A command that stands still at a step, until `go_on`."""
+        child = self.begun(*command, fault=(step, nth, "wait"), bug=bug)
         deadline = time.monotonic() + 60
         while not (self.home / "waiting").exists():
             assert child.poll() is None, child.communicate()
@@ -153,11 +167,15 @@ class World:
             time.sleep(0.05)
         return child
 
-    def go_on(self, child: subprocess.Popen[str]) -> Ran:
+    def go_on(self, child: Child) -> Ran:
         """Let it go on, to its end."""
         (self.home / "go").touch()
-        out, err = child.communicate(timeout=120)
-        return Ran(child.returncode, out, err)
+        return self.ended(child)
+
+    def _line(self, command: Sequence[str], fault: tuple[str, int, str] | None, bug: str | None) -> list[str]:
+        step, nth, action = fault or ("never", 1, "kill")
+        planted = ["--bug", bug] if bug else []
+        return [sys.executable, str(CHILD), step, str(nth), action, *planted, "--", *command]
 
     def land(self, day: int) -> None:
         """Write the day's file: one line a holder, in whatever state the landing folder is."""
@@ -216,12 +234,12 @@ class World:
 
     def listed(self, table: str, sync: str) -> Counter[str]:
         """How often each person is in a published table (`rejects`, `unknowns`) for this sync."""
-        with duckdb.connect(str(self.root / "published.duckdb"), read_only=True) as copy:
-            found = copy.execute(
-                f"select profiles.email from {table} as listed inner join profiles "
+        with store.reading(self.settings) as copy:
+            found = copy.rows(
+                f"select profiles.email from main.{table} as listed inner join main.profiles as profiles "
                 f"on listed.profile_id = profiles.profile_id where listed.sync = '{sync}'"
-            ).fetchall()
-        return Counter(address for (address,) in found)
+            )
+        return Counter(row["email"] for row in found)
 
     def audience(self) -> dict[str, dict[str, Any]]:
         """What the mirror's vendor holds: its operations applied in the order they were received."""

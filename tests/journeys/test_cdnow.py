@@ -20,7 +20,7 @@ from tests.sampling import sampled
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.sampled,
+    pytest.mark.sampled("module"),
     pytest.mark.skipif(not PURCHASES.exists(), reason=f"the purchases are not here ({PURCHASES.name})"),
 ]
 FIRST_NIGHT = date(1997, 1, 31)

@@ -42,7 +42,7 @@ steps:
         - wait: 2 days
         - exit: late
 """
-pytestmark = [pytest.mark.slow, pytest.mark.sampled]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]
 
 
 @pytest.mark.parametrize("seed", range(5_000, sampled(5_004, 5_002)))

@@ -33,13 +33,18 @@ language plpgsql immutable strict parallel safe as $$
 declare
     size double precision := abs(number);
     digits text := cast(number as text);
+    pattern text;
     shorter text;
 begin
-    if length(digits) > 17 and size < 1e308 then  -- of two spellings as near, the shorter is not always shown
-        shorter := regexp_replace(btrim(to_char(number, '9.999999999999999EEEE')), '\.?0*e', 'e');
-        if cast(shorter as double precision) = number then
-            digits := shorter;
-        end if;
+    if length(digits) > 16 and size < 1e308 then
+        -- a spelling that lies just between two numbers is not shown here, and of two as near not always the shorter
+        foreach pattern in array array['9.99999999999999EEEE', '9.999999999999999EEEE'] loop
+            shorter := regexp_replace(btrim(to_char(number, pattern)), '\.?0*e', 'e');
+            if cast(shorter as double precision) = number then
+                digits := shorter;
+                exit;
+            end if;
+        end loop;
     end if;
     if size = 'Infinity' or size = 'NaN' then
         return digits;

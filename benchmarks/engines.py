@@ -1,0 +1,202 @@
+"""The same work on DuckDB and on PostgreSQL: a diff, rows streamed out, the first night of a shop and the one after it.
+
+The diff is beside the engine's own full outer join that carries all columns, streaming beside the engine's own scan of
+them; of whole nights the limit is DuckDB. PostgreSQL is a server of the benchmark's own, with Debian's settings.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from hashlib import blake2b
+from pathlib import Path
+
+import diff
+import polars as pl
+import report
+import stream_out
+
+from assets import delivery_tables, demo_shop
+from assets.refresh import RefreshResult, refresh
+from models.clock import Clock, end_of_day
+from models.settings import Settings
+from orchestration import journeys
+from tests.engines.serving import serving
+from warehouse import batches
+from warehouse.base import Warehouse
+from warehouse.engine import engine
+
+PROJECT = Path(__file__).parents[1]
+SIZES, QUICK = (200_000, 2_000_000), (2_000, 20_000)
+PEOPLE, FEW = (300, 3_000), (60,)
+CHANGED = 100  # one of so many rows is an operation
+DIFF = {"duckdb": 1.2, "postgres": 2.0}  # times the join, at the larger size
+STREAM_MB = 200  # more than a process that reads one row
+NIGHTS, AS_DUCKDB = 2, 3.0  # a night may take so many times as long as on DuckDB
+
+
+@dataclass(frozen=True)
+class Place:
+    """A target's warehouse on one engine."""
+
+    name: str
+    settings: Settings
+
+    @contextmanager
+    def opened(self) -> Iterator[Warehouse]:
+        self.settings.root.mkdir(parents=True, exist_ok=True)
+        with engine(self.settings).open() as warehouse:
+            batches.prepare(warehouse)
+            warehouse.execute("create schema if not exists main")
+            delivery_tables.prepare(warehouse)
+            yield warehouse
+
+
+@contextmanager
+def places() -> Iterator[list[Place]]:
+    """One on each engine, empty; gone with the block."""
+    with ExitStack() as kept:
+        folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="bench-engines-")))
+        url = kept.enter_context(serving()).url
+        project = Settings(PROJECT, folder / "duckdb")
+        yield [Place("duckdb", project), Place("postgres", Settings(PROJECT, folder / "postgres", warehouse_url=url))]
+
+
+def cases(options: report.Options) -> Iterator[report.Case]:
+    """Every work at each size, and how each grows."""
+    done: list[report.Case] = []
+    for size in options.pick(SIZES, QUICK):
+        with places() as found:
+            for place in found:
+                for case in at_size(place, size, options.rounds):
+                    done.append(case)
+                    yield case
+    for people in FEW if options.quick else PEOPLE:
+        with places() as found:
+            for case in nights(found, people):
+                done.append(case)
+                yield case
+    yield from report.growths(case for case in done if not case.case.startswith("memory"))
+
+
+def at_size(place: Place, size: int, rounds: int) -> Iterator[report.Case]:
+    with place.opened() as warehouse:
+        prepare(warehouse, size)
+        changed, query = size // CHANGED, "select count(*) as n from plan_rows where _op is not null"
+
+        def diff_once() -> None:
+            diff.difference_once(warehouse)
+            found = int(warehouse.rows(query)[0]["n"])
+            assert found == changed, f"{found} operations; {changed} rows differ"
+
+        ours, limit = report.alternate(
+            lambda: report.seconds(diff_once), lambda: report.seconds(lambda: diff.limit_once(warehouse)), rounds
+        )
+        goal = DIFF[place.name] if size >= SIZES[-1] else DIFF[place.name] + diff.PLANNING
+        yield report.Case(f"diff of one in a hundred, {place.name}", size, ours, limit, "s", goal)
+        ours, limit = report.alternate(
+            lambda: size / report.seconds(lambda: stream_out.read(warehouse, "model")),
+            lambda: size / report.seconds(lambda: scanned(warehouse)),
+            rounds,
+        )
+        yield report.Case(f"streamed out, {place.name}", size, ours, limit, "rows/s", 0.0, "ratio at least")
+    peak, one = (stream_peak(place, relation) for relation in ("model", "(select * from model limit 1) as one"))
+    yield report.Case(f"memory of streaming, {place.name}", size, peak, one, "MB", one + STREAM_MB, "ours at most")
+
+
+def prepare(warehouse: Warehouse, size: int) -> None:
+    """The model, and a state: of two hundred rows one has another value, and one is missing or too many."""
+    quarter = size // CHANGED // 4
+    model = rows(0, size)
+    changed = pl.col("last_name").is_in([f"last{n}" for n in range(size // 2, size // 2 + 2 * quarter)])
+    state = rows(quarter, size + quarter).with_columns(
+        pl.when(changed).then(pl.col("first_name") + "!").otherwise(pl.col("first_name")).alias("first_name")
+    )
+    for name, table in (("model", model), ("state", state)):
+        warehouse.create_table(f"main.{name}", diff.COLUMNS)
+        warehouse.load(f"main.{name}", table.to_arrow())
+    batches.create_log(warehouse, diff.LEDGER, {**delivery_tables.LEDGER_COLUMNS, **diff.COLUMNS})
+    diff.append(warehouse, "compact/bench/1.1", "select * from main.state", 1)
+    warehouse.execute("analyze")  # a server does by itself, some time after so many rows came
+
+
+def rows(first: int, last: int) -> pl.DataFrame:
+    """The columns of benchmarks/diff.py, made outside of every engine; keys in no order."""
+    n = pl.int_range(first, last, eager=True)
+    keys = [f"{blake2b(str(number).encode(), digest_size=10).hexdigest()}@example.com" for number in range(first, last)]
+    text, moment = pl.String, pl.datetime(2026, 1, 1, time_zone="UTC")
+    return (
+        pl.DataFrame({"email": keys, "n": n})
+        .select(
+            "email",
+            first_name="first" + (pl.col("n") * 7919 % 100_003).cast(text),
+            last_name="last" + pl.col("n").cast(text),
+            country=pl.when(pl.col("n") % 10 > 0).then("country " + (pl.col("n") % 200).cast(text)),
+            orders=(pl.col("n") % 17).cast(pl.Int32),
+            revenue=((pl.col("n") * 31 % 100_000) / 100).cast(pl.Decimal(18, 2)),
+            last_order_at=moment + pl.duration(seconds=pl.col("n") % 1_000_000),
+            is_vip=pl.col("n") % 3 == 0,
+        )
+        .sample(fraction=1, shuffle=True, seed=first)
+    )
+
+
+def scanned(warehouse: Warehouse) -> None:
+    """Every column of every row is looked at, and nothing leaves the engine."""
+    warehouse.rows(f"select {', '.join(f'count({name}) as {name}' for name in diff.COLUMNS)} from main.model")
+
+
+def stream_peak(place: Place, relation: str) -> float:
+    """The most that a process had in memory that streamed a relation."""
+    command = [sys.executable, str(Path(__file__).with_name("stream_out.py")), str(place.settings.home), relation]
+    command += [place.settings.warehouse_url or ""]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def nights(found: list[Place], people: int) -> Iterator[report.Case]:
+    """A shop's first refresh, the next night's, and the tick of its journeys in that."""
+    with tempfile.TemporaryDirectory(prefix="bench-shop-") as name:
+        folder = Path(name)
+        shop = demo_shop.generate(folder / "shop", people=people, days=NIGHTS, seed=20)
+        taken = {place.name: night_by_night(place.settings, folder / "shop", shop.last_day) for place in found}
+    for place in found:
+        for work, seconds in taken[place.name].items():
+            bare = taken["duckdb"][work]
+            yield report.Case(f"{work}, {place.name}", people, seconds, bare, "s", AS_DUCKDB)
+
+
+def night_by_night(settings: Settings, shop: Path, last: date) -> Mapping[str, float]:
+    first, second = (last - timedelta(days=ago) for ago in (1, 0))
+    began = night(settings, shop, first)
+    for name in ("cart_recovery", "post_purchase", "welcome", "win_back"):
+        journeys.publish(settings, name, clock(first, microseconds=1))
+    following = night(settings, shop, second)
+    return {
+        "first night": sum(began.seconds.values()),
+        "next night": sum(following.seconds.values()),
+        "its tick": following.seconds["journeys"],
+    }
+
+
+def night(settings: Settings, shop: Path, day: date) -> RefreshResult:
+    for file in shop.glob(f"*/{day}*"):
+        place = settings.landing / file.relative_to(shop)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+    done = refresh(settings, clock(day))
+    assert done.ok, done
+    return done
+
+
+def clock(day: date, microseconds: int = 0) -> Clock:
+    return Clock.at(end_of_day(day, UTC) + timedelta(microseconds=microseconds))
+
+
+if __name__ == "__main__":
+    report.main("engines", cases, __doc__.splitlines()[0])

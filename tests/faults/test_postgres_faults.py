@@ -1,0 +1,218 @@
+"""The same promise with the warehouse on PostgreSQL: processes killed, connections cut, the server begun again.
+
+One case again: TAILRACE_TEST_ENGINES=1 pytest -m faults tests/faults -k postgres17-
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.cases import REFRESH_STEPS, SYNC_STEPS, VENDOR, behaviour
+from tests.faults.conftest import STRUCK
+from tests.faults.journey_world import NOON, SYNC, JourneyWorld, build_journeys
+from tests.faults.postgres_world import Server
+from tests.faults.test_faults import COUNT, TODAY, check, done, recover
+from tests.faults.test_journey_faults import TICK
+from tests.faults.test_journey_faults import recover as recover_journeys
+from tests.faults.world import MESSAGE, MIRROR, Ran, World, build, moment
+
+pytestmark = pytest.mark.faults
+SEEDS = range(72 if COUNT >= 300 else max(COUNT // 2, 9))
+KINDS = ("kill", "cut at", "restart at", "refresh", "cut", "tick", "journal lost", "tick cut", "warehouse of yesterday")
+STRIKES = ("cut", "restart", "crash")
+
+
+@dataclass(frozen=True)
+class Struck:
+    """One fault. `how`: kill, cut, restart or crash; `where`: a share of the step's occurrences, or of the time."""
+
+    seed: int
+    kind: str
+    command: str
+    step: str
+    where: float
+    how: str
+    behaviour: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        vendor = "+".join(rule["do"] for rule in self.behaviour.get("rules", []))
+        parts = (f"postgres{self.seed}", self.command, f"{self.how}@{self.step}:{self.where:.2f}", vendor)
+        return "-".join(part for part in parts if part)
+
+
+def struck(seed: int) -> Struck:
+    """The case of this seed. Kinds take turns, and within a kind the steps."""
+    chance = random.Random(seed)
+    kind, turn, where = KINDS[seed % len(KINDS)], seed // len(KINDS), chance.random()
+    command = "refresh" if kind == "refresh" else "tick" if kind.startswith("tick") else "sync"
+    steps = {"refresh": REFRESH_STEPS, "tick": TICK, "sync": SYNC_STEPS}[command]
+    how = chance.choice(STRIKES)
+    if kind in ("cut", "tick cut"):  # at any time, whatever is under way: every third a refresh
+        command = "refresh" if kind == "cut" and turn % 3 == 2 else command
+        return Struck(seed, kind, command, "never", where, how)
+    step = steps[(turn * 5 + seed % len(KINDS)) % len(steps)]
+    if kind in ("cut at", "restart at"):
+        given = behaviour(chance, chance.choice(VENDOR)) if turn % 2 else {}
+        return Struck(seed, kind, command, step, where, "cut" if kind == "cut at" else how, given)
+    if kind in ("refresh", "tick"):
+        return Struck(seed, kind, command, step, where, chance.choice(("kill", *STRIKES)))
+    return Struck(seed, kind, command, step, where, "kill")
+
+
+@dataclass(frozen=True)
+class Template:
+    """What the cases begin from, how often each step comes and how long a command takes where nothing strikes."""
+
+    worlds: dict[str, World]  # by the command that is struck
+    counts: dict[str, dict[str, int]]
+    seconds: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def template(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Template:
+    folder = tmp_path_factory.mktemp("postgres")
+    found = Template({}, {}, {})
+    landed = postgres.settled(build(folder / "landed"))
+    landed.start_recorder()
+    landed.land(1)
+    done(landed.tailrace("refresh", "--as-of", moment(1)))
+    done(landed.tailrace("sync", "--as-of", moment(1)))
+    check(landed, 1)
+    landed.stop_recorder()
+    landed.land(2)
+    found.worlds["refresh"] = landed
+    found.worlds["sync"] = counted(found, postgres, folder, "refresh")
+    counted(found, postgres, folder, "sync", lambda synced: check(synced, TODAY))
+    journey = postgres.settled(build_journeys(folder / "journey"))
+    journey.start_recorder()
+    journey.begin()
+    done(journey.tailrace("refresh", "--as-of", moment(2)))
+    done(journey.tailrace("sync", SYNC, "--as-of", moment(2)))
+    journey.stop_recorder()
+    found.worlds["tick"] = journey
+    counted(found, postgres, folder, "tick", JourneyWorld.check)
+    return found
+
+
+def counted(
+    found: Template, postgres: Server, folder: Path, command: str, good: Callable[[Any], None] | None = None
+) -> World:
+    """A copy in which the command came to its end; how often its steps come, and how long it takes."""
+    world = postgres.copied(found.worlds[command], folder / f"after {command}")
+    world.start_recorder()
+    began = time.monotonic()
+    done(world.tailrace(*words(command), fault=("never", 1, "count")))
+    found.seconds[command] = time.monotonic() - began
+    found.counts[command] = world.counted()
+    if good:
+        good(world)
+    world.stop_recorder()
+    return world
+
+
+def words(command: str) -> tuple[str, ...]:
+    return command, "--as-of", NOON if command == "tick" else moment(TODAY)
+
+
+@contextmanager
+def working_copy(postgres: Server, template: Template, command: str, folder: Path) -> Iterator[World]:
+    world = postgres.copied(template.worlds[command], folder / "world")
+    world.start_recorder()
+    try:
+        yield world
+    finally:
+        world.stop_recorder()
+        assert world.warehouse
+        postgres.forget(world.warehouse)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("fault", [struck(seed) for seed in SEEDS], ids=str)
+def test_nothing_is_lost_and_nothing_is_doubled(
+    fault: Struck, postgres: Server, template: Template, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Whatever strikes process or server whenever: no row lost, none doubled, every doubt listed, and it converges."""
+    record_property(STRUCK, [f"postgres {fault.how}", fault.step, []])
+    with working_copy(postgres, template, fault.command, tmp_path) as world:
+        strike(postgres, world, fault, template)
+        if isinstance(world, JourneyWorld):
+            recover_journeys(world, fault.command)
+            world.check()
+        else:
+            recover(world, fault.command)
+            check(world, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("bug", "fault"),
+    [
+        ("visible before whole", Struck(-1, "kill", "refresh", "committed", 0, "kill")),
+        ("claim after send", Struck(-2, "kill", "sync", "answered", 0.9, "kill")),
+        ("unknown forgotten", Struck(-3, "kill", "sync", "claimed", 0.9, "restart")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_planted_bug_is_caught(bug: str, fault: Struck, postgres: Server, template: Template, tmp_path: Path) -> None:
+    """The checks have teeth on this engine, too."""
+    with working_copy(postgres, template, fault.command, tmp_path) as world:
+        strike(postgres, world, fault, template, bug=bug)
+        recover(world, fault.command, bug=bug)
+        with pytest.raises(AssertionError, match=r"mirror|doubled|lost"):
+            check(world, TODAY)
+
+
+def test_four_at_once(postgres: Server, template: Template, tmp_path: Path) -> None:
+    """A refresh, a tick and both syncs begun at the same moment: each comes to its end, and nothing is doubled."""
+    with working_copy(postgres, template, "sync", tmp_path) as world:
+        at = ("--as-of", moment(TODAY))
+        begun = [world.begun("sync", each, *at) for each in (MIRROR, MESSAGE)]
+        begun += [world.begun(command, *at) for command in ("refresh", "tick")]
+        for ran in [world.ended(child) for child in begun]:
+            done(ran)
+        recover(world, "sync")
+        check(world, TODAY)
+
+
+def strike(postgres: Server, world: World, fault: Struck, template: Template, bug: str | None = None) -> None:
+    """Let it strike; what the command says then is an error in words, or nothing."""
+    kept = postgres.kept(world)
+    world.behave(fault.behaviour)
+    command = words(fault.command)
+    nth = 1 + int(fault.where * template.counts[fault.command].get(fault.step, 0))
+    if fault.step == "never":
+        child = world.begun(*command, bug=bug)
+        time.sleep(fault.where * template.seconds[fault.command])
+        postgres.strike(world, fault.how)
+        ran = world.ended(child)
+    elif fault.how == "kill":
+        ran = world.tailrace(*command, fault=(fault.step, nth, "kill"), bug=bug)
+        assert bug or ran.code == -9, f"the step did not come: {ran.code} {ran.err}"
+    else:
+        child = world.stopped(*command, step=fault.step, nth=nth, bug=bug)
+        postgres.strike(world, fault.how)
+        ran = world.go_on(child)
+    print(f"{fault}: exit {ran.code}: {ran.err[-300:]}")  # noqa: T201 - the suite's account
+    in_words(ran, bug)
+    if fault.kind == "journal lost":
+        for file in world.root.glob("journal.sqlite*"):
+            file.unlink()
+    elif fault.kind == "warehouse of yesterday":
+        postgres.put_back(world, kept)
+    else:
+        postgres.forget(kept)
+    world.behave({})
+
+
+def in_words(ran: Ran, bug: str | None) -> None:
+    """Killed, well, or an error that a person can read."""
+    assert bug or "Traceback" not in ran.err + ran.out, ran.err + ran.out
+    assert bug or ran.code in (-9, 0, 1, 2, 3), ran.err
