@@ -25,6 +25,7 @@ from assets.syncs import Manifest, destination_digest, load_syncs, named, sink_o
 from models.clock import Clock
 from models.delivery import Delivery, Plan, Summary
 from models.errors import NeedsPerson, Refused, TailraceError, UserError, WarehouseHeld
+from models.journal_place import Place
 from models.settings import Settings
 from models.steps import step
 from models.sync import Sync
@@ -339,7 +340,7 @@ def _lock(settings: Settings, sync: Sync) -> Path:
     return settings.locks / f"{sync.slug}.lock"
 
 
-def _prepared(settings: Settings) -> Path:
+def _prepared(settings: Settings) -> Place:
     settings.root.mkdir(parents=True, exist_ok=True)
     return settings.journal
 

@@ -17,6 +17,7 @@ from assets.syncs import load_syncs
 from models.clock import Clock
 from models.delivery import Delivery
 from models.settings import Settings
+from sinks import journal_store
 from sinks.journal import Journal
 from warehouse.base import Warehouse
 from warehouse.engine import engine
@@ -141,7 +142,7 @@ def _of_journal(paused: Mapping[str, datetime], stuck: Sequence[Delivery]) -> It
 
 
 def _journal(settings: Settings) -> tuple[Mapping[str, datetime], list[Delivery]]:
-    if not settings.journal.exists():
+    if not journal_store.exists(settings.journal):
         return {}, []
     with Journal(settings.journal) as journal:
         return journal.paused(), journal.open_deliveries()

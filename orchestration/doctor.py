@@ -12,6 +12,7 @@ from models.errors import WarehouseHeld
 from models.settings import Settings
 from orchestration import upkeep
 from orchestration.upkeep import Found
+from sinks import journal_store
 from sinks.journal import Journal
 from warehouse.engine import engine
 from warehouse.lock import hold, is_held
@@ -64,7 +65,7 @@ def _settled(settings: Settings, sync: str) -> bool:
 
 def _interrupted(settings: Settings) -> set[str]:
     """Syncs with a delivery that the journal or the warehouse has open."""
-    if not settings.journal.exists() or not engine(settings).exists():
+    if not journal_store.exists(settings.journal) or not engine(settings).exists():
         return set()
     with Journal(settings.journal) as journal:
         names = {delivery.sync for delivery in journal.open_deliveries()}

@@ -1,19 +1,18 @@
 """What an account may still be asked: the quota of its rows and the pace of its requests, both kept in the journal.
 
-Read and written within the claim's transaction: all processes of a machine count together and exactly, at no further
-commit. Each machine has its own journal, and counts for itself.
+Read and written within the claim's transaction: all who share the journal count together and exactly, at no further
+commit.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from models.quota import Quota
+from sinks.journal_store import Connection
 
 USED_UP = "quota used up"  # how it begins to say so: it waits for time and not for a person
 ENDLESS = sys.maxsize
@@ -27,7 +26,7 @@ from quota_use where account = ? and hour between ? and ?
 """
 _TAKEN = """
 insert into quota_use (account, hour, used) values (?, ?, ?)
-on conflict (account, hour) do update set used = used + excluded.used
+on conflict (account, hour) do update set used = quota_use.used + excluded.used
 """
 _PACED = """
 insert into pace (account, next_at, set_at) values (?, ?, ?)
@@ -66,7 +65,7 @@ class Room:
     why: str = ""
 
 
-def room(connection: sqlite3.Connection, allowance: Allowance) -> Room:
+def room(connection: Connection, allowance: Allowance) -> Room:
     """What is left of the quota at this moment."""
     quota, account = allowance.quota, allowance.account
     if quota.is_endless:
@@ -92,47 +91,49 @@ def room(connection: sqlite3.Connection, allowance: Allowance) -> Room:
     return Room(0, None, f"{why}, the rest goes then")
 
 
-def take(connection: sqlite3.Connection, place: Place, rows: int) -> None:
+def take(connection: Connection, place: Place, rows: int) -> None:
     """Count rows that are claimed; forget hours that nobody asks for any more."""
     connection.execute(_TAKEN, [place.account, place.hour, rows])
     long_ago = place.hour - _DAYS_KEPT * _DAY
     connection.execute("delete from quota_use where account = ? and hour < ?", [place.account, long_ago])
 
 
-def give_back(connection: sqlite3.Connection, place: Place, rows: int) -> None:
+def give_back(connection: Connection, place: Place, rows: int) -> None:
     """Rows that were counted and certainly not processed."""
     connection.execute(
         "update quota_use set used = used - ? where account = ? and hour = ?", [rows, place.account, place.hour]
     )
 
 
-def is_early(connection: sqlite3.Connection, allowance: Allowance) -> bool:
+def is_early(connection: Connection, allowance: Allowance) -> bool:
     """Whether the account's next slot is so far away that too much could be said until then."""
-    return bool(allowance.per_second) and _next_slot(connection, allowance) - time.monotonic() > SOON
+    if not allowance.per_second:
+        return False
+    now = connection.clock()
+    return _next_slot(connection, allowance, now) - now > SOON
 
 
-def take_slot(connection: sqlite3.Connection, allowance: Allowance) -> float:
+def take_slot(connection: Connection, allowance: Allowance) -> float:
     """Take the account's next: when the request may leave, by the monotonic clock; 0 where there is no pace.
 
     Who asks first has the first, so that no process waits for another's last request.
     """
     if not allowance.per_second:
         return 0.0
-    now, interval = time.monotonic(), 1 / allowance.per_second
-    slot = _next_slot(connection, allowance)
+    now, interval = connection.clock(), 1 / allowance.per_second
+    slot = _next_slot(connection, allowance, now)
     # who comes a little late does not slow the account down: one slot that was missed is made up for
     connection.execute(_PACED, [allowance.account, max(slot, now - interval) + interval, now])
-    return max(slot, now)
+    return connection.here(max(slot, now))
 
 
-def _next_slot(connection: sqlite3.Connection, allowance: Allowance) -> float:
-    """By the monotonic clock; 0 where none was taken.
+def _next_slot(connection: Connection, allowance: Allowance, now: float) -> float:
+    """By the journal's clock; 0 where none was taken.
 
-    That clock is the same for all processes of a machine. It begins anew with the machine: what was set later than
-    now was set before that.
+    A clock that begins anew with its machine: what was set later than now was set before that.
     """
     found = connection.execute("select next_at, set_at from pace where account = ?", [allowance.account]).fetchone()
-    return float(found[0]) if found and found[1] <= time.monotonic() else 0.0
+    return float(found[0]) if found and found[1] <= now else 0.0
 
 
 def _moment(hour: int) -> datetime:

@@ -7,12 +7,10 @@ and answers gather for the next one, while a writer thread waited five times as 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
-from itertools import chain
 from typing import Any
 
 import orjson
@@ -23,8 +21,8 @@ from models.sync import Op
 from sinks import allowances
 from sinks.allowances import ENDLESS, Room
 from sinks.claims import Entry, Grant, Receipt, Request, ranges_of, rows_in, text_of
-from sinks.journal import Journal
-from sinks.journal_file import connect, transaction, utc_text
+from sinks.journal import KEYS_AT_ONCE, Journal
+from sinks.journal_store import Connection, connect, insert, utc_text
 from sinks.receipts import encode
 from sinks.suppression import DEAD
 
@@ -40,17 +38,27 @@ _EXPIRED, _QUIET = RowOutcome(Outcome.WITHDRAWN, EXPIRED), RowOutcome(Outcome.RE
 _POSITIONS = """
 select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position), 0) from suppression)
 """
-_CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt, sink) values "
-_RECEIPTS = "insert into receipt (claim, outcomes, recorded_at) values "
+_STANDING = """
+select number, closed_at,
+    (select max(later.epoch) from delivery as later where later.sync = delivery.sync),
+    (
+        select min(pause.scope) from pause
+        where pause.scope in (delivery.sync, 'all')
+            or replace(delivery.scopes, '|' || pause.scope || '|', '') <> delivery.scopes
+    )
+from delivery where run_id = ?
+"""
+_CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt, sink)"
+_RECEIPTS = "insert into receipt (claim, outcomes, recorded_at)"
+_KEYS = "insert into send_key (send_key, claim, offset_in_claim, reason, at)"
 # of the messages that did not leave after all, those that were to be taken back meanwhile are, and the others are free
 _FREED = (
     "update send_key set claim = null where claim = ? and reason <> ''",
     "delete from send_key where claim = ? and reason = ''",
 )
-_MOVED = "update send_key set claim = ?, offset_in_claim = ? where send_key = ?"
 _HELD = """
-select send_key.claim, send_key.reason, claim.delivery, claim.row_ranges, send_key.offset_in_claim
-from send_key left join claim on claim.seq = send_key.claim where send_key.send_key = ?
+select send_key.send_key, send_key.claim, send_key.reason, claim.delivery, claim.row_ranges, send_key.offset_in_claim
+from send_key left join claim on claim.seq = send_key.claim where send_key.send_key in
 """
 
 
@@ -58,8 +66,7 @@ class Writer:
     """Writes to the journal over a connection of its own. For one thread."""
 
     def __init__(self, journal: Journal) -> None:
-        self._connection = connect(journal.path)
-        self._path = journal.path
+        self._connection = connect(journal.place)
         self._suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]] = {}
 
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
@@ -67,7 +74,7 @@ class Writer:
 
         Raises StorageFull or NeedsPerson: then nothing of it was written.
         """
-        with transaction(self._connection, self._path) as connection:
+        with self._connection.transaction() as connection:
             grants = _Commit(connection, self._suppressed).write(entries)
         _say(entries, grants)
         return grants
@@ -90,7 +97,7 @@ class Writer:
 class _Commit:
     """The statements of one commit, gathered so that each kind runs once."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]]
     claims: list[tuple[int, int, str, str, int, str]] = field(default_factory=list)
     receipts: list[tuple[int, str, str]] = field(default_factory=list)
@@ -102,15 +109,9 @@ class _Commit:
             if entry.receipt:
                 self._receive(entry.receipt)
         results: list[Grant | None] = [self._claim(entry.request) if entry.request else None for entry in entries]
-        self._insert(_CLAIMS, self.claims)
-        self._insert(_RECEIPTS, self.receipts)
+        insert(self.connection, _CLAIMS, self.claims)
+        insert(self.connection, _RECEIPTS, self.receipts)
         return results
-
-    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """In one step: a statement a row would hand the interpreter's lock back and forth each time."""
-        if rows:
-            marks = f"({', '.join('?' * len(rows[0]))})"
-            self.connection.execute(statement + ", ".join([marks] * len(rows)), list(chain.from_iterable(rows)))
 
     def _receive(self, receipt: Receipt) -> None:
         self.receipts.append((receipt.claim.seq, encode(receipt.outcomes), utc_text(receipt.at)))
@@ -121,13 +122,14 @@ class _Commit:
         rows = receipt.outcomes.rows
         if receipt.outcomes.default.outcome in SENDS_AGAIN:
             kept = [offset for offset, row in rows.items() if row.outcome not in SENDS_AGAIN]
-            marks = ", ".join("?" * len(kept))
-            for statement in _FREED:
-                self.connection.execute(f"{statement} and offset_in_claim not in ({marks})", [receipt.claim.seq, *kept])
-        else:
-            freed = [(receipt.claim.seq, offset) for offset, row in rows.items() if row.outcome in SENDS_AGAIN]
-            for statement in _FREED:
-                self.connection.executemany(f"{statement} and offset_in_claim = ?", freed)
+            self._free(receipt.claim.seq, kept, "not in")
+        elif freed := [offset for offset, row in rows.items() if row.outcome in SENDS_AGAIN]:
+            self._free(receipt.claim.seq, freed, "in")
+
+    def _free(self, seq: int, offsets: Sequence[int], which: str) -> None:
+        for statement in _FREED:
+            marks = ", ".join("?" * len(offsets))
+            self.connection.execute(f"{statement} and offset_in_claim {which} ({marks})", [seq, *offsets])
 
     def _claim(self, request: Request) -> Grant:
         number, stopped = self._standing(request.delivery)
@@ -154,13 +156,7 @@ class _Commit:
         """The delivery's number, and why it may not claim: closed, overtaken by a later epoch, or paused."""
         found = self.standing.get(delivery.run_id)
         if found is None:
-            row = self.connection.execute(
-                "select number, closed_at, "
-                "(select max(epoch) from delivery as later where later.sync = delivery.sync), "
-                "(select min(scope) from pause where scope in (delivery.sync, 'all') "
-                "or instr(delivery.scopes, '|' || scope || '|') > 0) from delivery where run_id = ?",
-                [delivery.run_id],
-            ).fetchone()
+            row = self.connection.execute(_STANDING, [delivery.run_id]).fetchone()
             number, closed_at, epoch, scope = row or (0, "", delivery.epoch, None)
             stopped = None
             if closed_at is not None or epoch > delivery.epoch:
@@ -201,35 +197,38 @@ class _Commit:
         self, request: Request, number: int, refused: Mapping[int, RowOutcome], most: int
     ) -> dict[int, RowOutcome]:
         """Claim at most so many messages' keys for the next claim; offsets of those claimed or withdrawn before."""
+        wanted = [(offset, key) for offset, key in enumerate(request.send_keys or ()) if offset not in refused]
+        holders = self._holders([key for _, key in wanted if key is not None])
+        rows, moment = rows_in(request.ranges), utc_text(request.at)
         taken: dict[int, RowOutcome] = {}
+        claimed: dict[str, tuple[str, int, int, str, str]] = {}
+        moved: list[str] = []
         offset_in_claim = 0
-        for offset, key in enumerate(request.send_keys or ()):
+        for offset, key in wanted:
             if offset_in_claim == most:
                 break
-            if offset in refused:
-                continue
             if key is not None:
-                added = self.connection.execute(
-                    "insert or ignore into send_key (send_key, claim, offset_in_claim, reason, at) "
-                    "values (?, ?, ?, '', ?)",
-                    [key, self.seq + 1, offset_in_claim, utc_text(request.at)],
-                ).rowcount
-                if not added:
-                    reason = self._holder(key, number, rows_in(request.ranges)[offset])
-                    if reason is not None:
-                        taken[offset] = RowOutcome(Outcome.WITHDRAWN, reason)
-                        continue
-                    self.connection.execute(_MOVED, [self.seq + 1, offset_in_claim, key])
+                reason = TAKEN if key in claimed else _reason(holders.get(key), number, rows[offset])
+                if reason is not None:
+                    taken[offset] = RowOutcome(Outcome.WITHDRAWN, reason)
+                    continue
+                claimed[key] = (key, self.seq + 1, offset_in_claim, "", moment)
+                if key in holders:
+                    moved.append(key)
             offset_in_claim += 1
+        if moved:
+            self.connection.execute(f"delete from send_key where send_key in ({', '.join('?' * len(moved))})", moved)
+        insert(self.connection, _KEYS, [*claimed.values()])
         return taken
 
-    def _holder(self, key: str, number: int, row: int) -> str | None:
-        """Why a key is taken; None where an earlier attempt of this very row has it: its answer was lost."""
-        claim, reason, delivery, ranges, offset = self.connection.execute(_HELD, [key]).fetchone()
-        if claim is None:
-            return str(reason)
-        is_own = delivery == number and rows_in(orjson.loads(ranges))[offset] == row
-        return reason or None if is_own else TAKEN
+    def _holders(self, keys: Sequence[str]) -> dict[str, Sequence[Any]]:
+        """What is known of those of these keys that were claimed or withdrawn before."""
+        found: dict[str, Sequence[Any]] = {}
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            some = keys[first : first + KEYS_AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            found.update((row[0], row[1:]) for row in self.connection.execute(f"{_HELD} ({marks})", some))
+        return found
 
     def _granted(self, request: Request, number: int, ranges: Ranges, room: Room) -> Grant:
         self.seq += 1
@@ -255,6 +254,17 @@ class _Commit:
                 (self.seq, number, str(request.op), text_of(ranges_of(settled)), _NEVER_LEFT, request.sink)
             )
             self.receipts.append((self.seq, encode(Outcomes(outcome)), utc_text(request.at)))
+
+
+def _reason(held: Sequence[Any] | None, number: int, row: int) -> str | None:
+    """Why a key is taken; None where it is not, or an earlier attempt of this very row has it: its answer was lost."""
+    if held is None:
+        return None
+    claim, reason, delivery, ranges, offset = held
+    if claim is None:
+        return str(reason)
+    is_own = delivery == number and rows_in(orjson.loads(ranges))[offset] == row
+    return reason or None if is_own else TAKEN
 
 
 def _counted(receipt: Receipt, outcomes: Collection[Outcome]) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from sinks.backlog import Work
 from sinks.claims import Grant, Receipt, Request
 from sinks.connections import Run
 from sinks.journal import Journal
+from sinks.journal_store import Connection, insert
 from sinks.settlement import Settlement
 from sinks.suppression import Seen
 from sinks.writer import _Commit
@@ -43,9 +43,7 @@ def claim_after_send() -> None:
 
     def write_both(commit: _Commit, receipt: Receipt) -> None:
         commit.claims.append(late.pop(receipt.claim.seq))
-        commit.connection.executemany(
-            "insert into claim (seq, delivery, op, row_ranges, attempt, sink) values (?, ?, ?, ?, ?, ?)", commit.claims
-        )
+        insert(commit.connection, "insert into claim (seq, delivery, op, row_ranges, attempt, sink)", [*commit.claims])
         commit.claims.clear()
         receive(commit, receipt)
 
@@ -159,7 +157,7 @@ def quota_of_a_process() -> None:
     """Each process counts what it sends itself."""
     room = allowances.room
 
-    def own(connection: sqlite3.Connection, allowance: Allowance) -> Room:
+    def own(connection: Connection, allowance: Allowance) -> Room:
         return room(connection, replace(allowance, account=f"{allowance.account} of {os.getpid()}"))
 
     allowances.room = own

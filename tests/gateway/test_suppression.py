@@ -44,7 +44,7 @@ def test_a_contact_point_has_the_same_hash_in_sql_and_here(tmp_path: Path) -> No
 
 def test_the_latest_word_counts(tmp_path: Path) -> None:
     """A yes after a no is a yes, a no after it a no, at the same moment a no; other purposes know nothing of it."""
-    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.path) as listed:
+    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.place) as listed:
 
         def is_refused() -> bool:
             return listed.stances("a").get("marketing", Stance()).is_refused
@@ -63,7 +63,7 @@ def test_a_dead_contact_point_is_refused_for_every_purpose(tmp_path: Path) -> No
     """Marketing, what somebody asked for, the purposes there are and the message's own."""
     rows = dead("a", ["letter", "Own", None], AT)
     assert {purpose for _, purpose, _ in rows} == {"marketing", "transactional", "letter", "own"}
-    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.path) as listed:
+    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.place) as listed:
         journal.suppress([refused("a", "marketing", AT)])
         assert not is_dead(listed.stances("a"))
         journal.suppress(rows)
@@ -72,7 +72,7 @@ def test_a_dead_contact_point_is_refused_for_every_purpose(tmp_path: Path) -> No
 
 def test_a_commit_being_gathered_sees_itself(tmp_path: Path) -> None:
     """What was noted counts as if it were listed, for contacts that were asked for before and after."""
-    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.path) as listed:
+    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.place) as listed:
         seen = Seen(listed)
         assert not seen.stance("a", "marketing").is_refused
         seen.note([refused("a", None, AT)])

@@ -201,7 +201,7 @@ def test_a_paused_sync_stops_at_its_next_claim(offline: Desk) -> None:
 
     def pause(request: httpx.Request, ordinal: int) -> httpx.Response:
         if ordinal == 3:
-            with Journal(offline.journal.path) as other:
+            with Journal(offline.journal.place) as other:
                 other.pause("crm/seg_test", AT)
         return RecorderSink.simulate(request, Fault()).response
 
@@ -335,7 +335,7 @@ def test_two_syncs_share_a_journal_and_an_account(desk: Desk, recorder: Recorder
 
     def run(number: int) -> Summary:
         spool, delivery = opened[number]
-        with Journal(desk.journal.path) as journal:
+        with Journal(desk.journal.place) as journal:
             return deliver(
                 sinks[number], spool, delivery, journal, settings=desk.settings, key=["email"], limiters=limiters
             )

@@ -74,7 +74,7 @@ def receipt(grant: Grant, outcomes: Outcomes) -> Entry:
 
 def used(journal: Journal) -> dict[str, int]:
     """Account → rows that count, of all windows."""
-    with contextlib.closing(sqlite3.connect(journal.path)) as read:
+    with contextlib.closing(sqlite3.connect(journal.place)) as read:
         return dict(read.execute("select account, sum(used) from quota_use group by account"))
 
 
