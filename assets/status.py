@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assets import configuration, freshness, ingest_report, store
+from assets import configuration, freshness, ingest_report, runner, store
 from assets.journeys import funnel, waits
 from assets.journeys.stranded import stranded
 from assets.measures import count_late
@@ -21,7 +21,6 @@ from sinks import journal_store
 from sinks.journal import Journal
 from warehouse.base import Warehouse
 from warehouse.engine import engine
-from warehouse.lock import is_held
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
@@ -51,7 +50,7 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
     last refresh.
     """
     paused, open_deliveries = _journal(settings)
-    stuck = [one for one in open_deliveries if not is_held(settings.locks / f"{one.sync.replace('/', '__')}.lock")]
+    stuck = [one for one in open_deliveries if not runner.is_running(settings, one.sync)]
     if not engine(settings).is_published():
         needs = [*_of_ingest(settings), *funnel.unread(settings), *_of_journal(paused, stuck)]
         needs.append("nothing is published yet: run `tailrace refresh`")

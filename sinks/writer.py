@@ -23,6 +23,7 @@ from sinks.allowances import ENDLESS, Room
 from sinks.claims import Entry, Grant, Receipt, Request, ranges_of, rows_in, text_of
 from sinks.journal import KEYS_AT_ONCE, Journal
 from sinks.journal_store import Connection, connect, insert, utc_text
+from sinks.leases import OVER, Lease
 from sinks.receipts import encode
 from sinks.suppression import DEAD
 
@@ -65,8 +66,10 @@ from send_key left join claim on claim.seq = send_key.claim where send_key.send_
 class Writer:
     """Writes to the journal over a connection of its own. For one thread."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, lease: Lease | None = None) -> None:
+        """`lease`: without which nothing may be claimed, where there is one."""
         self._connection = connect(journal.place)
+        self._lease = lease
         self._suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]] = {}
 
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
@@ -75,7 +78,7 @@ class Writer:
         Raises StorageFull or NeedsPerson: then nothing of it was written.
         """
         with self._connection.transaction() as connection:
-            grants = _Commit(connection, self._suppressed).write(entries)
+            grants = _Commit(connection, self._suppressed, self._lease).write(entries)
         _say(entries, grants)
         return grants
 
@@ -99,19 +102,30 @@ class _Commit:
 
     connection: Connection
     suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]]
+    lease: Lease | None = None
     claims: list[tuple[int, int, str, str, int, str]] = field(default_factory=list)
     receipts: list[tuple[int, str, str]] = field(default_factory=list)
     standing: dict[str, tuple[int, str | None]] = field(default_factory=dict)
 
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
         self.seq, self.listed = self.connection.execute(_POSITIONS).fetchone()
-        for entry in entries:
-            if entry.receipt:
-                self._receive(entry.receipt)
+        self.is_over = self.lease is not None and not self.lease.is_held(self.connection)
+        received = [entry.receipt for entry in entries if entry.receipt]
+        settled = self._settled(received) if self.is_over else frozenset[int]()
+        for receipt in received:
+            if receipt.claim.seq not in settled:
+                self._receive(receipt)
         results: list[Grant | None] = [self._claim(entry.request) if entry.request else None for entry in entries]
         insert(self.connection, _CLAIMS, self.claims)
         insert(self.connection, _RECEIPTS, self.receipts)
         return results
+
+    def _settled(self, receipts: Sequence[Receipt]) -> frozenset[int]:
+        """Claims that whoever runs the sync by now has given a receipt, as of a run that is gone."""
+        marks = ", ".join("?" * len(receipts))
+        claims = [receipt.claim.seq for receipt in receipts]
+        found = self.connection.execute(f"select claim from receipt where claim in ({marks})", claims) if claims else ()
+        return frozenset(int(claim) for (claim,) in found)
 
     def _receive(self, receipt: Receipt) -> None:
         self.receipts.append((receipt.claim.seq, encode(receipt.outcomes), utc_text(receipt.at)))
@@ -121,15 +135,18 @@ class _Commit:
             return
         rows = receipt.outcomes.rows
         if receipt.outcomes.default.outcome in SENDS_AGAIN:
-            kept = [offset for offset, row in rows.items() if row.outcome not in SENDS_AGAIN]
-            self._free(receipt.claim.seq, kept, "not in")
+            self._free(
+                receipt.claim.seq, but=[offset for offset, row in rows.items() if row.outcome not in SENDS_AGAIN]
+            )
         elif freed := [offset for offset, row in rows.items() if row.outcome in SENDS_AGAIN]:
-            self._free(receipt.claim.seq, freed, "in")
+            self._free(receipt.claim.seq, only=freed)
 
-    def _free(self, seq: int, offsets: Sequence[int], which: str) -> None:
+    def _free(self, seq: int, *, only: Sequence[int] = (), but: Sequence[int] = ()) -> None:
+        """Messages of the claim: all of them, `only` those at these offsets, or all `but` those."""
+        marks = ", ".join("?" * len(only or but))
+        which = f"and offset_in_claim {'in' if only else 'not in'} ({marks})" if marks else ""
         for statement in _FREED:
-            marks = ", ".join("?" * len(offsets))
-            self.connection.execute(f"{statement} and offset_in_claim {which} ({marks})", [seq, *offsets])
+            self.connection.execute(f"{statement} {which}", [seq, *only, *but])
 
     def _claim(self, request: Request) -> Grant:
         number, stopped = self._standing(request.delivery)
@@ -153,7 +170,7 @@ class _Commit:
         return replace(grant, settled=refused, held=leaving[room.rows :])
 
     def _standing(self, delivery: Delivery) -> tuple[int, str | None]:
-        """The delivery's number, and why it may not claim: closed, overtaken by a later epoch, or paused."""
+        """The delivery's number, and why it may not claim: closed, overtaken by a later epoch, paused, or not ours."""
         found = self.standing.get(delivery.run_id)
         if found is None:
             row = self.connection.execute(_STANDING, [delivery.run_id]).fetchone()
@@ -161,6 +178,8 @@ class _Commit:
             stopped = None
             if closed_at is not None or epoch > delivery.epoch:
                 stopped = "this run was closed, or another run of the sync has begun since"
+            elif self.is_over:
+                stopped = OVER
             elif scope is not None:
                 stopped = f"paused ({scope})"
             found = self.standing[delivery.run_id] = (number, stopped)
