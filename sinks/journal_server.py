@@ -146,6 +146,7 @@ create table lease (
 """
 _BEGIN = "begin; select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _GONE = ("08", "57P", "25P03")  # as the server says it; the driver says nothing but what kind of error it is
+_SHORT = "53"  # of memory, of connections
 _CLOCK = "select cast(extract(epoch from clock_timestamp()) as double precision)"
 
 
@@ -273,7 +274,10 @@ def is_there(place: JournalServer) -> bool:
 
 def _has_journal(raw: Raw, place: JournalServer) -> bool:
     cursor = raw.cursor()
-    cursor.execute("select to_regclass(%s) is not null", [f"{_quoted(place.schema)}.journal"])
+    try:
+        cursor.execute("select to_regclass(%s) is not null", [f"{_quoted(place.schema)}.journal"])
+    except psycopg2.Error as error:
+        raise _translated(error, place) from error
     return bool(cursor.fetchone()[0])
 
 
@@ -290,7 +294,7 @@ def _connect(place: JournalServer) -> Raw:
     return raw
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _written(sql: str) -> str:
     """As the driver takes it."""
     return sql.replace("?", "%s")
@@ -319,7 +323,7 @@ def _refused(text: str, place: JournalServer) -> TailraceError:
 def _translated(error: Exception, place: JournalServer) -> Exception:
     """The server's errors that a person can act on, as ours; a bug of ours stays what it is."""
     said = getattr(getattr(error, "diag", None), "message_primary", None) or str(error).strip().partition("\n")[0]
-    if isinstance(error, errors.DiskFull | errors.OutOfMemory) or "No space left" in said:
+    if isinstance(error, errors.DiskFull) or "No space left" in said:
         return StorageFull(
             f"{place}: the journal cannot be written ({said}); "
             "free space on the server and run the command again, nothing is lost"
@@ -338,4 +342,6 @@ def _translated(error: Exception, place: JournalServer) -> Exception:
             f"{place}: the connection to the journal was lost ({said}); run the command again once the server is back, "
             "the next run settles what was under way"
         )
+    if code.startswith(_SHORT):
+        return NeedsPerson(f"{place}: the server cannot go on ({said}); run the command again later")
     return error

@@ -37,7 +37,7 @@ class Connection(Protocol):
     """A connection to a journal. Raises StorageFull or NeedsPerson where only a person can help."""
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Answer:
-        """Outside a transaction, what only reads."""
+        """Outside a transaction, what only reads or may be done twice."""
 
     def transaction(self) -> AbstractContextManager[Self]:
         """One durable commit, after all before it and before all after it; nothing of the block stays when it raises.

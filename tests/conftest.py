@@ -70,9 +70,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What is marked `stores` runs with the journal in a file, and in a PostgreSQL database."""
-    if "journal_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("stores"):
-        metafunc.parametrize("journal_url", STORES, indirect=True)
+    """What is marked `stores` runs with the journal in a file, and in a PostgreSQL database; or in what it names."""
+    marker = metafunc.definition.get_closest_marker("stores")
+    if marker and "journal_url" in metafunc.fixturenames:
+        metafunc.parametrize("journal_url", marker.args or STORES, indirect=True)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from tests.sinks.desk import AT, CHECKOUT, Desk, Recorder, Scripted, people
 from tests.sinks.test_delivery import crm
 from tests.sinks.test_journal import DELIVERY, claimed, request
 
-pytestmark = pytest.mark.parametrize("journal_url", ["server"], indirect=True)
+pytestmark = pytest.mark.stores("server")
 
 SYNC = "crm/seg_test"
 HERE, THERE = "a machine", "another machine"
