@@ -7,12 +7,13 @@ commit.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from models.quota import Quota
-from sinks.journal_store import Connection
+from sinks.journal_store import Connection, insert
 
 USED_UP = "quota used up"  # how it begins to say so: it waits for time and not for a person
 ENDLESS = sys.maxsize
@@ -20,14 +21,9 @@ SOON = 0.02  # seconds before its slot in which a claim is still the last look
 _HOUR, _DAY = 3_600, 24  # seconds, hours
 _DAYS_KEPT = 2  # a place is given back within a run's request, also past midnight
 
-_USED = """
-select coalesce(sum(used) filter (where hour = ?), 0), coalesce(sum(used), 0)
-from quota_use where account = ? and hour between ? and ?
-"""
-_TAKEN = """
-insert into quota_use (account, hour, used) values (?, ?, ?)
-on conflict (account, hour) do update set used = quota_use.used + excluded.used
-"""
+_USED = "select hour, used from quota_use where account = ? and hour between ? and ?"
+_TAKEN = "insert into quota_use (account, hour, used)"
+_COUNTED = "on conflict (account, hour) do update set used = quota_use.used + excluded.used"
 _PACED = """
 insert into pace (account, next_at, set_at) values (?, ?, ?)
 on conflict (account) do update set next_at = excluded.next_at, set_at = excluded.set_at
@@ -65,44 +61,68 @@ class Room:
     why: str = ""
 
 
-def room(connection: Connection, allowance: Allowance) -> Room:
-    """What is left of the quota at this moment."""
-    quota, account = allowance.quota, allowance.account
-    if quota.is_endless:
-        return Room()
-    hour = int(allowance.now().timestamp() // _HOUR)
-    midnight = hour - hour % _DAY
-    of_hour, of_day = connection.execute(_USED, [hour, account, midnight, midnight + _DAY - 1]).fetchone()
-    limit = quota.of_day(_moment(hour).date())
-    told = "per_day" if limit == quota.per_day else "per_day, warming up"
-    spans = [
-        (most - used, ends, f"{most:,} rows {words}")
-        for most, used, ends, words in (
-            (quota.per_hour, of_hour, hour + 1, "an hour (per_hour)"),
-            (limit, of_day, midnight + _DAY, f"a day ({told})"),
-        )
-        if most is not None
-    ]
-    left = max(min(left for left, _, _ in spans), 0)
-    if left:
-        return Room(left, Place(account, hour))
-    ends, words = max((ends, words) for left, ends, words in spans if left <= 0)
-    why = f"{USED_UP}: {account} may be sent {words}; it is free again at {_moment(ends).isoformat()}"
-    return Room(0, None, f"{why}, the rest goes then")
+@dataclass
+class Counts:
+    """What accounts have used, as it will be after a commit that is being gathered: read once, written once."""
 
+    connection: Connection
+    _read: dict[tuple[str, int], dict[int, int]] = field(default_factory=dict)  # (account, midnight) → hour → rows
+    _changes: Counter[Place] = field(default_factory=Counter)
 
-def take(connection: Connection, place: Place, rows: int) -> None:
-    """Count rows that are claimed; forget hours that nobody asks for any more."""
-    connection.execute(_TAKEN, [place.account, place.hour, rows])
-    long_ago = place.hour - _DAYS_KEPT * _DAY
-    connection.execute("delete from quota_use where account = ? and hour < ?", [place.account, long_ago])
+    def room(self, allowance: Allowance) -> Room:
+        """What is left of the quota at this moment."""
+        quota, account = allowance.quota, allowance.account
+        if quota.is_endless:
+            return Room()
+        hour = int(allowance.now().timestamp() // _HOUR)
+        midnight = hour - hour % _DAY
+        of_hour, of_day = self._used(account, hour), sum(self._used(account, midnight + each) for each in range(_DAY))
+        limit = quota.of_day(_moment(hour).date())
+        told = "per_day" if limit == quota.per_day else "per_day, warming up"
+        spans = [
+            (most - used, ends, f"{most:,} rows {words}")
+            for most, used, ends, words in (
+                (quota.per_hour, of_hour, hour + 1, "an hour (per_hour)"),
+                (limit, of_day, midnight + _DAY, f"a day ({told})"),
+            )
+            if most is not None
+        ]
+        left = max(min(left for left, _, _ in spans), 0)
+        if left:
+            return Room(left, Place(account, hour))
+        ends, words = max((ends, words) for left, ends, words in spans if left <= 0)
+        why = f"{USED_UP}: {account} may be sent {words}; it is free again at {_moment(ends).isoformat()}"
+        return Room(0, None, f"{why}, the rest goes then")
 
+    def take(self, place: Place, rows: int) -> None:
+        """Count rows that are claimed."""
+        self._changes[place] += rows
 
-def give_back(connection: Connection, place: Place, rows: int) -> None:
-    """Rows that were counted and certainly not processed."""
-    connection.execute(
-        "update quota_use set used = used - ? where account = ? and hour = ?", [rows, place.account, place.hour]
-    )
+    def give_back(self, place: Place, rows: int) -> None:
+        """Rows that were counted and certainly not processed."""
+        self._changes[place] -= rows
+
+    def write(self) -> None:
+        """As part of the commit; hours that nobody asks for any more are forgotten."""
+        more = [(place.account, place.hour, rows) for place, rows in self._changes.items() if rows > 0]
+        insert(self.connection, _TAKEN, more, _COUNTED)
+        for place, rows in self._changes.items():
+            if rows < 0:
+                self.connection.execute(
+                    "update quota_use set used = used + ? where account = ? and hour = ?",
+                    [rows, place.account, place.hour],
+                )
+        for account in {account for account, _, _ in more}:
+            long_ago = max(hour for each, hour, _ in more if each == account) - _DAYS_KEPT * _DAY
+            self.connection.execute("delete from quota_use where account = ? and hour < ?", [account, long_ago])
+
+    def _used(self, account: str, hour: int) -> int:
+        midnight = hour - hour % _DAY
+        hours = self._read.get((account, midnight))
+        if hours is None:
+            found = self.connection.execute(_USED, [account, midnight, midnight + _DAY - 1]).fetchall()
+            hours = self._read[account, midnight] = dict(found)
+        return hours.get(hour, 0) + self._changes[Place(account, hour)]
 
 
 def is_early(connection: Connection, allowance: Allowance) -> bool:

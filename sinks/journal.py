@@ -6,7 +6,7 @@ appends by assets/fold.py; claims and receipts of many connections share commits
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from itertools import groupby, islice
@@ -20,12 +20,11 @@ import pyarrow as pa
 from models.delivery import Delivery, Fold, Outcome, Outcomes
 from models.journal_place import Place
 from models.steps import step
-from sinks.journal_store import Connection, connect, insert, new_id, utc_text
+from sinks.journal_store import Connection, connect, insert, marks, new_id, parts, utc_text
 from sinks.receipts import Written, encode, expand
 
 INTERRUPTED = "interrupted after the claim"
 SUPPRESSED_AT_ONCE = 10_000  # contacts a commit: it takes a tenth of a second
-KEYS_AT_ONCE = 10_000  # messages a statement
 EXPAND_ROWS = 250_000  # receipts expanded at once: about 25 MB of Arrow
 RECEIPTS_AT_ONCE = 5_000  # receipts read at once
 
@@ -227,14 +226,14 @@ class Journal:
         """
         taken, moment = 0, utc_text(at)
         with self._connection.transaction() as connection:
-            for keys in _some(send_keys):
+            for keys in parts(send_keys):
                 rows = [(key, reason, moment) for key in keys]
                 taken += insert(
                     connection, "insert into send_key (send_key, reason, at)", rows, "on conflict do nothing"
                 )
                 connection.execute(
                     "update send_key set reason = ?, at = ? where claim is not null and reason = '' "
-                    f"and send_key in ({_marks(keys)})",
+                    f"and send_key in ({marks(keys)})",
                     [reason, moment, *keys],
                 )
         return taken
@@ -243,8 +242,8 @@ class Journal:
         """Let claimed messages be claimed again (`on_unknown: resend`); the number released. Withdrawn ones stay."""
         released = 0
         with self._connection.transaction() as connection:
-            for keys in _some(send_keys):
-                gone = f"delete from send_key where claim is not null and reason = '' and send_key in ({_marks(keys)})"
+            for keys in parts(send_keys):
+                gone = f"delete from send_key where claim is not null and reason = '' and send_key in ({marks(keys)})"
                 released += connection.execute(gone, keys).rowcount
         return released
 
@@ -331,18 +330,6 @@ def _written_in(reader: Connection, fold: Fold) -> Iterator[tuple[int, Written]]
         for _, number, seq, op, ranges, attempt, sink, outcomes, recorded_at in found:
             pairs = tuple((first, count) for first, count in orjson.loads(ranges))
             yield number, Written(seq, op, pairs, attempt, outcomes, datetime.fromisoformat(recorded_at), sink)
-
-
-def _some(keys: Iterable[str]) -> Iterator[list[str]]:
-    """Keys in lists that one statement takes."""
-    rest = iter(keys)
-    while some := [*islice(rest, KEYS_AT_ONCE)]:
-        yield some
-
-
-def _marks(values: Sequence[object]) -> str:
-    """A `?` for each."""
-    return ", ".join("?" * len(values))
 
 
 def _chunks(receipts: Iterator[Written]) -> Iterator[list[Written]]:

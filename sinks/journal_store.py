@@ -6,7 +6,7 @@ What only one of them can is in its own module, journal_file.py or journal_serve
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,6 +18,7 @@ from models.journal_place import JournalServer, Place
 VERSION = 3  # of the schema, in both
 BUSY_SECONDS = 30.0  # another process's commit takes milliseconds; a lock held longer is worth a message
 MOST_VALUES = 30_000  # in one statement: SQLite takes 32,766
+KEYS_AT_ONCE = 10_000  # in one statement
 
 
 class Answer(Protocol):
@@ -92,12 +93,24 @@ def insert(connection: Connection, into: str, rows: Sequence[tuple[Any, ...]], t
     """
     if not rows:
         return 0
-    marks = f"({', '.join('?' * len(rows[0]))})"
+    width = f"({marks(rows[0])})"
     some, rest, inserted = MOST_VALUES // len(rows[0]), iter(rows), 0
     while part := [*islice(rest, some)]:
-        listed = ", ".join([marks] * len(part))
+        listed = ", ".join([width] * len(part))
         inserted += connection.execute(f"{into} values {listed} {then}", [*chain.from_iterable(part)]).rowcount
     return inserted
+
+
+def parts(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Keys in lists that one statement takes."""
+    rest = iter(keys)
+    while some := [*islice(rest, KEYS_AT_ONCE)]:
+        yield some
+
+
+def marks(values: Sequence[object]) -> str:
+    """A `?` for each."""
+    return ", ".join("?" * len(values))
 
 
 @lru_cache(maxsize=64)

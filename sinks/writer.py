@@ -11,27 +11,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
-
-import orjson
 
 from models.delivery import Claim, Delivery, Outcome, Outcomes, Ranges, RowOutcome
 from models.steps import step
 from models.sync import Op
 from sinks import allowances
-from sinks.allowances import ENDLESS, Room
+from sinks.allowances import ENDLESS, Counts, Room
 from sinks.claims import Entry, Grant, Receipt, Request, ranges_of, rows_in, text_of
-from sinks.journal import KEYS_AT_ONCE, Journal
-from sinks.journal_store import Connection, connect, insert, utc_text
+from sinks.journal import Journal
+from sinks.journal_store import Connection, connect, insert, marks, utc_text
 from sinks.leases import OVER, Lease
+from sinks.message_keys import Keys
 from sinks.receipts import encode
 from sinks.suppression import DEAD
 
 SUPPRESSED = "suppressed since the plan"
-TAKEN = "the message was claimed before"
 EXPIRED = "expired since the plan"
 QUIET = "the quiet hours of the recipient have begun since the plan"
-SENDS_AGAIN = frozenset({Outcome.RETRY, Outcome.REJECTED, Outcome.WITHDRAWN})  # the message's key is free again
 GIVES_BACK = frozenset({Outcome.RETRY, Outcome.WITHDRAWN})  # its place in the quota of its account
 _NEVER_LEFT = 0  # the attempt of a claim of rows that were not to leave
 _EXPIRED, _QUIET = RowOutcome(Outcome.WITHDRAWN, EXPIRED), RowOutcome(Outcome.RETRY, QUIET)
@@ -51,16 +47,6 @@ from delivery where run_id = ?
 """
 _CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt, sink)"
 _RECEIPTS = "insert into receipt (claim, outcomes, recorded_at)"
-_KEYS = "insert into send_key (send_key, claim, offset_in_claim, reason, at)"
-# of the messages that did not leave after all, those that were to be taken back meanwhile are, and the others are free
-_FREED = (
-    "update send_key set claim = null where claim = ? and reason <> ''",
-    "delete from send_key where claim = ? and reason = ''",
-)
-_HELD = """
-select send_key.send_key, send_key.claim, send_key.reason, claim.delivery, claim.row_ranges, send_key.offset_in_claim
-from send_key left join claim on claim.seq = send_key.claim where send_key.send_key in
-"""
 
 
 class Writer:
@@ -110,56 +96,46 @@ class _Commit:
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
         self.seq, self.listed = self.connection.execute(_POSITIONS).fetchone()
         self.is_over = self.lease is not None and not self.lease.is_held(self.connection)
+        self.counts, self.keys = Counts(self.connection), Keys(self.connection)
         received = [entry.receipt for entry in entries if entry.receipt]
         settled = self._settled(received) if self.is_over else frozenset[int]()
         for receipt in received:
             if receipt.claim.seq not in settled:
                 self._receive(receipt)
+        self.keys.look_up([entry.request for entry in entries if entry.request])
         results: list[Grant | None] = [self._claim(entry.request) if entry.request else None for entry in entries]
+        self.keys.write()
+        self.counts.write()
         insert(self.connection, _CLAIMS, self.claims)
         insert(self.connection, _RECEIPTS, self.receipts)
         return results
 
     def _settled(self, receipts: Sequence[Receipt]) -> frozenset[int]:
         """Claims that whoever runs the sync by now has given a receipt, as of a run that is gone."""
-        marks = ", ".join("?" * len(receipts))
         claims = [receipt.claim.seq for receipt in receipts]
-        found = self.connection.execute(f"select claim from receipt where claim in ({marks})", claims) if claims else ()
+        known = f"select claim from receipt where claim in ({marks(claims)})"
+        found = self.connection.execute(known, claims) if claims else ()
         return frozenset(int(claim) for (claim,) in found)
 
     def _receive(self, receipt: Receipt) -> None:
         self.receipts.append((receipt.claim.seq, encode(receipt.outcomes), utc_text(receipt.at)))
         if receipt.place and (back := _counted(receipt, GIVES_BACK)):
-            allowances.give_back(self.connection, receipt.place, back)
-        if receipt.claim.op != Op.SEND:
-            return
-        rows = receipt.outcomes.rows
-        if receipt.outcomes.default.outcome in SENDS_AGAIN:
-            self._free(
-                receipt.claim.seq, but=[offset for offset, row in rows.items() if row.outcome not in SENDS_AGAIN]
-            )
-        elif freed := [offset for offset, row in rows.items() if row.outcome in SENDS_AGAIN]:
-            self._free(receipt.claim.seq, only=freed)
-
-    def _free(self, seq: int, *, only: Sequence[int] = (), but: Sequence[int] = ()) -> None:
-        """Messages of the claim: all of them, `only` those at these offsets, or all `but` those."""
-        marks = ", ".join("?" * len(only or but))
-        which = f"and offset_in_claim {'in' if only else 'not in'} ({marks})" if marks else ""
-        for statement in _FREED:
-            self.connection.execute(f"{statement} {which}", [seq, *only, *but])
+            self.counts.give_back(receipt.place, back)
+        if receipt.claim.op == Op.SEND:
+            self.keys.free(receipt)
 
     def _claim(self, request: Request) -> Grant:
         number, stopped = self._standing(request.delivery)
         if stopped:
             return Grant(None, stopped=stopped)
-        room = allowances.room(self.connection, request.allowance) if request.allowance else Room()
+        room = self.counts.room(request.allowance) if request.allowance else Room()
         if room.rows == 0:
             return Grant(None, spent=room.why)
         if request.allowance and not request.slot and allowances.is_early(self.connection, request.allowance):
             return Grant(None, leaves_at=allowances.take_slot(self.connection, request.allowance))
         refused = {**self._late(request), **self._listed(request), **request.settled}
         if request.op is Op.SEND and request.send_keys:
-            refused |= self._taken(request, number, refused, room.rows)
+            refused |= self.keys.take(request, number, self.seq + 1, refused, room.rows)
         if not refused and room.rows == ENDLESS:
             return self._granted(request, number, request.ranges, room)
         rows = rows_in(request.ranges)
@@ -212,43 +188,6 @@ class _Commit:
             return {offset: replace(row, outcome=Outcome.UNKNOWN) for offset, row in late.items()}
         return late
 
-    def _taken(
-        self, request: Request, number: int, refused: Mapping[int, RowOutcome], most: int
-    ) -> dict[int, RowOutcome]:
-        """Claim at most so many messages' keys for the next claim; offsets of those claimed or withdrawn before."""
-        wanted = [(offset, key) for offset, key in enumerate(request.send_keys or ()) if offset not in refused]
-        holders = self._holders([key for _, key in wanted if key is not None])
-        rows, moment = rows_in(request.ranges), utc_text(request.at)
-        taken: dict[int, RowOutcome] = {}
-        claimed: dict[str, tuple[str, int, int, str, str]] = {}
-        moved: list[str] = []
-        offset_in_claim = 0
-        for offset, key in wanted:
-            if offset_in_claim == most:
-                break
-            if key is not None:
-                reason = TAKEN if key in claimed else _reason(holders.get(key), number, rows[offset])
-                if reason is not None:
-                    taken[offset] = RowOutcome(Outcome.WITHDRAWN, reason)
-                    continue
-                claimed[key] = (key, self.seq + 1, offset_in_claim, "", moment)
-                if key in holders:
-                    moved.append(key)
-            offset_in_claim += 1
-        if moved:
-            self.connection.execute(f"delete from send_key where send_key in ({', '.join('?' * len(moved))})", moved)
-        insert(self.connection, _KEYS, [*claimed.values()])
-        return taken
-
-    def _holders(self, keys: Sequence[str]) -> dict[str, Sequence[Any]]:
-        """What is known of those of these keys that were claimed or withdrawn before."""
-        found: dict[str, Sequence[Any]] = {}
-        for first in range(0, len(keys), KEYS_AT_ONCE):
-            some = keys[first : first + KEYS_AT_ONCE]
-            marks = ", ".join("?" * len(some))
-            found.update((row[0], row[1:]) for row in self.connection.execute(f"{_HELD} ({marks})", some))
-        return found
-
     def _granted(self, request: Request, number: int, ranges: Ranges, room: Room) -> Grant:
         self.seq += 1
         text = text_of(ranges)
@@ -258,7 +197,7 @@ class _Commit:
         if request.allowance is None:
             return Grant(claim)
         if room.place:
-            allowances.take(self.connection, room.place, claim.count)
+            self.counts.take(room.place, claim.count)
         leaves_at = request.slot or allowances.take_slot(self.connection, request.allowance)
         return Grant(claim, place=room.place, leaves_at=leaves_at)
 
@@ -273,17 +212,6 @@ class _Commit:
                 (self.seq, number, str(request.op), text_of(ranges_of(settled)), _NEVER_LEFT, request.sink)
             )
             self.receipts.append((self.seq, encode(Outcomes(outcome)), utc_text(request.at)))
-
-
-def _reason(held: Sequence[Any] | None, number: int, row: int) -> str | None:
-    """Why a key is taken; None where it is not, or an earlier attempt of this very row has it: its answer was lost."""
-    if held is None:
-        return None
-    claim, reason, delivery, ranges, offset = held
-    if claim is None:
-        return str(reason)
-    is_own = delivery == number and rows_in(orjson.loads(ranges))[offset] == row
-    return reason or None if is_own else TAKEN
 
 
 def _counted(receipt: Receipt, outcomes: Collection[Outcome]) -> int:

@@ -15,13 +15,13 @@ from typing import Any
 from assets.journeys.statements import Statements
 from gateway.landing import Landing, Written
 from models.delivery import Outcome, Outcomes, RowOutcome
-from sinks import allowances
-from sinks.allowances import Allowance, Room
+from sinks.allowances import Allowance, Counts, Room
 from sinks.backlog import Work
 from sinks.claims import Grant, Receipt, Request
 from sinks.connections import Run
 from sinks.journal import Journal
-from sinks.journal_store import Connection, insert
+from sinks.journal_store import insert
+from sinks.message_keys import Keys
 from sinks.settlement import Settlement
 from sinks.suppression import Seen
 from sinks.writer import _Commit
@@ -50,7 +50,7 @@ def claim_after_send() -> None:
     def none_taken(*_: Any) -> dict[int, RowOutcome]:
         return {}
 
-    _Commit._granted, _Commit._receive, _Commit._taken = keep_back, write_both, none_taken  # type: ignore[method-assign]
+    _Commit._granted, _Commit._receive, Keys.take = keep_back, write_both, none_taken  # type: ignore[method-assign]
 
 
 def receipt_before_answer() -> None:
@@ -155,12 +155,12 @@ def failover_moves_unknown() -> None:
 
 def quota_of_a_process() -> None:
     """Each process counts what it sends itself."""
-    room = allowances.room
+    room = Counts.room
 
-    def own(connection: Connection, allowance: Allowance) -> Room:
-        return room(connection, replace(allowance, account=f"{allowance.account} of {os.getpid()}"))
+    def own(counts: Counts, allowance: Allowance) -> Room:
+        return room(counts, replace(allowance, account=f"{allowance.account} of {os.getpid()}"))
 
-    allowances.room = own
+    Counts.room = own  # type: ignore[method-assign]
 
 
 BUGS: dict[str, Callable[[], None]] = {

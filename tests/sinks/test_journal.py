@@ -16,8 +16,9 @@ from models.journal_place import JournalServer, Place
 from models.sync import Op
 from sinks.claims import Entry, Request
 from sinks.journal import INTERRUPTED, Journal
+from sinks.message_keys import TAKEN
 from sinks.suppression import dead
-from sinks.writer import SUPPRESSED, TAKEN, Writer
+from sinks.writer import SUPPRESSED, Writer
 from tests.sinks.desk import AT, CHECKOUT
 
 pytestmark = pytest.mark.stores
