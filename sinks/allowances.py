@@ -76,7 +76,8 @@ class Counts:
             return Room()
         hour = int(allowance.now().timestamp() // _HOUR)
         midnight = hour - hour % _DAY
-        of_hour, of_day = self._used(account, hour), sum(self._used(account, midnight + each) for each in range(_DAY))
+        used = self._used(account, midnight)
+        of_hour, of_day = used.get(hour, 0), sum(used.values())
         limit = quota.of_day(_moment(hour).date())
         told = "per_day" if limit == quota.per_day else "per_day, warming up"
         spans = [
@@ -97,10 +98,13 @@ class Counts:
     def take(self, place: Place, rows: int) -> None:
         """Count rows that are claimed."""
         self._changes[place] += rows
+        used = self._read.get((place.account, place.hour - place.hour % _DAY))
+        if used is not None:
+            used[place.hour] = used.get(place.hour, 0) + rows
 
     def give_back(self, place: Place, rows: int) -> None:
         """Rows that were counted and certainly not processed."""
-        self._changes[place] -= rows
+        self.take(place, -rows)
 
     def write(self) -> None:
         """As part of the commit; hours that nobody asks for any more are forgotten."""
@@ -116,13 +120,18 @@ class Counts:
             long_ago = max(hour for each, hour, _ in more if each == account) - _DAYS_KEPT * _DAY
             self.connection.execute("delete from quota_use where account = ? and hour < ?", [account, long_ago])
 
-    def _used(self, account: str, hour: int) -> int:
-        midnight = hour - hour % _DAY
-        hours = self._read.get((account, midnight))
-        if hours is None:
-            found = self.connection.execute(_USED, [account, midnight, midnight + _DAY - 1]).fetchall()
-            hours = self._read[account, midnight] = dict(found)
-        return hours.get(hour, 0) + self._changes[Place(account, hour)]
+    def _used(self, account: str, midnight: int) -> dict[int, int]:
+        """Rows by hour of a day."""
+        used = self._read.get((account, midnight))
+        if used is None:
+            last = midnight + _DAY - 1
+            used = self._read[account, midnight] = dict(
+                self.connection.execute(_USED, [account, midnight, last]).fetchall()
+            )
+            for place, rows in self._changes.items():
+                if place.account == account and midnight <= place.hour <= last:
+                    used[place.hour] = used.get(place.hour, 0) + rows
+        return used
 
 
 def is_early(connection: Connection, allowance: Allowance) -> bool:

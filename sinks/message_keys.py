@@ -1,4 +1,4 @@
-"""Keys of messages: each is claimed or withdrawn once, whoever is first. Those of a commit are read and written at once.
+"""Keys of messages: each is claimed or withdrawn once, whoever is first. A commit looks all of its own up at once.
 
 An earlier attempt of the very same row may move its key to the next; what certainly did not leave sets it free.
 """

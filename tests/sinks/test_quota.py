@@ -1,4 +1,4 @@
-"""Quotas and paces of accounts: counted in the claim's transaction, exactly, whoever claims."""
+"""Quotas and paces of accounts: counted in the claim's transaction, exactly, whoever claims; messages, too."""
 
 import contextlib
 import time
@@ -264,6 +264,19 @@ def paced_of(place: Place, sync: str, per_second: float, count: int) -> list[flo
         return [in_its_turn(writer, asked(opened, row, 1, given)).leaves_at for row in range(count)]
 
 
+def messages_of(place: Place, sync: str, messages: Sequence[str]) -> list[str]:
+    """In a process of its own: ask for all of them, a few at a time; those that it was granted."""
+    granted: list[str] = []
+    with Journal(place) as journal, contextlib.closing(Writer(journal)) as writer:
+        opened = begun(journal, sync)
+        for first in range(0, len(messages), 5):
+            keys = messages[first : first + 5]
+            grant = writer.claim(asked(opened, first, len(keys), None, send_keys=keys))
+            granted += [key for offset, key in enumerate(keys) if offset not in grant.settled]
+            time.sleep(0.001)  # the other's turn
+    return granted
+
+
 def in_its_turn(writer: Writer, request: Request) -> Grant:
     """What a connection does: it asks again when the slot is due."""
     if (grant := writer.claim(request)).is_early:
@@ -284,6 +297,16 @@ def test_two_processes_are_granted_exactly_the_quota(place: Place) -> None:
     done = in_processes(claims_of, [place] * 2, ["crm/seg_a", "crm/seg_b"], [quota] * 2)
     assert sum(granted - back for granted, back in done) == 2_001  # type: ignore[misc]
     assert all(granted for granted, _ in done)  # type: ignore[misc]
+
+
+def test_two_processes_that_want_the_same_messages_share_them(place: Place) -> None:
+    """Asked for by both, from both ends, every message is granted to one of them and to one only."""
+    messages = [f"message{number}" for number in range(1_000)]
+    Journal(place).close()
+    done = in_processes(messages_of, [place] * 2, ["mail/seg", "other/seg"], [messages, messages[::-1]])
+    first, second = ([*granted] for granted in done)  # type: ignore[misc]
+    assert sorted(first + second) == sorted(messages)
+    assert len(first) > 100 < len(second)
 
 
 def test_two_processes_keep_one_pace(place: Place) -> None:
