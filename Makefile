@@ -21,11 +21,13 @@ test: $(STAMP)
 quick: $(STAMP)
 	$(PYTEST) -m "not faults and not slow" -x
 
-# What both engines must agree on, on DuckDB and on PostgreSQL servers of their own; needs Debian's postgresql.
+# What both engines must agree on, on DuckDB and on PostgreSQL servers of their own, and what is said of the journal,
+# in a file and in PostgreSQL; needs Debian's postgresql.
 test-engines: $(STAMP)
 	test -n "$$TAILRACE_TEST_POSTGRES" || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
 	  || { apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql; }
 	TAILRACE_TEST_ENGINES=1 $(PYTEST) tests/engines
+	TAILRACE_TEST_ENGINES=1 $(PYTEST) -m stores
 
 # Every seeded fault against the real command line, the gateway and the recorder, counted at the receiver.
 faults: $(STAMP)

@@ -8,9 +8,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from pathlib import Path
 
-from assets import configuration, dead_contacts, delivery_tables, forgotten_entries, plans, troubles
+from assets import configuration, dead_contacts, delivery_tables, forgotten_entries, plans, runner, troubles
 from assets import ledger as ledgers
 from assets.compaction import compact, discard_replaced
 from assets.destinations import failover
@@ -25,6 +24,7 @@ from assets.syncs import Manifest, destination_digest, load_syncs, named, sink_o
 from models.clock import Clock
 from models.delivery import Delivery, Plan, Summary
 from models.errors import NeedsPerson, Refused, TailraceError, UserError, WarehouseHeld
+from models.journal_place import Place
 from models.settings import Settings
 from models.steps import step
 from models.sync import Sync
@@ -32,10 +32,10 @@ from sinks.base import Carrier, Sink
 from sinks.destinations import Outlet, wire_for
 from sinks.http import deliver
 from sinks.journal import Journal
+from sinks.leases import Lease
 from sinks.limiter import Limiters
 from sinks.spool import Spool
 from warehouse.base import Warehouse
-from warehouse.lock import hold, is_held
 
 _log = logging.getLogger("tailrace.sync")
 
@@ -188,17 +188,14 @@ class _Run:
         return failover(self.settings, self.sync)
 
     def run(self) -> SyncResult:
-        name, lock = self.sync.name, _lock(self.settings, self.sync)
-        if is_held(lock):  # whoever has it may need the warehouse to end
+        name, place = self.sync.name, _prepared(self.settings)
+        if runner.is_running(self.settings, name):  # whoever does may need the warehouse to end
             self.desk.leave()
-        with (
-            hold(lock, wait_seconds=LOCK_SECONDS, what=f"the sync {name}"),
-            Journal(_prepared(self.settings)) as journal,
-        ):
+        with runner.running(self.settings, name, wait_seconds=LOCK_SECONDS) as lease, Journal(place) as journal:
             planned, delivery = self._opened(journal)
             if delivery is None:
                 return SyncResult(name, planned, stopped=self._paused(journal) if planned.operations else None)
-            summary = self._delivered(journal, delivery)
+            summary = self._delivered(journal, delivery, lease)
             return SyncResult(
                 name, planned, delivery.run_id, dict(summary.counts), summary.unsent, summary.stopped, summary.refused
             )
@@ -255,7 +252,7 @@ class _Run:
             message = f"{self.sync.name}: {told}. To do it anyway: tailrace apply {plan.plan_id}"
             raise Refused(message)
 
-    def _delivered(self, journal: Journal, delivery: Delivery) -> Summary:
+    def _delivered(self, journal: Journal, delivery: Delivery, lease: Lease | None) -> Summary:
         """Send with the warehouse free, folding now and then; then the last fold and the closing."""
 
         def heard(rows: int) -> None:
@@ -278,6 +275,7 @@ class _Run:
                     quota=self.sync.destination.quota,
                     failover=self.failover,
                     compose=compose,
+                    lease=lease,
                     clock=_now,
                     progress=heard,
                 )
@@ -322,8 +320,8 @@ def _guarded(run: _Run) -> SyncResult:
 
 @contextmanager
 def _free(settings: Settings, sync: Sync) -> Iterator[bool]:
-    """Hold the sync's lock if no run has it."""
-    held = hold(_lock(settings, sync), what=f"the sync {sync.name}")
+    """Be the sync's runner if it has none."""
+    held = runner.running(settings, sync.name)
     try:
         held.__enter__()
     except WarehouseHeld:
@@ -335,11 +333,7 @@ def _free(settings: Settings, sync: Sync) -> Iterator[bool]:
         held.__exit__(None, None, None)
 
 
-def _lock(settings: Settings, sync: Sync) -> Path:
-    return settings.locks / f"{sync.slug}.lock"
-
-
-def _prepared(settings: Settings) -> Path:
+def _prepared(settings: Settings) -> Place:
     settings.root.mkdir(parents=True, exist_ok=True)
     return settings.journal
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assets import configuration, freshness, ingest_report, store
+from assets import configuration, freshness, ingest_report, runner, store
 from assets.journeys import funnel, waits
 from assets.journeys.stranded import stranded
 from assets.measures import count_late
@@ -17,10 +17,10 @@ from assets.syncs import load_syncs
 from models.clock import Clock
 from models.delivery import Delivery
 from models.settings import Settings
+from sinks import journal_store
 from sinks.journal import Journal
 from warehouse.base import Warehouse
 from warehouse.engine import engine
-from warehouse.lock import is_held
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
@@ -50,7 +50,7 @@ def status(settings: Settings, clock: Clock | None, manifest: Mapping[str, Any])
     last refresh.
     """
     paused, open_deliveries = _journal(settings)
-    stuck = [one for one in open_deliveries if not is_held(settings.locks / f"{one.sync.replace('/', '__')}.lock")]
+    stuck = [one for one in open_deliveries if not runner.is_running(settings, one.sync)]
     if not engine(settings).is_published():
         needs = [*_of_ingest(settings), *funnel.unread(settings), *_of_journal(paused, stuck)]
         needs.append("nothing is published yet: run `tailrace refresh`")
@@ -141,7 +141,7 @@ def _of_journal(paused: Mapping[str, datetime], stuck: Sequence[Delivery]) -> It
 
 
 def _journal(settings: Settings) -> tuple[Mapping[str, datetime], list[Delivery]]:
-    if not settings.journal.exists():
+    if not journal_store.exists(settings.journal):
         return {}, []
     with Journal(settings.journal) as journal:
         return journal.paused(), journal.open_deliveries()

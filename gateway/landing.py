@@ -23,6 +23,7 @@ from typing import NamedTuple, Self
 from gateway.metrics import Counter, Gauge, Histogram, Measure
 from gateway.part import END, Part, recover, sync_folder
 from models.errors import NeedsPerson, StorageFull, TailraceError
+from models.journal_place import Place
 from sinks.aside import FULL
 from sinks.journal import Journal
 from sinks.suppression import Listed, Row, Seen, Stance, check_writable, landed_name
@@ -63,8 +64,8 @@ class _Group:
 class Landing:
     """A landing folder and the journal, open for writing between `open` and `close`. Used in one event loop."""
 
-    def __init__(self, folder: Path, journal: Path, clock: Callable[[], datetime], pace: Pace | None = None) -> None:
-        self._folder, self._journal_path, self._clock = folder, journal, clock
+    def __init__(self, folder: Path, journal: Place, clock: Callable[[], datetime], pace: Pace | None = None) -> None:
+        self._folder, self._journal_place, self._clock = folder, journal, clock
         self._pace = pace or Pace()
         self._thread = ThreadPoolExecutor(1, "landing")
         self._turn = asyncio.Lock()
@@ -88,8 +89,8 @@ class Landing:
             self._folder.mkdir(parents=True, exist_ok=True)
             for path in recover(self._folder):
                 _log.warning("%s: left by a process that did not end well; it can be loaded now", path)
-        self._journal = Journal(self._journal_path)
-        self._listed = Listed(self._journal_path)
+        self._journal = Journal(self._journal_place)
+        self._listed = Listed(self._journal_place)
 
     def close(self) -> None:
         """Everything that was answered is in finished files when this returns. Raises StorageFull or NeedsPerson."""
@@ -133,12 +134,12 @@ class Landing:
         return await asyncio.to_thread(self._stances, contact)
 
     def _stances(self, contact: str) -> dict[str, Stance]:
-        with Listed(self._journal_path) as listed:
+        with Listed(self._journal_place) as listed:
             return listed.stances(contact)
 
     def check(self) -> None:
         """Raise StorageFull or NeedsPerson where nothing could be written now. For any thread."""
-        check_writable(self._journal_path)
+        check_writable(self._journal_place)
         with _translated(self._folder):
             probe = self._folder / f".gateway-probe-{os.getpid()}"
             probe.write_bytes(END)

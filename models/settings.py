@@ -8,6 +8,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
+from models.journal_place import JournalServer, Place
+
 Target = Literal["dev", "prod"]
 
 
@@ -22,6 +24,7 @@ class Settings:
     gateway: str = "http://127.0.0.1:8791"  # TAILRACE_GATEWAY: where people and providers reach the gateway
     alert_url: str | None = None  # TAILRACE_ALERT_URL
     warehouse_url: str | None = field(default=None, repr=False)  # TAILRACE_WAREHOUSE: may hold a password; None: a file
+    journal_url: str | None = field(default=None, repr=False)  # TAILRACE_JOURNAL: may hold a password; None: a file
     memory_limit: str | None = None  # TAILRACE_MEMORY_LIMIT: of the warehouse engine; None leaves it to the engine
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -47,8 +50,11 @@ class Settings:
         return self.warehouse.with_name("published.duckdb")
 
     @property
-    def journal(self) -> Path:
-        return self.root / "journal.sqlite"
+    def journal(self) -> Place:
+        """A file, or a schema of this target's own in the database that machines share."""
+        if self.journal_url is None:
+            return self.root / "journal.sqlite"
+        return JournalServer(self.journal_url, f"tailrace_{'' if self.target == 'prod' else f'{self.target}_'}journal")
 
     @property
     def recorder_db(self) -> Path:

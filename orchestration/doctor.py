@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from assets import delivery_tables, store
+from assets import delivery_tables, runner, store
 from assets.fold import Folder
 from assets.opening import Opener
 from models.errors import WarehouseHeld
 from models.settings import Settings
 from orchestration import upkeep
 from orchestration.upkeep import Found
+from sinks import journal_store, leases
 from sinks.journal import Journal
 from warehouse.engine import engine
-from warehouse.lock import hold, is_held
+from warehouse.lock import is_held
 
 __all__ = ["Found", "examine"]
 
@@ -38,6 +39,9 @@ def _locks(settings: Settings) -> Iterator[Found]:
         if is_held(path):
             holder = path.read_text().strip() or "unknown"
             yield Found(f"{path.stem} is held by process {holder}", f"nothing: wait for it, or end process {holder}")
+    for sync, holder in leases.holders(settings.journal).items():
+        if not is_held(runner.lock_file(settings, sync)):
+            yield Found(f"{sync} is held by {holder}", "nothing: wait for it, or end it if it hangs")
 
 
 def _engine(settings: Settings) -> Iterator[Found]:
@@ -56,13 +60,12 @@ def _deliveries(settings: Settings) -> Iterator[Found]:
 def _settled(settings: Settings, sync: str) -> bool:
     """False where a run of the sync is under way: it has settled what was before it.
 
-    The sync's lock is the last to be taken, so that a run is not kept waiting while this waits for the warehouse.
+    The sync is the last to be taken, so that a run is not kept waiting while this waits for the warehouse.
     """
-    lock = settings.locks / f"{sync.replace('/', '__')}.lock"
     with store.writing(settings) as warehouse, Journal(settings.journal) as journal:
         delivery_tables.prepare(warehouse)
         try:
-            with hold(lock, what=f"the sync {sync}"):
+            with runner.running(settings, sync):
                 Folder(warehouse, journal, Opener(settings, warehouse, journal)).recover(sync, datetime.now(UTC))
         except WarehouseHeld:
             return False
@@ -71,7 +74,7 @@ def _settled(settings: Settings, sync: str) -> bool:
 
 def _interrupted(settings: Settings) -> set[str]:
     """Syncs with a delivery that the journal or the warehouse has open."""
-    if not settings.journal.exists() or not engine(settings).exists():
+    if not journal_store.exists(settings.journal) or not engine(settings).exists():
         return set()
     with Journal(settings.journal) as journal:
         names = {delivery.sync for delivery in journal.open_deliveries()}

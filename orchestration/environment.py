@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from models.errors import UserError
 from models.settings import Settings, Target
@@ -33,6 +34,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         gateway=(values.get("TAILRACE_GATEWAY") or Settings.gateway).rstrip("/"),
         alert_url=values.get("TAILRACE_ALERT_URL") or None,
         warehouse_url=warehouse(values.get("TAILRACE_WAREHOUSE")),
+        journal_url=journal(values.get("TAILRACE_JOURNAL")),
         memory_limit=_memory_limit(values.get("TAILRACE_MEMORY_LIMIT")),
         environ=values,
     )
@@ -46,6 +48,25 @@ def warehouse(given: str | None) -> str | None:
     begins = f"begins with '{scheme}{sign}'" if sign else "is none"
     message = f"the warehouse's URL {begins}; it may begin with {' or '.join(ENGINES)}"
     raise UserError(message)
+
+
+def journal(given: str | None) -> str | None:
+    """The URL of a journal's database, or None for the target's own file. Raises UserError for anything else."""
+    if not given or _names_a_database(given):
+        return given or None
+    message = (  # no more of it: it may hold a password
+        "TAILRACE_JOURNAL is no address of a PostgreSQL database; write postgresql://user:password@host/database, "
+        "or leave it out: then the journal is a file of this machine"
+    )
+    raise UserError(message)
+
+
+def _names_a_database(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "postgresql" and parts.path.strip("/") != ""
 
 
 def _memory_limit(given: str | None) -> str | None:
@@ -67,6 +88,7 @@ def child(settings: Settings, **extra: str) -> dict[str, str]:
         "TAILRACE_RECORDER": settings.recorder,
         "TAILRACE_GATEWAY": settings.gateway,
         "TAILRACE_WAREHOUSE": settings.warehouse_url or "",
+        "TAILRACE_JOURNAL": settings.journal_url or "",
         "TAILRACE_MEMORY_LIMIT": settings.memory_limit or "",
         **extra,
     }

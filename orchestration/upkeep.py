@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from models.settings import Settings
+from sinks import journal_store
 from sinks.journal import Journal
 
 JOURNAL_DAYS = 30  # a warehouse restored from a copy younger than this is told of all that was sent since
@@ -38,7 +39,7 @@ def old_files(settings: Settings, now: datetime) -> Iterator[Path]:
 def tidy(settings: Settings, now: datetime) -> list[Found]:
     """Forget folded receipts and remove old files; what was found."""
     found = []
-    if settings.journal.exists():
+    if journal_store.exists(settings.journal):
         with Journal(settings.journal) as journal:
             pruned = journal.prune(now - timedelta(days=JOURNAL_DAYS))
         if pruned:
@@ -51,7 +52,7 @@ def tidy(settings: Settings, now: datetime) -> list[Found]:
 
 
 def _kept(settings: Settings) -> frozenset[str]:
-    if not settings.journal.exists():
+    if not journal_store.exists(settings.journal):
         return frozenset()
     with Journal(settings.journal) as journal:
         return journal.kept_runs()

@@ -18,7 +18,6 @@ from models.steps import step
 from models.sync import Op
 from sinks.base import BulkSink
 from sinks.claims import Entry, Receipt, Request, Times
-from sinks.journal import Journal
 from sinks.spool import CONTACT, EXPIRES, OP, QUIET, RESERVED, ROW, SEND_KEY, Spool
 from sinks.writer import Writer
 
@@ -33,15 +32,14 @@ def deliver_whole(
     sink: BulkSink,
     spool: Spool,
     delivery: Delivery,
-    journal: Journal,
+    writer: Writer,
     *,
     out: Path,
     clock: Callable[[], datetime],
     now: Callable[[], datetime],
     progress: Callable[[int], None] | None,
 ) -> Summary:
-    """Hand every row over and write what became of it. Raises StorageFull where the sink or the journal is full."""
-    writer = Writer(journal)
+    """Hand every row over, write what became of it, close the writer. Raises StorageFull where one of them is full."""
     handover = _Handover(spool, delivery, writer, clock, now)
     try:
         try:

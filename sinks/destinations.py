@@ -16,6 +16,7 @@ from models.quota import Quota
 from models.settings import Settings
 from models.sync import Destination
 from sinks.base import Carrier, HttpSink, LineSink, Sink
+from sinks.leases import Lease
 from sinks.transport import HttpTransport, Rewrite, Transport
 from sinks.wire import HttpWire, LineWire, Wire, twin_of
 
@@ -84,11 +85,12 @@ def wire_for(
     as_of: datetime,
     now: Callable[[], datetime],
     transport: Transport | None = None,
+    lease: Lease | None = None,
 ) -> Wire:
-    """What carries one delivery; `transport`: instead of the network."""
+    """What carries one delivery, as long as its lease; `transport`: instead of the network."""
     is_live, recorder = settings.target == "prod", settings.recorder.rstrip("/")
     if isinstance(sink, LineSink):
-        return LineWire(sink, None if is_live else partial(twin_of, recorder, sink.name, sync, as_of))
+        return LineWire(sink, None if is_live else partial(twin_of, recorder, sink.name, sync, as_of), lease)
     assert isinstance(sink, HttpSink), f"a sink speaks HTTP or has lines: {type(sink)}"
     rewrite = None if is_live else Rewrite(recorder, sink.name, sync, as_of)
-    return HttpWire(sink, transport or HttpTransport(sink.limits.connections, rewrite, sink.public_url), now)
+    return HttpWire(sink, transport or HttpTransport(sink.limits.connections, rewrite, sink.public_url), now, lease)

@@ -24,6 +24,7 @@ from sinks.connections import Run
 from sinks.course import Course
 from sinks.destinations import Outlet, wire_for
 from sinks.journal import Journal
+from sinks.leases import Lease
 from sinks.limiter import Limiters
 from sinks.settlement import Patience, Settlement
 from sinks.spool import Spool
@@ -45,6 +46,7 @@ def deliver(
     transport: Transport | None = None,
     compose: Compose | None = None,
     writer: Writer | None = None,
+    lease: Lease | None = None,
     patience: Patience | None = None,
     seed: int | None = None,
     clock: Callable[[], datetime] | None = None,
@@ -54,19 +56,20 @@ def deliver(
 
     `compose` makes messages of rows, for a sink that carries them. `key` are the sync's key columns, `quota` that of
     the sink's account; `failover`: by which destinations messages go on, in this order, when an account is refused or
-    its quota used up. `writer` (closed here) commits claims and receipts, `seed` makes the jitter repeatable, `clock`
-    dates receipts and in prod requests (default: the run's `as_of`), `progress` hears how many rows are settled.
+    its quota used up. `lease`: without which nothing is claimed or leaves, where there is one. `writer` (closed here)
+    commits claims and receipts, `seed` makes the jitter repeatable, `clock` dates receipts and in prod requests
+    (default: the run's `as_of`), `progress` hears how many rows are settled.
     Raises NeedsPerson where nobody listens (before any claim) and StorageFull where the journal cannot be written;
     everything else ends in the summary.
     """
     at = clock or (lambda: delivery.as_of)
     now = at if settings.target == "prod" else _going_on_from(delivery.as_of)
+    writer = writer or Writer(journal, lease)
     if isinstance(sink, BulkSink):
-        return deliver_whole(sink, spool, delivery, journal, out=settings.out, clock=at, now=now, progress=progress)
+        return deliver_whole(sink, spool, delivery, writer, out=settings.out, clock=at, now=now, progress=progress)
     own = Outlet(delivery.sync.partition("/")[0], sink, quota or Quota())
     jitter, counts = random.Random(seed), Counter[str]()  # noqa: S311 - spreads load, hides nothing
     patience, progress = patience or Patience(), progress or (lambda _: None)
-    writer = writer or Writer(journal)
 
     def run(outlet: Outlet) -> Run:
         sink = outlet.sink
@@ -81,7 +84,9 @@ def deliver(
             limiter=limiter,
             settlement=Settlement(sink.operations, sink.limits.connections, limiter, patience, jitter, counts),
             writer=writer,
-            wire=wire_for(sink, settings, sync=delivery.sync, as_of=delivery.as_of, now=now, transport=transport),
+            wire=wire_for(
+                sink, settings, sync=delivery.sync, as_of=delivery.as_of, now=now, transport=transport, lease=lease
+            ),
             compose=compose,
             clock=at,
             now=now,
@@ -93,6 +98,8 @@ def deliver(
         runs = [run(outlet) for outlet in (own, *failover)]
         for each in runs:
             each.wire.ready()
+        if lease:
+            lease.reach(max(each.sink.limits.timeout for each in runs))
         return asyncio.run(Course(runs, counts).all(spool))
     finally:
         writer.close()

@@ -1,17 +1,16 @@
 """The delivery journal: what was claimed before it left, what became of it, what may not leave, who is paused.
 
-SQLite, every commit synced to the disk before it counts. Folded into the ledgers of the warehouse in large appends by
-assets/deliveries.py; claims and receipts of many connections share commits through sinks/writer.py.
+A file, or a database that machines share (sinks/journal_store.py). Folded into the ledgers of the warehouse in large
+appends by assets/fold.py; claims and receipts of many connections share commits through sinks/writer.py.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import closing
 from datetime import datetime
 from itertools import groupby, islice
-from pathlib import Path
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,44 +18,51 @@ import orjson
 import pyarrow as pa
 
 from models.delivery import Delivery, Fold, Outcome, Outcomes
+from models.journal_place import Place
 from models.steps import step
-from sinks.journal_file import connect, new_id, transaction, translated, utc_text
+from sinks.journal_store import Connection, connect, insert, marks, new_id, parts, utc_text
 from sinks.receipts import Written, encode, expand
 
 INTERRUPTED = "interrupted after the claim"
 SUPPRESSED_AT_ONCE = 10_000  # contacts a commit: it takes a tenth of a second
 EXPAND_ROWS = 250_000  # receipts expanded at once: about 25 MB of Arrow
+RECEIPTS_AT_ONCE = 5_000  # receipts read at once
 
 _DELIVERY = (
     "number, run_id, plan_id, sync, epoch, row_count, spool, as_of, opened_at, dagster_run_id, purpose, "
     "suppressed_from, scopes"
 )
-
-
+_RECEIPTS = """
+select receipt.position, claim.delivery, claim.seq, claim.op, claim.row_ranges, claim.attempt, claim.sink,
+    receipt.outcomes, receipt.recorded_at
+from receipt inner join claim on claim.seq = receipt.claim
+where receipt.position > ? and receipt.position <= ? order by receipt.position limit ?
+"""
 _PAUSE_CHANGE = "insert into pause_change (scope, change, at) values (?, ?, ?)"
 
 
 class Journal:
-    """An open journal. Not for two threads at once; a second connection to the same file is fine."""
+    """An open journal. Not for two threads at once; a second connection to the same is fine."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create. Raises StorageFull, or NeedsPerson where the file is not a journal or a newer one's."""
-        self.path = path
-        self._connection = connect(path)
+    def __init__(self, place: Place) -> None:
+        """Open or create. Raises StorageFull, or NeedsPerson where it is no journal, a newer one's or out of reach."""
+        self.place = place
+        self._connection = connect(place)
 
     @property
     def id(self) -> str:
-        """Stays with the file, until `renew` gives it another."""
+        """Stays with the journal, until `renew` gives it another."""
         return str(self._value("select id from journal"))
 
     # --- deliveries
 
     def open_delivery(self, delivery: Delivery) -> None:
         """Make the run known; nothing can be claimed before. The same run twice is once."""
-        with self._commit() as connection:
+        with self._connection.transaction() as connection:
             connection.execute(
-                "insert or ignore into delivery (run_id, plan_id, sync, epoch, row_count, spool, as_of, opened_at, "
-                "dagster_run_id, purpose, suppressed_from, scopes) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into delivery (run_id, plan_id, sync, epoch, row_count, spool, as_of, opened_at, "
+                "dagster_run_id, purpose, suppressed_from, scopes) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "on conflict do nothing",
                 [
                     delivery.run_id,
                     delivery.plan_id,
@@ -75,7 +81,7 @@ class Journal:
 
     def close_delivery(self, run_id: str, at: datetime) -> None:
         """Nothing more of this run can be claimed."""
-        with self._commit() as connection:
+        with self._connection.transaction() as connection:
             connection.execute(
                 "update delivery set closed_at = ? where run_id = ? and closed_at is null", [utc_text(at), run_id]
             )
@@ -110,7 +116,7 @@ class Journal:
     def abandon(self, run_id: str, at: datetime) -> int:
         """Give every claim of the run that has no receipt an `unknown` one; the number of claims that got it."""
         unknown = encode(Outcomes.all(Outcome.UNKNOWN, INTERRUPTED))
-        with self._commit() as connection:
+        with self._connection.transaction() as connection:
             added = connection.execute(
                 "insert into receipt (claim, outcomes, recorded_at) select seq, ?, ? from claim "
                 "where delivery = (select number from delivery where run_id = ?) "
@@ -123,14 +129,13 @@ class Journal:
 
     def begin_fold(self, at: datetime) -> Fold | None:
         """The receipts to move to the ledger next: durable before returning, the same again until it is ended."""
-        with self._commit() as connection:
+        with self._connection.transaction() as connection:
             begun = self._all("select number, first, last from fold where ended_at is null order by number limit 1")
             if begun:
                 fold = Fold(*begun[0])
             else:
-                number, first = self._all("select coalesce(max(number), 0) + 1, coalesce(max(last), 0) + 1 from fold")[
-                    0
-                ]
+                numbers = "select coalesce(max(number), 0) + 1, coalesce(max(last), 0) + 1 from fold"
+                number, first = self._all(numbers)[0]
                 last = self._value("select coalesce(max(position), 0) from receipt")
                 if last < first:
                     return None
@@ -144,7 +149,7 @@ class Journal:
 
     def end_fold(self, number: int, at: datetime) -> None:
         """The fold is visible in the warehouse."""
-        with self._commit() as connection:
+        with self._connection.transaction() as connection:
             connection.execute(
                 "update fold set ended_at = ? where number = ? and ended_at is null", [utc_text(at), number]
             )
@@ -160,35 +165,29 @@ class Journal:
     def receipts(self, fold: Fold) -> Iterator[tuple[Delivery, pa.Table]]:
         """One row a spool row (columns: sinks/receipts.py), of one delivery a table, in the order of the receipts.
 
-        A reader of its own: the journal may be written while it is read.
+        A reader of its own, in parts: the journal may be written while it is read.
         """
-        reader = connect(self.path)
-        try:
-            found = reader.execute(
-                "select claim.delivery, claim.seq, claim.op, claim.row_ranges, claim.attempt, claim.sink, "
-                "receipt.outcomes, receipt.recorded_at from receipt join claim on claim.seq = receipt.claim "
-                "where receipt.position between ? and ? order by receipt.position",
-                [fold.first, fold.last],
-            )
-            for number, group in groupby(found, key=lambda row: int(row[0])):
+        with closing(connect(self.place)) as reader:
+            found = _written_in(reader, fold)
+            for number, group in groupby(found, key=itemgetter(0)):
                 delivery = _delivery(self._all(f"select {_DELIVERY} from delivery where number = ?", [number])[0])
-                for chunk in _chunks(_written(row) for row in group):
+                for chunk in _chunks(receipt for _, receipt in group):
                     yield delivery, expand(chunk)
-        finally:
-            reader.close()
 
     # --- what may not leave
 
     def pause(self, scope: str, at: datetime) -> None:
         """Hold a sync, `journey:NAME`, `channel:NAME` or `all` before its next claim."""
-        with self._commit() as connection:
-            added = connection.execute("insert or ignore into pause (scope, at) values (?, ?)", [scope, utc_text(at)])
+        with self._connection.transaction() as connection:
+            added = connection.execute(
+                "insert into pause (scope, at) values (?, ?) on conflict do nothing", [scope, utc_text(at)]
+            )
             if added.rowcount:
                 connection.execute(_PAUSE_CHANGE, [scope, "paused", utc_text(at)])
 
     def resume(self, scope: str, at: datetime) -> bool:
         """False when it was not paused."""
-        with self._commit() as connection:
+        with self._connection.transaction() as connection:
             resumed = connection.execute("delete from pause where scope = ?", [scope]).rowcount > 0
             if resumed:
                 connection.execute(_PAUSE_CHANGE, [scope, "resumed", utc_text(at)])
@@ -209,14 +208,12 @@ class Journal:
 
         Many rows are many commits: claims go on meanwhile.
         """
-        before, rest = self._connection.total_changes, iter(rows)
-        while some := [*islice(rest, SUPPRESSED_AT_ONCE)]:
-            with self._commit() as connection:
-                connection.executemany(
-                    "insert or ignore into suppression (contact, purpose, suppressed_at) values (?, ?, ?)",
-                    ((contact, purpose, utc_text(at)) for contact, purpose, at in some),
-                )
-        return self._connection.total_changes - before
+        added, rest = 0, iter(rows)
+        while some := [(contact, purpose, utc_text(at)) for contact, purpose, at in islice(rest, SUPPRESSED_AT_ONCE)]:
+            with self._connection.transaction() as connection:
+                into = "insert into suppression (contact, purpose, suppressed_at)"
+                added += insert(connection, into, some, "on conflict do nothing")
+        return added
 
     def suppression_position(self) -> int:
         """Where the list ends now: what a plan has already taken into account."""
@@ -227,25 +224,28 @@ class Journal:
 
         Those claimed before have left, or are about to: they are taken only if it turns out that they did not leave.
         """
-        rows = [(reason, utc_text(at), key) for key in send_keys]
-        with self._commit() as connection:
-            before = connection.total_changes
-            connection.executemany("insert or ignore into send_key (reason, at, send_key) values (?, ?, ?)", rows)
-            taken = connection.total_changes - before
-            connection.executemany(
-                "update send_key set reason = ?, at = ? where send_key = ? and claim is not null and reason = ''", rows
-            )
-            return taken
+        taken, moment = 0, utc_text(at)
+        with self._connection.transaction() as connection:
+            for keys in parts(send_keys):
+                rows = [(key, reason, moment) for key in keys]
+                taken += insert(
+                    connection, "insert into send_key (send_key, reason, at)", rows, "on conflict do nothing"
+                )
+                connection.execute(
+                    "update send_key set reason = ?, at = ? where claim is not null and reason = '' "
+                    f"and send_key in ({marks(keys)})",
+                    [reason, moment, *keys],
+                )
+        return taken
 
     def release(self, send_keys: Iterable[str]) -> int:
         """Let claimed messages be claimed again (`on_unknown: resend`); the number released. Withdrawn ones stay."""
-        with self._commit() as connection:
-            before = connection.total_changes
-            connection.executemany(
-                "delete from send_key where send_key = ? and claim is not null and reason = ''",
-                ([key] for key in send_keys),
-            )
-            return connection.total_changes - before
+        released = 0
+        with self._connection.transaction() as connection:
+            for keys in parts(send_keys):
+                gone = f"delete from send_key where claim is not null and reason = '' and send_key in ({marks(keys)})"
+                released += connection.execute(gone, keys).rowcount
+        return released
 
     # --- housekeeping
 
@@ -255,7 +255,7 @@ class Journal:
         Deliveries end and receipts go: the warehouse has them, or is told that they are lost. Messages stay claimed or
         withdrawn, contacts suppressed, syncs paused; numbers of claims never restart.
         """
-        with self._commit() as connection:
+        with self._connection.transaction() as connection:
             connection.execute("update journal set id = ?", [new_id()])
             connection.execute("update delivery set closed_at = ? where closed_at is null", [utc_text(at)])
             connection.execute("delete from claim where seq < (select max(seq) from claim)")
@@ -264,7 +264,7 @@ class Journal:
 
     def prune(self, before: datetime) -> int:
         """Forget receipts, claims and folds that were folded before; the number of receipts. Numbers never restart."""
-        with self._commit() as connection:
+        with self._connection.transaction() as connection:
             last = self._value(
                 "select coalesce(max(last), 0) from fold "
                 "where ended_at < ? and number < (select max(number) from fold)",
@@ -290,12 +290,8 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _commit(self) -> AbstractContextManager[sqlite3.Connection]:
-        return transaction(self._connection, self.path)
-
     def _all(self, sql: str, params: Iterable[Any] = ()) -> list[Any]:
-        with translated(self.path):
-            return self._connection.execute(sql, list(params)).fetchall()
+        return self._connection.execute(sql, [*params]).fetchall()
 
     def _value(self, sql: str, params: Iterable[Any] = ()) -> Any:
         return self._all(sql, params)[0][0]
@@ -326,10 +322,14 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
     )
 
 
-def _written(row: tuple[Any, ...]) -> Written:
-    _, seq, op, ranges, attempt, sink, outcomes, recorded_at = row
-    pairs = tuple((first, count) for first, count in orjson.loads(ranges))
-    return Written(seq, op, pairs, attempt, outcomes, datetime.fromisoformat(recorded_at), sink)
+def _written_in(reader: Connection, fold: Fold) -> Iterator[tuple[int, Written]]:
+    """The receipts of a fold in order, each with the number of its delivery."""
+    before = fold.first - 1
+    while found := reader.execute(_RECEIPTS, [before, fold.last, RECEIPTS_AT_ONCE]).fetchall():
+        before = found[-1][0]
+        for _, number, seq, op, ranges, attempt, sink, outcomes, recorded_at in found:
+            pairs = tuple((first, count) for first, count in orjson.loads(ranges))
+            yield number, Written(seq, op, pairs, attempt, outcomes, datetime.fromisoformat(recorded_at), sink)
 
 
 def _chunks(receipts: Iterator[Written]) -> Iterator[list[Written]]:

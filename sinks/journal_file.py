@@ -1,22 +1,19 @@
 """The journal's SQLite file: how it is opened, its schema and version, and its errors as ours.
 
-What is in it and who may change it is sinks/journal.py; nothing else opens the file.
+What is in it and who may change it is sinks/journal.py; what else it may be kept in, sinks/journal_store.py.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import uuid
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
+from typing import Any, Self
 
 from models.errors import NeedsPerson, StorageFull
-
-VERSION = 3
-BUSY_SECONDS = 30.0  # another process's commit takes milliseconds; a lock held longer is worth a message
+from sinks.journal_store import BUSY_SECONDS, VERSION, new_id
 
 _SCHEMA = """
 create table journal (
@@ -146,88 +143,103 @@ create table pace (
 }
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
+class FileConnection:
+    """Every commit is synced to the disk before it counts."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open or create. Raises StorageFull, or NeedsPerson where the file is not a journal or a newer one's."""
+        self.path = path
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._raw = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=64,
+            )
+        except sqlite3.Error as error:
+            raise _translated(error, path) from error
+        if not read_only:
+            try:
+                self.execute("pragma synchronous = full")
+                self.execute("pragma journal_mode = wal")
+                self.execute("pragma foreign_keys = off")  # claims and receipts come in by thousands a second
+                self._migrate()
+            except BaseException:
+                self.close()
+                raise
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._raw.execute(sql, params)
+        except sqlite3.Error as error:
+            raise _translated(error, self.path) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Self]:
+        self.execute("begin immediate")
+        try:
+            yield self
+            self.execute("commit")
+        except BaseException:
+            if self._raw.in_transaction:
+                self._raw.execute("rollback")
+            raise
+
+    def clock(self) -> float:
+        """The same for all processes of a machine; it begins anew with the machine."""
+        return time.monotonic()
+
+    def here(self, moment: float) -> float:
+        return moment
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def _migrate(self) -> None:
+        if self._version() == VERSION:
+            return
+        with self.transaction():
+            version = self._version()
+            for statement in _statements(_SCHEMA if version == 0 else _upgrade(version)):
+                self.execute(statement)
+            if version == 0:
+                self.execute("insert into journal (id) values (?)", [new_id()])
+            self.execute(f"pragma user_version = {VERSION}")
+
+    def _version(self) -> int:
+        version = int(self.execute("pragma user_version").fetchone()[0])
+        if version > VERSION:
+            message = (
+                f"{self.path}: written by a newer version of Tailrace (journal {version}, this one reads {VERSION})"
+            )
+            raise NeedsPerson(message)
+        return version
+
+
+def _translated(error: sqlite3.Error, path: Path) -> Exception:
     """SQLite's errors that a person can act on, as ours; a bug of ours stays what it is."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
-            message = (
-                f"{path}: the journal cannot be written ({error}); "
-                "free space on its device and run the command again, nothing is lost"
-            )
-            raise StorageFull(message) from error
-        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            message = f"{path}: another process has held the journal for {BUSY_SECONDS:.0f} s; wait for it, or end it"
-            raise NeedsPerson(message) from error
-        if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
-            message = (
-                f"{path}: not a journal that can be opened and written ({error}); if it is damaged, move it away and "
-                "run the command again: what was under way is then listed in `unknowns`"
-            )
-            raise NeedsPerson(message) from error
-        raise
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the journal, creating it (with a random id) where it is missing. Raises StorageFull or NeedsPerson."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with translated(path):
-        connection = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+        message = (
+            f"{path}: the journal cannot be written ({error}); "
+            "free space on its device and run the command again, nothing is lost"
         )
-        try:
-            connection.execute("pragma synchronous = full")
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma foreign_keys = off")  # claims and receipts come in by thousands a second
-            _migrate(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
-    """One durable commit; nothing of the block stays when it raises."""
-    with translated(path):
-        connection.execute("begin immediate")
-        try:
-            yield connection
-            connection.execute("commit")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
-            raise
-
-
-@lru_cache(maxsize=64)
-def utc_text(moment: datetime) -> str:
-    """How the journal writes a moment: ISO in UTC, so that text sorts by time."""
-    return moment.astimezone(UTC).isoformat()
-
-
-def new_id() -> str:
-    """Random: two journals never share one."""
-    return uuid.uuid4().hex
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("pragma user_version").fetchone()[0]
-    if version > VERSION:
-        message = f"{path}: written by a newer version of Tailrace (journal {version}, this one reads {VERSION})"
-        raise NeedsPerson(message)
-    if version == VERSION:
-        return
-    with transaction(connection, path):
-        version = connection.execute("pragma user_version").fetchone()[0]
-        for statement in _statements(_SCHEMA if version == 0 else _upgrade(version)):
-            connection.execute(statement)
-        if version == 0:
-            connection.execute("insert into journal (id) values (?)", [new_id()])
-        connection.execute(f"pragma user_version = {VERSION}")
+        return StorageFull(message)
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return NeedsPerson(
+            f"{path}: another process has held the journal for {BUSY_SECONDS:.0f} s; wait for it, or end it"
+        )
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+        message = (
+            f"{path}: not a journal that can be opened and written ({error}); if it is damaged, move it away and "
+            "run the command again: what was under way is then listed in `unknowns`"
+        )
+        return NeedsPerson(message)
+    return error
 
 
 def _upgrade(version: int) -> str:

@@ -6,7 +6,6 @@ Refreshes write it (assets/suppressions.py), and the gateway before it answers; 
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Container, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -16,8 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from models.journal_place import Place
 from models.sync import TRANSACTIONAL
-from sinks.journal_file import connect, transaction, translated
+from sinks.journal_store import connect, connect_to_read
 
 Row = tuple[str, str, datetime]  # hash of the contact point, purpose, when
 DEAD = TRANSACTIONAL  # who may not even hear of what they asked for hears of nothing: every claim heeds it
@@ -73,20 +73,15 @@ class Stance:
 class Listed:
     """The list, read only: next to whoever writes it, whom it never holds up."""
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Place) -> None:
         """Raises NeedsPerson where there is no journal."""
-        self._path = journal
-        with translated(journal):
-            self._connection = sqlite3.connect(
-                f"{journal.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-            )
+        self._connection = connect_to_read(journal)
 
     def stances(self, contact: str) -> dict[str, Stance]:
         """By purpose, for the hash of a contact point; nothing of purposes that nobody said anything of."""
-        with translated(self._path):
-            found = self._connection.execute(
-                "select purpose, max(suppressed_at) from suppression where contact = ? group by purpose", [contact]
-            ).fetchall()
+        found = self._connection.execute(
+            "select purpose, max(suppressed_at) from suppression where contact = ? group by purpose", [contact]
+        ).fetchall()
         stances: dict[str, Stance] = {}
         for purpose, at in found:
             _note(stances, purpose, datetime.fromisoformat(at))
@@ -154,7 +149,7 @@ def position_told(folder: Path, loaded: Container[str], end: int) -> int:
     return min([end, *waiting])
 
 
-def check_writable(journal: Path) -> None:
+def check_writable(journal: Place) -> None:
     """Raise StorageFull or NeedsPerson where no row could be added now; waits for whoever is writing."""
-    with closing(connect(journal)) as connection, transaction(connection, journal):
-        pass
+    with closing(connect(journal)) as opened, opened.transaction() as connection:
+        connection.execute("update journal set id = id where 1 = 0")

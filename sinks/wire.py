@@ -18,6 +18,7 @@ from models.errors import NeedsPerson
 from models.steps import step
 from sinks import answers
 from sinks.base import Batch, HttpSink, Line, LineSink, Twin
+from sinks.leases import OVER, Lease
 from sinks.transport import LetNobodyIn, Lost, NotSent, Transport
 
 
@@ -51,6 +52,7 @@ class HttpWire:
     sink: HttpSink
     transport: Transport
     now: Callable[[], datetime]
+    lease: Lease | None = None
 
     def ready(self) -> None:
         self.transport.ready()
@@ -71,7 +73,7 @@ class HttpWire:
         request: httpx.Request | None = self.sink.request(batch)
         while request is not None:
             try:
-                response = await self.transport.start(request, claim.key, self.sink.limits.timeout, _sent(claim))
+                response = await self._started(request, claim.key, _sent(claim))
             except (NotSent, Lost) as error:
                 # of a chain that breaks something was done
                 return answers.failed(error if not given else Lost(str(error)))
@@ -89,10 +91,18 @@ class HttpWire:
             if request is None:
                 return None
             try:
-                response = await self.transport.start(request, f"{key}-login", self.sink.limits.timeout)
+                response = await self._started(request, f"{key}-login")
             except (NotSent, Lost) as error:
                 return Outcomes.all(Outcome.RETRY, f"not logged in: {error}")
             return answers.login(self.sink, response, self.now())
+
+    async def _started(
+        self, request: httpx.Request, key: str, sent: Callable[[], None] | None = None
+    ) -> httpx.Response:
+        """The answer to one request of ours. Raises NotSent or Lost."""
+        seconds = self.sink.limits.timeout
+        _need(self.lease, seconds)
+        return await self.transport.start(request, key, seconds, sent)
 
     async def __aenter__(self) -> Self:
         self._login = asyncio.Lock()
@@ -111,6 +121,7 @@ class LineWire:
 
     sink: LineSink
     twin: Callable[[], Twin] | None  # in dev: asks the recorder where it listens, raises NeedsPerson
+    lease: Lease | None = None
     _idle: list[Line] = field(default_factory=list)
     _where: Twin | None = None
 
@@ -135,6 +146,7 @@ class LineWire:
         except NotSent as error:
             return answers.failed(error)
         try:
+            _need(self.lease, self.sink.limits.timeout)
             outcomes = await line.send(batch, _sent(claim))
         except (NotSent, Lost) as error:
             await line.close()
@@ -155,6 +167,12 @@ class LineWire:
     ) -> None:
         for line in self._idle:
             await line.close()
+
+
+def _need(lease: Lease | None, seconds: float) -> None:
+    """Raise NotSent where another machine might run the sync before an answer is given up."""
+    if lease and not lease.outlives(seconds):
+        raise NotSent(OVER)
 
 
 def _sent(claim: Claim) -> Callable[[], None]:

@@ -7,32 +7,27 @@ and answers gather for the next one, while a writer thread waited five times as 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
-from itertools import chain
-from typing import Any
-
-import orjson
 
 from models.delivery import Claim, Delivery, Outcome, Outcomes, Ranges, RowOutcome
 from models.steps import step
 from models.sync import Op
 from sinks import allowances
-from sinks.allowances import ENDLESS, Room
+from sinks.allowances import ENDLESS, Counts, Room
 from sinks.claims import Entry, Grant, Receipt, Request, ranges_of, rows_in, text_of
 from sinks.journal import Journal
-from sinks.journal_file import connect, transaction, utc_text
+from sinks.journal_store import Connection, connect, insert, marks, utc_text
+from sinks.leases import OVER, Lease
+from sinks.message_keys import Keys
 from sinks.receipts import encode
 from sinks.suppression import DEAD
 
 SUPPRESSED = "suppressed since the plan"
-TAKEN = "the message was claimed before"
 EXPIRED = "expired since the plan"
 QUIET = "the quiet hours of the recipient have begun since the plan"
-SENDS_AGAIN = frozenset({Outcome.RETRY, Outcome.REJECTED, Outcome.WITHDRAWN})  # the message's key is free again
 GIVES_BACK = frozenset({Outcome.RETRY, Outcome.WITHDRAWN})  # its place in the quota of its account
 _NEVER_LEFT = 0  # the attempt of a claim of rows that were not to leave
 _EXPIRED, _QUIET = RowOutcome(Outcome.WITHDRAWN, EXPIRED), RowOutcome(Outcome.RETRY, QUIET)
@@ -40,26 +35,27 @@ _EXPIRED, _QUIET = RowOutcome(Outcome.WITHDRAWN, EXPIRED), RowOutcome(Outcome.RE
 _POSITIONS = """
 select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position), 0) from suppression)
 """
-_CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt, sink) values "
-_RECEIPTS = "insert into receipt (claim, outcomes, recorded_at) values "
-# of the messages that did not leave after all, those that were to be taken back meanwhile are, and the others are free
-_FREED = (
-    "update send_key set claim = null where claim = ? and reason <> ''",
-    "delete from send_key where claim = ? and reason = ''",
-)
-_MOVED = "update send_key set claim = ?, offset_in_claim = ? where send_key = ?"
-_HELD = """
-select send_key.claim, send_key.reason, claim.delivery, claim.row_ranges, send_key.offset_in_claim
-from send_key left join claim on claim.seq = send_key.claim where send_key.send_key = ?
+_STANDING = """
+select number, closed_at,
+    (select max(later.epoch) from delivery as later where later.sync = delivery.sync),
+    (
+        select min(pause.scope) from pause
+        where pause.scope in (delivery.sync, 'all')
+            or replace(delivery.scopes, '|' || pause.scope || '|', '') <> delivery.scopes
+    )
+from delivery where run_id = ?
 """
+_CLAIMS = "insert into claim (seq, delivery, op, row_ranges, attempt, sink)"
+_RECEIPTS = "insert into receipt (claim, outcomes, recorded_at)"
 
 
 class Writer:
     """Writes to the journal over a connection of its own. For one thread."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._connection = connect(journal.path)
-        self._path = journal.path
+    def __init__(self, journal: Journal, lease: Lease | None = None) -> None:
+        """`lease`: without which nothing may be claimed, where there is one."""
+        self._connection = connect(journal.place)
+        self._lease = lease
         self._suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]] = {}
 
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
@@ -67,8 +63,8 @@ class Writer:
 
         Raises StorageFull or NeedsPerson: then nothing of it was written.
         """
-        with transaction(self._connection, self._path) as connection:
-            grants = _Commit(connection, self._suppressed).write(entries)
+        with self._connection.transaction() as connection:
+            grants = _Commit(connection, self._suppressed, self._lease).write(entries)
         _say(entries, grants)
         return grants
 
@@ -90,57 +86,56 @@ class Writer:
 class _Commit:
     """The statements of one commit, gathered so that each kind runs once."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]]
+    lease: Lease | None = None
     claims: list[tuple[int, int, str, str, int, str]] = field(default_factory=list)
     receipts: list[tuple[int, str, str]] = field(default_factory=list)
     standing: dict[str, tuple[int, str | None]] = field(default_factory=dict)
 
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
         self.seq, self.listed = self.connection.execute(_POSITIONS).fetchone()
-        for entry in entries:
-            if entry.receipt:
-                self._receive(entry.receipt)
+        self.is_over = self.lease is not None and not self.lease.is_held(self.connection)
+        self.counts, self.keys = Counts(self.connection), Keys(self.connection)
+        received = [entry.receipt for entry in entries if entry.receipt]
+        settled = self._settled(received) if self.is_over else frozenset[int]()
+        for receipt in received:
+            if receipt.claim.seq not in settled:
+                self._receive(receipt)
+        self.keys.look_up([entry.request for entry in entries if entry.request])
         results: list[Grant | None] = [self._claim(entry.request) if entry.request else None for entry in entries]
-        self._insert(_CLAIMS, self.claims)
-        self._insert(_RECEIPTS, self.receipts)
+        self.keys.write()
+        self.counts.write()
+        insert(self.connection, _CLAIMS, self.claims)
+        insert(self.connection, _RECEIPTS, self.receipts)
         return results
 
-    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """In one step: a statement a row would hand the interpreter's lock back and forth each time."""
-        if rows:
-            marks = f"({', '.join('?' * len(rows[0]))})"
-            self.connection.execute(statement + ", ".join([marks] * len(rows)), list(chain.from_iterable(rows)))
+    def _settled(self, receipts: Sequence[Receipt]) -> frozenset[int]:
+        """Claims that whoever runs the sync by now has given a receipt, as of a run that is gone."""
+        claims = [receipt.claim.seq for receipt in receipts]
+        known = f"select claim from receipt where claim in ({marks(claims)})"
+        found = self.connection.execute(known, claims) if claims else ()
+        return frozenset(int(claim) for (claim,) in found)
 
     def _receive(self, receipt: Receipt) -> None:
         self.receipts.append((receipt.claim.seq, encode(receipt.outcomes), utc_text(receipt.at)))
         if receipt.place and (back := _counted(receipt, GIVES_BACK)):
-            allowances.give_back(self.connection, receipt.place, back)
-        if receipt.claim.op != Op.SEND:
-            return
-        rows = receipt.outcomes.rows
-        if receipt.outcomes.default.outcome in SENDS_AGAIN:
-            kept = [offset for offset, row in rows.items() if row.outcome not in SENDS_AGAIN]
-            marks = ", ".join("?" * len(kept))
-            for statement in _FREED:
-                self.connection.execute(f"{statement} and offset_in_claim not in ({marks})", [receipt.claim.seq, *kept])
-        else:
-            freed = [(receipt.claim.seq, offset) for offset, row in rows.items() if row.outcome in SENDS_AGAIN]
-            for statement in _FREED:
-                self.connection.executemany(f"{statement} and offset_in_claim = ?", freed)
+            self.counts.give_back(receipt.place, back)
+        if receipt.claim.op == Op.SEND:
+            self.keys.free(receipt)
 
     def _claim(self, request: Request) -> Grant:
         number, stopped = self._standing(request.delivery)
         if stopped:
             return Grant(None, stopped=stopped)
-        room = allowances.room(self.connection, request.allowance) if request.allowance else Room()
+        room = self.counts.room(request.allowance) if request.allowance else Room()
         if room.rows == 0:
             return Grant(None, spent=room.why)
         if request.allowance and not request.slot and allowances.is_early(self.connection, request.allowance):
             return Grant(None, leaves_at=allowances.take_slot(self.connection, request.allowance))
         refused = {**self._late(request), **self._listed(request), **request.settled}
         if request.op is Op.SEND and request.send_keys:
-            refused |= self._taken(request, number, refused, room.rows)
+            refused |= self.keys.take(request, number, self.seq + 1, refused, room.rows)
         if not refused and room.rows == ENDLESS:
             return self._granted(request, number, request.ranges, room)
         rows = rows_in(request.ranges)
@@ -151,20 +146,16 @@ class _Commit:
         return replace(grant, settled=refused, held=leaving[room.rows :])
 
     def _standing(self, delivery: Delivery) -> tuple[int, str | None]:
-        """The delivery's number, and why it may not claim: closed, overtaken by a later epoch, or paused."""
+        """The delivery's number, and why it may not claim: closed, overtaken by a later epoch, paused, or not ours."""
         found = self.standing.get(delivery.run_id)
         if found is None:
-            row = self.connection.execute(
-                "select number, closed_at, "
-                "(select max(epoch) from delivery as later where later.sync = delivery.sync), "
-                "(select min(scope) from pause where scope in (delivery.sync, 'all') "
-                "or instr(delivery.scopes, '|' || scope || '|') > 0) from delivery where run_id = ?",
-                [delivery.run_id],
-            ).fetchone()
+            row = self.connection.execute(_STANDING, [delivery.run_id]).fetchone()
             number, closed_at, epoch, scope = row or (0, "", delivery.epoch, None)
             stopped = None
             if closed_at is not None or epoch > delivery.epoch:
                 stopped = "this run was closed, or another run of the sync has begun since"
+            elif self.is_over:
+                stopped = OVER
             elif scope is not None:
                 stopped = f"paused ({scope})"
             found = self.standing[delivery.run_id] = (number, stopped)
@@ -197,40 +188,6 @@ class _Commit:
             return {offset: replace(row, outcome=Outcome.UNKNOWN) for offset, row in late.items()}
         return late
 
-    def _taken(
-        self, request: Request, number: int, refused: Mapping[int, RowOutcome], most: int
-    ) -> dict[int, RowOutcome]:
-        """Claim at most so many messages' keys for the next claim; offsets of those claimed or withdrawn before."""
-        taken: dict[int, RowOutcome] = {}
-        offset_in_claim = 0
-        for offset, key in enumerate(request.send_keys or ()):
-            if offset_in_claim == most:
-                break
-            if offset in refused:
-                continue
-            if key is not None:
-                added = self.connection.execute(
-                    "insert or ignore into send_key (send_key, claim, offset_in_claim, reason, at) "
-                    "values (?, ?, ?, '', ?)",
-                    [key, self.seq + 1, offset_in_claim, utc_text(request.at)],
-                ).rowcount
-                if not added:
-                    reason = self._holder(key, number, rows_in(request.ranges)[offset])
-                    if reason is not None:
-                        taken[offset] = RowOutcome(Outcome.WITHDRAWN, reason)
-                        continue
-                    self.connection.execute(_MOVED, [self.seq + 1, offset_in_claim, key])
-            offset_in_claim += 1
-        return taken
-
-    def _holder(self, key: str, number: int, row: int) -> str | None:
-        """Why a key is taken; None where an earlier attempt of this very row has it: its answer was lost."""
-        claim, reason, delivery, ranges, offset = self.connection.execute(_HELD, [key]).fetchone()
-        if claim is None:
-            return str(reason)
-        is_own = delivery == number and rows_in(orjson.loads(ranges))[offset] == row
-        return reason or None if is_own else TAKEN
-
     def _granted(self, request: Request, number: int, ranges: Ranges, room: Room) -> Grant:
         self.seq += 1
         text = text_of(ranges)
@@ -240,7 +197,7 @@ class _Commit:
         if request.allowance is None:
             return Grant(claim)
         if room.place:
-            allowances.take(self.connection, room.place, claim.count)
+            self.counts.take(room.place, claim.count)
         leaves_at = request.slot or allowances.take_slot(self.connection, request.allowance)
         return Grant(claim, place=room.place, leaves_at=leaves_at)
 

@@ -4,10 +4,17 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
 
+import psycopg2
 import pytest
 from hypothesis import settings
 
+from models.journal_place import JournalServer, Place
+from tests.engines.serving import STARTED, serving
 from tests.parsed import FOLDER
 from tests.sampling import is_left_out
 
@@ -18,6 +25,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A test that takes longer than usual says something of the machine, not of us.
 settings.register_profile("tailrace", deadline=None)
 settings.load_profile("tailrace")
+
+SERVER = "TAILRACE_TEST_POSTGRES"  # the URL of one
+STORES = ("file", "server")
 
 LONGEST = (
     "test_demo.py",
@@ -68,3 +78,55 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: PLACES.get(item.path.name, len(PLACES)))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked `stores` runs with the journal in a file, and in a PostgreSQL database; or in what it names."""
+    marker = metafunc.definition.get_closest_marker("stores")
+    if marker and "journal_url" in metafunc.fixturenames:
+        metafunc.parametrize("journal_url", marker.args or STORES, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of a PostgreSQL server whose database may be written to."""
+    if url := os.environ.get(SERVER):
+        yield url
+    elif os.environ.get(STARTED):
+        with serving() as started:
+            yield started.url
+    else:
+        pytest.skip(f"no PostgreSQL server: `make test-engines` starts one, or {SERVER} is the URL of one")
+
+
+@pytest.fixture(scope="module")
+def database(server: str) -> Iterator[str]:
+    """The URL of a database of this module's own."""
+    name = f"t{uuid4().hex[:10]}"
+    _execute(server, f"create database {name}")
+    yield urlsplit(server)._replace(path=f"/{name}").geturl()
+    _execute(server, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def journal_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """What TAILRACE_JOURNAL is to a test: not set, or a database without a journal."""
+    if getattr(request, "param", "file") == "file":
+        yield None
+        return
+    url = request.getfixturevalue("database")
+    yield url
+    _execute(url, "drop schema if exists tailrace_dev_journal, tailrace_journal cascade")
+
+
+@pytest.fixture
+def place(journal_url: str | None, tmp_path: Path) -> Place:
+    """Where a test has its journal."""
+    return JournalServer(journal_url, "tailrace_dev_journal") if journal_url else tmp_path / "journal.sqlite"
+
+
+def _execute(url: str, statement: str) -> None:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    connection.cursor().execute(statement)
+    connection.close()

@@ -52,7 +52,7 @@ def test_a_journal_is_told_of_each_no_once(warehouse: Warehouse, journal: Journa
     told = warehouse.rows("select batch_id, count(*) as n from tailrace.suppression_told group by batch_id order by n")
     assert [row["n"] for row in told] == [1, 3]
     assert position_known(warehouse, journal) == journal.suppression_position() == 4
-    with Journal(journal.path.with_name("another.sqlite")) as another:
+    with Journal(journal.place.with_name("another.sqlite")) as another:
         assert copy(warehouse, another) == 4
 
 

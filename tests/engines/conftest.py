@@ -1,45 +1,18 @@
 """The engines that a test runs on: DuckDB always; PostgreSQL where a server is, or may be started."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
-from tests.engines.serving import STARTED, serving
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.duckdb import DuckDB
 from warehouse.postgres import Postgres
 
-SERVER = "TAILRACE_TEST_POSTGRES"  # the URL of one
 LOGICAL = ("tailrace", "raw", "main", "published")
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The URL of a PostgreSQL server whose database may be written to."""
-    if url := os.environ.get(SERVER):
-        yield url
-    elif os.environ.get(STARTED):
-        with serving() as started:
-            yield started.url
-    else:
-        pytest.skip(f"no PostgreSQL server: `make test-engines` starts one, or {SERVER} is the URL of one")
-
-
-@pytest.fixture(scope="module")
-def database(server) -> Iterator[str]:
-    """The URL of a database of this module's own."""
-    name = f"t{uuid4().hex[:10]}"
-    with Postgres(server) as opened:
-        opened.execute(f"create database {name}")
-    yield urlsplit(server)._replace(path=f"/{name}").geturl()
-    with Postgres(server) as opened:
-        opened.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,12 +16,13 @@ from typing import Any
 from assets.journeys.statements import Statements
 from gateway.landing import Landing, Written
 from models.delivery import Outcome, Outcomes, RowOutcome
-from sinks import allowances
-from sinks.allowances import Allowance, Room
+from sinks.allowances import Allowance, Counts, Room
 from sinks.backlog import Work
 from sinks.claims import Grant, Receipt, Request
 from sinks.connections import Run
 from sinks.journal import Journal
+from sinks.journal_store import insert
+from sinks.message_keys import Keys
 from sinks.settlement import Settlement
 from sinks.suppression import Seen
 from sinks.writer import _Commit
@@ -45,16 +45,14 @@ def claim_after_send() -> None:
 
     def write_both(commit: _Commit, receipt: Receipt) -> None:
         commit.claims.append(late.pop(receipt.claim.seq))
-        commit.connection.executemany(
-            "insert into claim (seq, delivery, op, row_ranges, attempt, sink) values (?, ?, ?, ?, ?, ?)", commit.claims
-        )
+        insert(commit.connection, "insert into claim (seq, delivery, op, row_ranges, attempt, sink)", [*commit.claims])
         commit.claims.clear()
         receive(commit, receipt)
 
     def none_taken(*_: Any) -> dict[int, RowOutcome]:
         return {}
 
-    _Commit._granted, _Commit._receive, _Commit._taken = keep_back, write_both, none_taken  # type: ignore[method-assign]
+    _Commit._granted, _Commit._receive, Keys.take = keep_back, write_both, none_taken  # type: ignore[method-assign]
 
 
 def receipt_before_answer() -> None:
@@ -159,12 +157,12 @@ def failover_moves_unknown() -> None:
 
 def quota_of_a_process() -> None:
     """Each process counts what it sends itself."""
-    room = allowances.room
+    room = Counts.room
 
-    def own(connection: sqlite3.Connection, allowance: Allowance) -> Room:
-        return room(connection, replace(allowance, account=f"{allowance.account} of {os.getpid()}"))
+    def own(counts: Counts, allowance: Allowance) -> Room:
+        return room(counts, replace(allowance, account=f"{allowance.account} of {os.getpid()}"))
 
-    allowances.room = own
+    Counts.room = own  # type: ignore[method-assign]
 
 
 def visible_before_whole() -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from models.journal_place import Place
 from tests.gateway.house import Client, House
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def house(tmp_path: Path, place: Place) -> House:
+    return House(tmp_path, place=place)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import orjson
 from gateway.app import application
 from gateway.gate import Bounds, Gate, Hook
 from gateway.landing import Landing, Pace
+from models.journal_place import Place
 from models.links import Links, Recipient
 from models.outcome import Report, Told
 from sinks.reporting import Heard, Reporting
@@ -72,14 +73,15 @@ class House:
     now: datetime = AT
     limits: Bounds = field(default_factory=Bounds)
     pace: Pace = field(default_factory=lambda: Pace(seconds=60))
+    place: Place | None = None  # of the journal; none: a file
 
     @property
     def folder(self) -> Path:
         return self.root / "landing" / "outcomes"
 
     @property
-    def journal(self) -> Path:
-        return self.root / "journal.sqlite"
+    def journal(self) -> Place:
+        return self.place or self.root / "journal.sqlite"
 
     def landing(self) -> Landing:
         return Landing(self.folder, self.journal, lambda: self.now, self.pace)

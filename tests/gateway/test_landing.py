@@ -19,6 +19,8 @@ from sinks.journal import Journal
 from sinks.suppression import Listed, landed_name, position_told, refused
 from tests.gateway.house import AT, House
 
+pytestmark = pytest.mark.stores
+
 
 def landed(house: House, work: Callable[[Landing], Coroutine[Any, Any, Any]]) -> Any:
     """What `work` does with an open landing."""
@@ -89,11 +91,10 @@ def test_the_loop_goes_on_while_the_journal_is_held(house: House) -> None:
 
     async def work(landing: Landing) -> None:
         with Journal(house.journal) as other:
-            other._connection.execute("begin immediate")
-            writing = asyncio.create_task(landing.write([b"{}"], [refused("hash", None, AT)]))
-            await asyncio.sleep(0.3)
-            assert not writing.done()
-            other._connection.execute("rollback")
+            with other._connection.transaction():
+                writing = asyncio.create_task(landing.write([b"{}"], [refused("hash", None, AT)]))
+                await asyncio.sleep(0.3)
+                assert not writing.done()
             await asyncio.wait_for(writing, 10)
 
     landed(house, work)

@@ -17,6 +17,8 @@ from sinks.suppression import Listed, contact_hash, dead
 from sinks.writer import SUPPRESSED, Writer
 from tests.gateway.house import AT, LINKS, RECIPIENT, SALT, Client, House
 
+pytestmark = pytest.mark.stores
+
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 TOKEN = LINKS.token(RECIPIENT)
 ANN = contact_hash(SALT, "ann@shop.example")

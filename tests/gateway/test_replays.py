@@ -12,6 +12,8 @@ from sinks.suppression import Listed, contact_hash
 from sinks.twilio_reports import TwilioReports, signature
 from tests.gateway.house import AT, LINKS, SALT, Client, House
 
+pytestmark = pytest.mark.stores
+
 NUMBER, PATH = "+4915112345000", "/webhooks/text"
 FORM = "application/x-www-form-urlencoded"
 START, STOP = "SM" + "1" * 32, "SM" + "2" * 32

@@ -7,6 +7,7 @@ import pytest
 
 from assets import opening
 from models.errors import NeedsPerson
+from models.journal_place import Place
 from sinks.journal import Journal
 from sinks.suppression import (
     Listed,
@@ -22,6 +23,8 @@ from sinks.suppression import (
 )
 from tests.gateway.house import AT
 from warehouse.duckdb import DuckDB
+
+pytestmark = pytest.mark.stores
 
 # every letter there is, at both ends and beside others
 LETTERS = """
@@ -42,9 +45,9 @@ def test_a_contact_point_has_the_same_hash_in_sql_and_here(tmp_path: Path) -> No
     assert [row["contact"] for row in rows if row["hashed"] != contact_hash(salt, row["contact"])] == []
 
 
-def test_the_latest_word_counts(tmp_path: Path) -> None:
+def test_the_latest_word_counts(place: Place) -> None:
     """A yes after a no is a yes, a no after it a no, at the same moment a no; other purposes know nothing of it."""
-    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.path) as listed:
+    with Journal(place) as journal, Listed(journal.place) as listed:
 
         def is_refused() -> bool:
             return listed.stances("a").get("marketing", Stance()).is_refused
@@ -59,29 +62,29 @@ def test_the_latest_word_counts(tmp_path: Path) -> None:
         assert set(listed.stances("a")) == {"marketing"}
 
 
-def test_a_dead_contact_point_is_refused_for_every_purpose(tmp_path: Path) -> None:
+def test_a_dead_contact_point_is_refused_for_every_purpose(place: Place) -> None:
     """Marketing, what somebody asked for, the purposes there are and the message's own."""
     rows = dead("a", ["letter", "Own", None], AT)
     assert {purpose for _, purpose, _ in rows} == {"marketing", "transactional", "letter", "own"}
-    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.path) as listed:
+    with Journal(place) as journal, Listed(journal.place) as listed:
         journal.suppress([refused("a", "marketing", AT)])
         assert not is_dead(listed.stances("a"))
         journal.suppress(rows)
         assert is_dead(listed.stances("a"))
 
 
-def test_a_commit_being_gathered_sees_itself(tmp_path: Path) -> None:
+def test_a_commit_being_gathered_sees_itself(place: Place) -> None:
     """What was noted counts as if it were listed, for contacts that were asked for before and after."""
-    with Journal(tmp_path / "journal.sqlite") as journal, Listed(journal.path) as listed:
+    with Journal(place) as journal, Listed(journal.place) as listed:
         seen = Seen(listed)
         assert not seen.stance("a", "marketing").is_refused
         seen.note([refused("a", None, AT)])
         assert seen.stance("a", "marketing").is_refused
 
 
-def test_a_list_without_a_journal_is_told(tmp_path: Path) -> None:
+def test_a_list_without_a_journal_is_told(place: Place) -> None:
     """Who asks before there is a journal is told so."""
-    with pytest.raises(NeedsPerson), Listed(tmp_path / "journal.sqlite") as listed:
+    with pytest.raises(NeedsPerson), Listed(place) as listed:
         listed.stances("a")
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,21 @@ def test_a_warehouse_is_a_url(tailrace: Tailrace, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("TAILRACE_WAREHOUSE", wrong)
         ran = tailrace("status")
         assert (ran.code, "duckdb:/// or postgresql://" in ran.err, "s3cret" in ran.err) == (2, True, False)
+
+
+def test_a_journal_is_the_url_of_a_database(tailrace: Tailrace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TAILRACE_JOURNAL reaches child processes, has a schema a target, and is shown without its password."""
+    url = "postgresql://ann:s3cret@db.example:5433/shop?sslmode=require"
+    monkeypatch.setenv("TAILRACE_JOURNAL", url)
+    now = environment.settings()
+    assert environment.child(now)["TAILRACE_JOURNAL"] == url
+    assert str(now.journal) == "tailrace_dev_journal at postgresql://db.example:5433/shop"
+    assert str(replace(now, target="prod").journal) == "tailrace_journal at postgresql://db.example:5433/shop"
+    assert "s3cret" not in f"{now!r}{now.journal!r}"
+    for wrong in ("mysql://ann:s3cret@db/shop", "s3cret", "postgresql://ann:s3cret@db", "postgresql://[s3cret/shop"):
+        monkeypatch.setenv("TAILRACE_JOURNAL", wrong)
+        ran = tailrace("status")
+        assert (ran.code, "postgresql://user:password@host" in ran.err, "s3cret" in ran.err) == (2, True, False)
 
 
 def test_two_warehouses_are_compared(shop: Settings, tailrace: Tailrace, tmp_path: Path) -> None:

@@ -19,15 +19,15 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, recorder: Recorder) -> Iterator[Desk]:
-    settings = Settings(project=tmp_path, home=tmp_path / "home", recorder=recorder.url)
+def desk(tmp_path: Path, recorder: Recorder, journal_url: str | None) -> Iterator[Desk]:
+    settings = Settings(project=tmp_path, home=tmp_path / "home", recorder=recorder.url, journal_url=journal_url)
     with Journal(settings.journal) as journal:
         yield Desk(settings, journal)
 
 
 @pytest.fixture
-def offline(tmp_path: Path) -> Iterator[Desk]:
+def offline(tmp_path: Path, journal_url: str | None) -> Iterator[Desk]:
     """A desk without a recorder: its transports answer themselves."""
-    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    settings = Settings(project=tmp_path, home=tmp_path / "home", journal_url=journal_url)
     with Journal(settings.journal) as journal:
         yield Desk(settings, journal)

@@ -20,6 +20,7 @@ from sinks import spool
 from sinks.base import Sink
 from sinks.http import deliver
 from sinks.journal import Journal
+from sinks.leases import Lease
 from sinks.limiter import Backoff, Limiters
 from sinks.settlement import Patience
 from sinks.transport import Transport
@@ -140,6 +141,7 @@ class Desk:
         patience: Patience = HASTY,
         key: Sequence[str] = ("email",),
         writer: Writer | None = None,
+        lease: Lease | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> Summary:
         """Send what was opened."""
@@ -153,6 +155,7 @@ class Desk:
             limiters=Limiters(seed=1, backoff=patience.backoff),
             transport=transport,
             writer=writer,
+            lease=lease,
             patience=patience,
             seed=1,
             clock=clock,

@@ -40,6 +40,7 @@ def hook(**options: object) -> WebhookSink:
     return WebhookSink(WebhookOptions(**given), {"signing": "dev-signing"})
 
 
+@pytest.mark.stores
 def test_every_row_arrives_once_and_has_a_receipt(desk: Desk, recorder: Recorder) -> None:
     """On a good day each row is received once, in requests no larger than the limit, and accepted."""
     summary = desk.deliver(crm(), people(23))
@@ -50,6 +51,7 @@ def test_every_row_arrives_once_and_has_a_receipt(desk: Desk, recorder: Recorder
     assert desk.last() == dict.fromkeys(range(23), "accepted")
 
 
+@pytest.mark.stores
 def test_removes_settle_before_upserts_begin(desk: Desk, recorder: Recorder) -> None:
     """Whatever the connections do, no upsert is received before the last remove."""
     recorder.behave(latency=0.01)
@@ -196,12 +198,13 @@ def test_refused_connections_are_certainly_not_processed(offline: Desk) -> None:
     assert set(offline.last().values()) == {"retry"}
 
 
+@pytest.mark.stores
 def test_a_paused_sync_stops_at_its_next_claim(offline: Desk) -> None:
     """Pausing from another process holds what is not claimed yet; what is in flight is finished."""
 
     def pause(request: httpx.Request, ordinal: int) -> httpx.Response:
         if ordinal == 3:
-            with Journal(offline.journal.path) as other:
+            with Journal(offline.journal.place) as other:
                 other.pause("crm/seg_test", AT)
         return RecorderSink.simulate(request, Fault()).response
 
@@ -211,6 +214,7 @@ def test_a_paused_sync_stops_at_its_next_claim(offline: Desk) -> None:
     assert summary.unsent == 7
 
 
+@pytest.mark.stores
 def test_a_contact_suppressed_after_the_plan_is_withdrawn(desk: Desk, recorder: Recorder) -> None:
     """Who unsubscribes between plan and claim is not sent to, and has a receipt that says so."""
     since = desk.journal.suppression_position()
@@ -222,6 +226,7 @@ def test_a_contact_suppressed_after_the_plan_is_withdrawn(desk: Desk, recorder: 
     assert desk.last()[3] == "withdrawn"
 
 
+@pytest.mark.stores
 def test_a_message_withdrawn_before_its_claim_is_not_sent(desk: Desk, recorder: Recorder) -> None:
     """The withdrawal came first, so it wins."""
     desk.journal.withdraw(["key4"], "left the segment", AT)
@@ -231,6 +236,7 @@ def test_a_message_withdrawn_before_its_claim_is_not_sent(desk: Desk, recorder: 
     assert "person4@shop.example" not in recorder.identities()
 
 
+@pytest.mark.stores
 @pytest.mark.parametrize("rows", [1, 4])
 def test_a_message_that_may_be_heard_twice_is_tried_again_under_its_own_key(offline: Desk, rows: int) -> None:
     """After a lost answer an idempotent message goes again and ends accepted; its key stays taken."""
@@ -324,6 +330,7 @@ def test_outcome_counts_match_the_receipts(desk: Desk, recorder: Recorder) -> No
     assert accepted <= set(recorder.identities())
 
 
+@pytest.mark.stores
 def test_two_syncs_share_a_journal_and_an_account(desk: Desk, recorder: Recorder) -> None:
     """Deliveries of two syncs at once, in two threads, keep their receipts apart and the account's pace together."""
     sinks = [crm(per_second=200), crm(per_second=200, audience="other")]
@@ -335,7 +342,7 @@ def test_two_syncs_share_a_journal_and_an_account(desk: Desk, recorder: Recorder
 
     def run(number: int) -> Summary:
         spool, delivery = opened[number]
-        with Journal(desk.journal.path) as journal:
+        with Journal(desk.journal.place) as journal:
             return deliver(
                 sinks[number], spool, delivery, journal, settings=desk.settings, key=["email"], limiters=limiters
             )

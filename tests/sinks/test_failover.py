@@ -218,7 +218,7 @@ def test_a_paused_channel_holds_every_destination(offline: Desk) -> None:
     vendors = Vendors({"mail": [SHUT] * 2})
 
     def pause(request: httpx.Request, ordinal: int) -> httpx.Response:
-        with Journal(offline.journal.path) as other:
+        with Journal(offline.journal.place) as other:
             other.pause("channel:email", AT)
         return vendors(request, ordinal)
 

@@ -1,10 +1,7 @@
 """The journal: claims, receipts and folds survive whatever the machine does."""
 
-import contextlib
 import os
-import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,20 +12,23 @@ import pyarrow as pa
 import pytest
 
 from models.delivery import Claim, Delivery, Outcome, Outcomes, RowOutcome
-from models.errors import NeedsPerson, StorageFull
+from models.journal_place import JournalServer, Place
 from models.sync import Op
 from sinks.claims import Entry, Request
 from sinks.journal import INTERRUPTED, Journal
+from sinks.message_keys import TAKEN
 from sinks.suppression import dead
-from sinks.writer import SUPPRESSED, TAKEN, Writer
+from sinks.writer import SUPPRESSED, Writer
 from tests.sinks.desk import AT, CHECKOUT
+
+pytestmark = pytest.mark.stores
 
 DELIVERY = Delivery("run1", "plan1", "crm/seg", 1, 1000, "run1.parquet", AT, AT, purpose="marketing")
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.sqlite") as opened:
+def journal(place: Place) -> Iterator[Journal]:
+    with Journal(place) as opened:
         opened.open_delivery(DELIVERY)
         yield opened
 
@@ -56,10 +56,10 @@ def rows(journal: Journal) -> pa.Table:
     return pa.concat_tables([table for _, table in journal.receipts(fold)])
 
 
-def test_a_journal_keeps_its_id_and_another_has_another(tmp_path: Path) -> None:
-    """The id is made once, is random, and stays with the file."""
-    first, second = Journal(tmp_path / "a.sqlite").id, Journal(tmp_path / "b.sqlite").id
-    assert Journal(tmp_path / "a.sqlite").id == first != second
+def test_a_journal_keeps_its_id_and_another_has_another(journal: Journal, tmp_path: Path) -> None:
+    """The id is made once, is random, and stays with the journal."""
+    with Journal(journal.place) as again, Journal(tmp_path / "another.sqlite") as another:
+        assert again.id == journal.id != another.id
 
 
 def test_a_receipt_is_one_row_a_spool_row(journal: Journal, writer: Writer) -> None:
@@ -131,7 +131,7 @@ def test_a_renewed_journal_is_another_and_remembers_what_may_not_leave(journal: 
     before, claim = journal.id, claimed(writer, 0, 1, Op.SEND, send_keys=["a"])
     journal.suppress([("a", "marketing", AT)])
     journal.renew(AT)
-    assert Journal(journal.path).id == journal.id != before
+    assert Journal(journal.place).id == journal.id != before
     assert (journal.begin_fold(AT), journal.folds(), journal.open_deliveries()) == (None, [], [])
     journal.open_delivery(Delivery("run2", "plan2", "crm/seg", 2, 9, "", AT, AT))
     grant = writer.claim(
@@ -145,7 +145,7 @@ def test_a_renewed_journal_is_another_and_remembers_what_may_not_leave(journal: 
 def test_pause_holds_the_next_claim_and_resume_frees_it(journal: Journal, writer: Writer) -> None:
     """A paused sync, or `all`, is not granted a claim, whichever process paused it."""
     for scope in ("crm/seg", "all"):
-        Journal(journal.path).pause(scope, AT)
+        Journal(journal.place).pause(scope, AT)
         assert writer.claim(request(0, 1)).stopped == f"paused ({scope})"
         assert journal.resume(scope, AT)
     assert claimed(writer, 0, 1)
@@ -196,7 +196,6 @@ def test_a_long_list_holds_up_nobody(journal: Journal, writer: Writer) -> None:
                 claimed(writer, number, 1)
             yield f"contact{number}", "marketing", AT
 
-    writer._connection.execute("pragma busy_timeout = 1000")
     assert journal.suppress(contacts()) == 25_000
 
 
@@ -252,12 +251,14 @@ def test_release_frees_no_message_that_was_taken_back(journal: Journal, writer: 
 CHILD = """
 import sys, pathlib, datetime
 from models.delivery import Delivery, Outcome, Outcomes
+from models.journal_place import JournalServer
 from models.sync import Op
 from sinks.journal import Journal
 from sinks.claims import Request
 from sinks.writer import Writer
 at = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
-journal = Journal(pathlib.Path(sys.argv[1]))
+given = sys.argv[1:]
+journal = Journal(JournalServer(*given) if len(given) > 1 else pathlib.Path(*given))
 delivery = Delivery("run1", "plan1", "crm/seg", 1, 1000, "run1.parquet", at, at)
 journal.open_delivery(delivery)
 writer = Writer(journal)
@@ -270,16 +271,16 @@ for row in range(100000):
 
 
 @pytest.mark.parametrize("after", [1, 2, 7, 40])
-def test_a_killed_process_loses_nothing_it_was_told_is_written(tmp_path: Path, after: int) -> None:
+def test_a_killed_process_loses_nothing_it_was_told_is_written(place: Place, after: int) -> None:
     """After SIGKILL every claim and receipt that was confirmed is there, and at most one claim has no receipt."""
-    path = tmp_path / "journal.sqlite"
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+    given = [place.url, place.schema] if isinstance(place, JournalServer) else [str(place)]
+    child = subprocess.Popen([sys.executable, "-c", CHILD, *given], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
     assert child.stdout
     told = [child.stdout.readline().split() for _ in range(after)]
     os.kill(child.pid, signal.SIGKILL)
     told += [line.split() for line in child.stdout.read().splitlines()]
     child.wait()
-    with Journal(path) as journal:
+    with Journal(place) as journal:
         unknown = journal.abandon("run1", AT)
         outcomes = {row["row"]: row["outcome"] for row in rows(journal).to_pylist()}
     assert unknown <= 1
@@ -287,102 +288,7 @@ def test_a_killed_process_loses_nothing_it_was_told_is_written(tmp_path: Path, a
     assert all(outcomes[int(row)] == "accepted" for said, row in told if said == "received")
 
 
-def test_a_copy_of_the_files_at_any_moment_is_a_journal(tmp_path: Path, journal: Journal, writer: Writer) -> None:
-    """The three files as they lie on disk hold every commit made so far: power may fail at any moment."""
-    for number in range(5):
-        claim = claimed(writer, number, 1)
-        copy = tmp_path / f"copy{number}"
-        copy.mkdir()
-        for file in journal.path.parent.glob("journal.sqlite*"):
-            shutil.copy(file, copy)
-        writer.receive(claim, Outcomes.all(Outcome.ACCEPTED), AT)
-        with Journal(copy / "journal.sqlite") as recovered:
-            assert (recovered.id, recovered.abandon("run1", AT)) == (journal.id, 1)
-            assert [row["outcome"] for row in rows(recovered).to_pylist()] == ["accepted"] * number + ["unknown"]
-
-
 def test_many_waiting_entries_share_a_commit(journal: Journal, writer: Writer) -> None:
     """Claims posted at once by many connections come back all, each with its own number."""
     grants = writer.write([Entry(request=request(number, 1)) for number in range(200)])
     assert len({grant.claim.seq for grant in grants if grant and grant.claim}) == 200
-
-
-def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    """A file of a later schema is left alone, and the message says so."""
-    path = tmp_path / "journal.sqlite"
-    Journal(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("pragma user_version = 99")
-    with pytest.raises(NeedsPerson, match="newer version"):
-        Journal(path)
-
-
-def test_another_file_is_not_a_journal(tmp_path: Path) -> None:
-    """A file that is no database is refused with its path, not overwritten."""
-    path = tmp_path / "journal.sqlite"
-    path.write_text("something else entirely, and longer than a header of a hundred bytes " * 3)
-    with pytest.raises(NeedsPerson, match=r"journal\.sqlite"):
-        Journal(path)
-    assert path.read_text().startswith("something else")
-
-
-def test_a_full_disk_is_told_and_nothing_is_half_written(journal: Journal, writer: Writer) -> None:
-    """A commit that finds no space raises StorageFull; after space is made the same claim is granted."""
-    claimed(writer, 0, 1)
-    limited = writer._connection
-    pages = limited.execute("pragma page_count").fetchone()[0]
-    limited.execute(f"pragma max_page_count = {pages}")
-    entries = [Entry(request=request(number, 1)) for number in range(1, 5000)]
-    with pytest.raises(StorageFull, match="nothing is lost"):
-        writer.write(entries)
-    before = journal._value("select count(*) from claim")
-    limited.execute("pragma max_page_count = 1000000")
-    assert before == 1
-    assert claimed(writer, 9999, 1).seq == before + 1
-
-
-BEFORE_3 = "drop table quota_use; drop table pace; alter table claim drop column sink; pragma user_version = 2;"
-BEFORE_2 = "drop table pause_change; alter table delivery drop column scopes; pragma user_version = 1;"
-
-
-def test_a_journal_of_the_version_before_is_brought_up(tmp_path: Path) -> None:
-    """What a journal of version 1 held it still holds, and what was paused in it is paused since then."""
-    path = tmp_path / "journal.sqlite"
-    with Journal(path) as journal:
-        journal.pause("crm/seg_lapsed", AT)
-        kept = journal.id
-    with contextlib.closing(sqlite3.connect(path)) as old:
-        old.executescript(BEFORE_3 + BEFORE_2)
-    for _ in range(2):
-        with Journal(path) as journal:
-            assert journal.id == kept
-            assert journal.pause_changes() == [(1, "crm/seg_lapsed", "paused", AT)]
-            assert journal.open_deliveries() == []
-
-
-def test_a_journal_without_quotas_is_brought_up(tmp_path: Path) -> None:
-    """A claim and its receipt of version 2 are still there, by the sync's own sink; the journal is as a new one is."""
-    path = tmp_path / "journal.sqlite"
-    with Journal(path) as journal:
-        journal.open_delivery(DELIVERY)
-        made, writer = schema(path), Writer(journal)
-        writer.receive(claimed(writer, 0, 2), Outcomes.all(Outcome.ACCEPTED), AT)
-        writer.close()
-    with contextlib.closing(sqlite3.connect(path)) as old:
-        old.executescript(BEFORE_3)
-    with Journal(path) as journal:
-        assert rows(journal).select(["row", "outcome", "sink"]).to_pylist() == [
-            {"row": row, "outcome": "accepted", "sink": ""} for row in range(2)
-        ]
-        assert schema(path) == made
-
-
-def schema(path: Path) -> set[tuple[str, str, str]]:
-    """(table, column, type) of everything in the journal."""
-    with contextlib.closing(sqlite3.connect(path)) as read:
-        return set(
-            read.execute(
-                "select tables.name, columns.name, columns.type from sqlite_master as tables "
-                "join pragma_table_info(tables.name) as columns where tables.type = 'table'"
-            )
-        )

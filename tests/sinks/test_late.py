@@ -19,6 +19,8 @@ from sinks.writer import EXPIRED, QUIET, Writer
 from tests.sinks.desk import AT, Desk, Scripted, people
 from tests.sinks.test_file import files, read
 
+pytestmark = pytest.mark.stores
+
 HOUR, SOON = timedelta(hours=1), timedelta(seconds=0.3)
 KEYS = ["a", "b", "c", "d"]
 KIND = pl.Datetime("us", "UTC")

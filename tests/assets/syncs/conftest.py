@@ -126,14 +126,14 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, recorder: Recorder) -> World:
+def world(tmp_path: Path, recorder: Recorder, journal_url: str | None) -> World:
     project = tmp_path / "project"
     project.mkdir()
     (project / "sinks.yml").write_text(
         yaml.safe_dump({"sinks": {"crm": {"sink": "recorder", "options": {"rows": 50}}, "drop": {"sink": "file"}}})
     )
     (project / "policy.yml").write_text("zone: UTC\nsalt: test\n")
-    return World(Settings(project, tmp_path / "home", recorder=recorder.url), recorder)
+    return World(Settings(project, tmp_path / "home", recorder=recorder.url, journal_url=journal_url), recorder)
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ import logging
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from time import monotonic, sleep
 
 import pytest
@@ -13,8 +15,10 @@ from assets import delivery_tables, identity, segments
 from assets.store import writing
 from assets.suppressions import copy_suppressions, position_known
 from models.clock import Clock
+from models.journal_place import JournalServer, Place
 from orchestration import upkeep
 from sinks.journal import Journal
+from tests.assets.syncs import schemas
 
 pytestmark = pytest.mark.sampled
 
@@ -57,16 +61,21 @@ def night(world, people: str, minted: str = "") -> None:
 
 
 def copy(world, folder: str) -> None:
-    """Both files as they lie there, with what belongs to them."""
+    """Both files as they lie there, with what belongs to them; a journal on a server as a schema beside it."""
     kept = world.settings.home / folder
     kept.mkdir()
+    if isinstance(world.settings.journal, JournalServer):
+        schemas.copy(world.settings.journal, folder)
     for name in FILES.values():
         for file in world.settings.root.glob(f"{name}*"):
             shutil.copy(file, kept)
 
 
 def restore(world, what: str, folder: str) -> None:
-    """Put the file of that copy in its place; `lost` has none."""
+    """Put that copy in its place; `lost` has none."""
+    if what == "journal" and isinstance(world.settings.journal, JournalServer):
+        schemas.restore(world.settings.journal, folder)
+        return
     for file in world.settings.root.glob(f"{FILES[what]}*"):
         file.unlink()
     for file in (world.settings.home / folder).glob(f"{FILES[what]}*"):
@@ -86,10 +95,18 @@ def sync_hot(world, folder: str) -> None:
             sleep(0.02)
         sleep(0.3)
         copy(world, folder)
-        with Journal(world.settings.home / folder / FILES["journal"]) as journal:
+        with Journal(copied(world, folder)) as journal:
             assert len(journal.open_deliveries()) == 1
         assert run.result()[0].ok
     world.recorder.behave()
+
+
+def copied(world, folder: str) -> Place:
+    """The journal of a copy."""
+    place = world.settings.journal
+    if isinstance(place, JournalServer):
+        return replace(place, schema=folder)
+    return world.settings.home / folder / FILES["journal"]
 
 
 def check(world, day: int) -> None:
@@ -107,8 +124,14 @@ def check(world, day: int) -> None:
     assert {row["profile_id"][0] for row in listed} | heard.keys() == entered, "lost"
 
 
-@pytest.mark.parametrize("warehouse", ["current", "hot", "yesterday"])
-@pytest.mark.parametrize("journal", ["current", "hot", "yesterday", "lost"])
+ON_SERVER = [("hot", "current"), ("yesterday", "current"), ("lost", "yesterday")]
+RESTORED = [
+    *product(["file"], ["current", "hot", "yesterday", "lost"], ["current", "hot", "yesterday"]),
+    *(("server", *case) for case in ON_SERVER),
+]
+
+
+@pytest.mark.parametrize(("journal_url", "journal", "warehouse"), RESTORED, indirect=["journal_url"])
 def test_whatever_is_restored(shop, journal: str, warehouse: str) -> None:
     """The next refresh and syncs converge: the audience is the model, and no message goes twice or goes missing."""
     night(shop, DAYS[1])
