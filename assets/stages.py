@@ -296,7 +296,7 @@ def reachable(settings: Settings, warehouse: Warehouse) -> tuple[list[dict[str, 
         if reason is not None:
             stale[name] = reason
         elif source.database is not None:
-            warehouse.detach(in_place.alias(name))  # whoever keeps the file open would keep their writers out
+            warehouse.detach(in_place.alias(name, source))  # whoever keeps the file open would keep their writers out
             path = str(settings.project / source.database)
-            attach.append({"source": name, "path": path, "alias": in_place.alias(name)})
+            attach.append({"source": name, "path": path, "alias": in_place.alias(name, source)})
     return attach, stale
