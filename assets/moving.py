@@ -183,7 +183,9 @@ class _Move:
         return [str(row["batch_id"]) for row in rows if row["batch_id"] not in before]
 
     def _compared(self) -> tuple[Compared, ...]:
-        names = [BATCH, *sorted({*self.logs, *batches.logs(self.copy)})]
+        others = (log for log in batches.logs(self.copy) if log not in self.logs)
+        filled = [log for log in others if self.copy.rows(f"select 1 as found from {log} limit 1")]
+        names = [BATCH, *self.logs, *filled]
         found = []
         for done, name in enumerate(names):
             self.tell(f"comparing {name}", done, len(names))
