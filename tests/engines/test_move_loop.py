@@ -1,31 +1,58 @@
 """A shop whose people got mail moves to PostgreSQL: nothing is sent or decided there that was not before."""
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
-from assets import builds, stages, store
+from assets import builds, demo_shop, stages, store
+from assets.deliveries import SyncResult
 from assets.refresh import refresh
-from models.clock import Clock
+from models.clock import Clock, end_of_day
 from models.settings import Settings
-from orchestration import comparing, demonstration, journeys, local_recorder, moving, sending
+from orchestration import comparing, journeys, moving, sending
 from orchestration.console import silent
-from tests import nights
+from tests import nights, recorders
 
 pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
-SHOP = {"people": 60, "days": 2, "seed": 7}
+PEOPLE, DAYS = 150, 2
+SYNCS = (
+    "crm/sync_contacts",
+    "files/seg_one_time_buyers",
+    "hook/seg_cart_abandoned",
+    "mail/message_outbox/cart_recovery",
+    "mail/message_outbox/post_purchase_transactional",
+)
 
 
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory, database) -> tuple[Settings, Settings]:
-    """A home whose demo has run on DuckDB and was moved: as it was before, and as it is after."""
-    ports = (local_recorder.free_port(), local_recorder.free_port())
-    recorder, gateway = (f"http://127.0.0.1:{port}" for port in ports)
-    before = replace(nights.project(tmp_path_factory.mktemp("shop")), recorder=recorder, gateway=gateway)
-    _, days = demonstration.run(before, **SHOP, tell=silent)
-    assert sum(day.sent for day in days) > 100
+def recorder(tmp_path_factory) -> Iterator[str]:
+    with recorders.running(tmp_path_factory.mktemp("vendor") / "recorder.sqlite") as running:
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory, database, recorder) -> tuple[Settings, Settings]:
+    """A home that ran on DuckDB, messages and all, and was moved: as it was before, and as it is after."""
+    folder = tmp_path_factory.mktemp("shop")
+    shop = demo_shop.generate(folder / "shop", people=PEOPLE, days=DAYS, seed=7)
+    before = replace(nights.project(folder), recorder=recorder)
+    for ago in reversed(range(DAYS)):
+        day = shop.last_day - timedelta(days=ago)
+        clock = Clock.at(end_of_day(day, UTC))
+        for file in (folder / "shop").glob(f"*/{day}*"):
+            place = before.landing / file.relative_to(folder / "shop")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place)
+        assert refresh(before, clock).ok
+        if ago:
+            for name in ("cart_recovery", "post_purchase"):
+                journeys.publish(before, name, Clock.at(clock.as_of + timedelta(microseconds=1)))
+    sent = _synced(before, clock)
+    assert all(result.counts["accepted"] for result in sent), sent
     assert moving.move(before, database).differing == ()
     return before, replace(before, warehouse_url=database)
 
@@ -40,18 +67,18 @@ def differing(moved: tuple[Settings, Settings]) -> dict[str, int]:
 
 
 def test_the_night_again_sends_nothing(moved):
-    """Refresh, every sync and a tick on the new engine: no plan has anything to send, as none has on the old one."""
-    for settings in moved:
-        night, tick = later(settings, timedelta()), later(settings, timedelta(microseconds=1))
-        assert refresh(settings, night).ok
-        with local_recorder.running(settings) as recorded:
-            synced = sending.sync(recorded, night, None, silent)
-            ticked = journeys.tick(recorded, tick, silent)
-        planned = {result.sync: result.plan and result.plan.operations for result in synced}
-        assert len(planned) > 5
-        assert set(planned.values()) == {0}, planned
-        assert ticked.synced == ()
-    assert differing(moved) == {}
+    """A refresh builds everything there; then no plan has anything to send, and a tick nothing that is due."""
+    settings = moved[1]
+    night = later(settings, timedelta())
+    assert refresh(settings, night).staged.full_refresh
+    planned = {result.sync: result.plan and result.plan.operations for result in _synced(settings, night)}
+    assert planned == dict.fromkeys(SYNCS, 0)
+    for each in moved:
+        assert journeys.tick(each, later(each, timedelta(microseconds=1)), silent).synced == ()
+
+
+def _synced(settings: Settings, clock: Clock) -> list[SyncResult]:
+    return sending.sync(settings, clock, SYNCS, silent)
 
 
 def test_the_next_day_is_the_same_on_both(moved):
