@@ -20,7 +20,7 @@ from warehouse.engine import engine
 
 INSTALLED = "dbt_packages"  # where `dbt deps` puts a project's own packages, unless that says otherwise
 KINDS = ("model", "snapshot", "seed")  # what a `ref` may mean
-ENGINES_OWN = frozenset({"memory", "system", "temp"})
+NOT_FOR_FILES = frozenset({"memory", "system", "temp", "tailrace", "raw", "main", "published"})  # names of ours
 
 
 def declared(settings: Settings) -> dict[str, Path]:
@@ -88,7 +88,7 @@ def check_sources(settings: Settings, sources: Mapping[str, Any]) -> None:
             raise document.error(message, "sources", name, "model")
         if source.database is not None:
             path = (settings.project / source.database).resolve()
-            if path.stem in ENGINES_OWN | {engine(settings).catalog} or attached.setdefault(path.stem, path) != path:
+            if path.stem in NOT_FOR_FILES | {engine(settings).catalog} or attached.setdefault(path.stem, path) != path:
                 message = f"another database is called '{path.stem}' already: the views in a file know it by its name"
                 raise document.error(message, "sources", name, "database")
 
