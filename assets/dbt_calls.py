@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import cleanup_connections
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
+
+ABOUT_MODELS = ("exposures", "metrics", "semantic_models", "saved_queries", "unit_tests", "functions")
 
 
 def invoke(
@@ -29,9 +31,19 @@ def invoke(
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
-def load(path: Path) -> Manifest:
-    """The manifest dbt stored after a parse, ready to run."""
+def load(path: Path, own: str, read: Collection[str]) -> Manifest:
+    """The manifest dbt stored after a parse, ready to run what the package `own` has.
+
+    Of other packages it keeps the models that are `read` (`package.model`), as tables that are there: neither what is
+    above them nor hooks, tests and seeds, so that nothing of them can run.
+    """
     loaded = Manifest.from_msgpack(path.read_bytes())
+    for kind in (loaded.nodes, *(getattr(loaded, name) for name in ABOUT_MODELS)):
+        for key, node in [*kind.items()]:
+            if node.package_name != own and key.partition(".")[2] not in read:
+                del kind[key]
+            elif node.package_name != own:
+                node.depends_on.nodes = []
     loaded.build_parent_and_child_maps()  # type: ignore[no-untyped-call]
     return loaded
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import yaml
 
-from assets import configuration, in_place, parsed, raw
+from assets import configuration, in_place, packages, parsed, raw
 from assets.dbt_errors import refusal
 from assets.parsed import Project
 from models.errors import ConfigError
 from models.settings import Settings
-from models.source import FileSource, Source
+from models.source import FileSource, Source, TableSource
 from warehouse.engine import engine
 
 if TYPE_CHECKING:
@@ -45,12 +45,14 @@ def manifest(settings: Settings) -> Manifest:
     folder = target_path(settings)
     wanted = _parsed(settings)
     if folder not in _kept or _kept[folder][0] != wanted:
-        _kept[folder] = (wanted, dbt_calls.load(folder / "partial_parse.msgpack"))
+        declared = configuration.sources(settings).values()
+        read = {source.model for source in declared if isinstance(source, TableSource) and source.model}
+        _kept[folder] = (wanted, dbt_calls.load(folder / "partial_parse.msgpack", parsed.OWN, read))
     return _kept[folder][1]
 
 
 def read_manifest(settings: Settings) -> Mapping[str, Any]:
-    """The same as plain JSON, without importing dbt unless something changed. Raises ConfigError."""
+    """The same as plain JSON, but for packages, without importing dbt unless something changed. Raises ConfigError."""
     return _current(settings)[1]
 
 
@@ -63,7 +65,8 @@ def _current(settings: Settings) -> tuple[str, Mapping[str, Any], Project]:
     folder, wanted = target_path(settings), _parsed(settings)
     if folder not in _read or _read[folder][0] != wanted:
         read: Mapping[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
-        _read[folder] = (wanted, read, parsed.project(read))
+        packages.check_references(settings, read, configuration.sources(settings))
+        _read[folder] = (wanted, parsed.without_packages(read), parsed.project(read))
     return _read[folder]
 
 
@@ -102,6 +105,7 @@ def target_path(settings: Settings) -> Path:
 def source_variables(settings: Settings) -> dict[str, dict[str, Any]]:
     """The variable `sources`: what the macros of the project need to know of sources.yml."""
     declared = configuration.sources(settings)
+    packages.check_sources(settings, declared)
     for name in declared:
         if not any((settings.dbt_project / "models").rglob(f"stg_{name}.sql")):
             message = f"has no staging model: write dbt_project/models/staging/stg_{name}.sql"
@@ -120,11 +124,12 @@ def _meaning(settings: Settings) -> dict[str, Any]:
 
 def _places(settings: Settings) -> dict[str, Any]:
     """Where dbt finds what Python keeps: on another engine it is elsewhere and the same."""
-    schemas, sources = engine(settings).schemas, source_variables(settings)
+    schemas, sources, linked = engine(settings).schemas, source_variables(settings), packages.linked(settings)
     for source in sources.values():
         schema, dot, table = str(source["relation"]).partition(".")
         source["relation"] = schemas.get(schema, schema) + dot + table
-    return {"sources": sources, "own_schema": schemas.get("tailrace", "tailrace")}
+    found = {"packages_path": str(linked)} if linked else {}
+    return {"sources": sources, "own_schema": schemas.get("tailrace", "tailrace"), **found}
 
 
 def variables(settings: Settings) -> dict[str, Any]:
@@ -136,7 +141,8 @@ def variables(settings: Settings) -> dict[str, Any]:
 def _variables(name: str, source: Source) -> dict[str, Any]:
     if isinstance(source, FileSource):
         return {"relation": raw.relation(name), "in_place": False, "known_at": None}
-    return {"relation": in_place.relation(name, source), "in_place": True, "known_at": source.known_at}
+    said = {"relation": in_place.relation(name, source), "in_place": True, "known_at": source.known_at}
+    return {**said, "model": source.model, "made": in_place.place(name, source)} if source.model else said
 
 
 def fingerprint(settings: Settings) -> str:
@@ -147,6 +153,8 @@ def fingerprint(settings: Settings) -> str:
     for path in _project_files(settings.dbt_project):
         digest.update(str(path.relative_to(settings.dbt_project)).encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for name, path in packages.files(settings):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

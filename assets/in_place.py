@@ -12,16 +12,22 @@ from warehouse.base import Warehouse
 PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds of real time between attempts while the file's writer holds it
 
 
-def alias(name: str) -> str:
-    """The catalog under which the source `name` is attached."""
-    return f"source_{name}"
+def alias(name: str, source: TableSource) -> str:
+    """The catalog under which the source `name` is attached. The views that dbt makes in a file know it by its name."""
+    return Path(source.database).stem if source.model and source.database else f"source_{name}"
+
+
+def place(name: str, source: TableSource) -> dict[str, str]:
+    """Where the table is, as dbt tells places apart."""
+    schema, table = source.table.split(".")
+    return {**({"database": alias(name, source)} if source.database else {}), "schema": schema, "table": table}
 
 
 def relation(name: str, source: TableSource) -> str:
     """The table, as it is read: by its own name, or as the file's, once attached."""
-    if source.database is None:  # quoted: a schema may be called as one of ours
-        return ".".join('"' + part.replace('"', '""') + '"' for part in source.table.split("."))
-    return f"{alias(name)}.{source.table}"
+    if source.database is None or source.model:  # quoted: a schema may be called as one of ours
+        return ".".join('"' + part.replace('"', '""') + '"' for part in place(name, source).values())
+    return f"{alias(name, source)}.{source.table}"
 
 
 def attach(warehouse: Warehouse, project: Path, name: str, source: TableSource) -> str | None:
@@ -34,7 +40,7 @@ def attach(warehouse: Warehouse, project: Path, name: str, source: TableSource) 
         return f"{path} is not there"
     for pause in (*PAUSES, None):
         try:
-            warehouse.attach(alias(name), path)
+            warehouse.attach(alias(name, source), path)
         except WarehouseHeld:
             if pause is None:
                 return f"{path} is held by another process"
@@ -46,7 +52,7 @@ def attach(warehouse: Warehouse, project: Path, name: str, source: TableSource) 
     missing = _missing(warehouse, name, source)
     if not missing:
         return None
-    warehouse.detach(alias(name))
+    warehouse.detach(alias(name, source))
     return f"{path} has no {missing}"
 
 

@@ -56,7 +56,7 @@ def ingest_source(
     if isinstance(source, TableSource):
         stale = in_place.attach(warehouse, settings.project, name, source)
         if stale is None:
-            warehouse.detach(in_place.alias(name))
+            warehouse.detach(in_place.alias(name, source))
         return IngestResult(source=name, stale=stale)
     _check_types(warehouse, settings, name, source)
     found = files.find(settings.landing, source.files)

@@ -47,14 +47,15 @@ def ancestors(project: Project, node_id: str) -> frozenset[str]:
 def definition(project: Project, names: Iterable[str], variables: Mapping[str, Any]) -> str:
     """A checksum of these models and all above them: their SQL, the project's macros and variables it uses, seeds.
 
-    Documentation, tests, routing and the clocks are not part of it. `variables` are those of dbt_project.variables.
+    Models of packages are part of it with their own SQL; documentation, tests, routing and the clocks are not.
+    `variables` are those of dbt_project.variables.
     """
     wanted: set[str] = set()
     for name in names:
         node_id = unique_id(project, name)
         wanted |= {node_id, *ancestors(project, node_id)}
     digest = hashlib.sha256()
-    for node_id in sorted(wanted & project.nodes.keys()):
+    for node_id in sorted(wanted & (project.nodes.keys() | project.outside.keys())):
         for text in _said(project, node_id, variables):
             digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:16]
@@ -69,7 +70,7 @@ def clocks(project: Project, names: Iterable[str]) -> frozenset[str]:
 
 
 def _said(project: Project, node_id: str, variables: Mapping[str, Any]) -> Iterator[str]:
-    node = project.nodes[node_id]
+    node = project.nodes.get(node_id) or project.outside[node_id]
     yield node_id
     yield node.checksum
     code = [node.code]

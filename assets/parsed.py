@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+OWN = "tailrace"  # the package that this project is
+
 
 @dataclass(frozen=True)
 class Node:
@@ -37,9 +39,13 @@ class Macro:
 
 @dataclass(frozen=True)
 class Project:
-    """Everything by its unique id. `parents`: what is directly above a node, dbt sources included."""
+    """Everything by its unique id. `parents`: what is directly above a node, dbt sources included.
+
+    `outside`: nodes of packages, which are made elsewhere.
+    """
 
     nodes: Mapping[str, Node]
+    outside: Mapping[str, Node]
     macros: Mapping[str, Macro]
     parents: Mapping[str, tuple[str, ...]]
     sources: Mapping[str, str]  # dbt source → what it is called in the warehouse
@@ -47,13 +53,31 @@ class Project:
 
 def project(manifest: Mapping[str, Any]) -> Project:
     """The project that a manifest.json describes."""
-    own = manifest["metadata"]["project_name"]
+    nodes = manifest["nodes"].items()
     return Project(
-        nodes={key: _node(node) for key, node in manifest["nodes"].items()},
-        macros={key: _macro(macro) for key, macro in manifest["macros"].items() if macro["package_name"] == own},
+        nodes={key: _node(node) for key, node in nodes if node["package_name"] == OWN},
+        outside={key: _node(node) for key, node in nodes if node["package_name"] != OWN},
+        macros={key: _macro(macro) for key, macro in manifest["macros"].items() if macro["package_name"] == OWN},
         sources={key: f"{source['schema']}.{source['identifier']}" for key, source in manifest["sources"].items()},
         parents={key: tuple(above) for key, above in manifest["parent_map"].items()},
     )
+
+
+def without_packages(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same manifest as if its packages had no nodes: what is asked of it is what is built here."""
+    gone = {key for kind in ("nodes", "sources") for key, node in manifest[kind].items() if node["package_name"] != OWN}
+    if not gone:
+        return manifest
+    kept = {
+        kind: {key: node for key, node in manifest[kind].items() if key not in gone} for kind in ("nodes", "sources")
+    }
+    for node in kept["nodes"].values():
+        node["depends_on"]["nodes"] = [key for key in node["depends_on"].get("nodes", ()) if key not in gone]
+    maps = {
+        name: {key: [one for one in ids if one not in gone] for key, ids in manifest[name].items() if key not in gone}
+        for name in ("parent_map", "child_map")
+    }
+    return {**manifest, **kept, **maps}
 
 
 def _node(node: Mapping[str, Any]) -> Node:

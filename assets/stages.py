@@ -57,10 +57,20 @@ def opened(settings: Settings) -> Iterator[Warehouse]:
     """The live file, for a caller that holds the lock, with everything Python keeps in place."""
     with engine(settings).open() as warehouse:
         batches.prepare(warehouse)
-        raw.ensure_raw(warehouse, configuration.sources(settings))
-        for part in (builds, identity, segments, segment_days, delivery_tables, tables, versions):
-            part.prepare(warehouse)
+        prepare(settings, warehouse)
         yield warehouse
+
+
+def prepare(settings: Settings, warehouse: Warehouse) -> None:
+    """Create everything Python keeps that is missing, where the batch table is in place."""
+    raw.ensure_raw(warehouse, configuration.sources(settings))
+    for part in (builds, identity, segments, segment_days, delivery_tables, tables, versions):
+        part.prepare(warehouse)
+
+
+def last_staged(warehouse: Warehouse) -> Build | None:
+    """The last build of the event log; None where there is none of it here, as after a move from another engine."""
+    return builds.latest(warehouse, STAGING) if warehouse.columns(f"{LIVE}.{LOG}") else None
 
 
 def stage(settings: Settings, clock: Clock) -> Staged:
@@ -69,7 +79,7 @@ def stage(settings: Settings, clock: Clock) -> Staged:
     sources = configuration.sources(settings)
     with opened(settings) as warehouse:
         attach, stale = reachable(settings, warehouse)
-        last = builds.latest(warehouse, STAGING)
+        last = last_staged(warehouse)
         arrived = _arrived(warehouse, settings, clock)
         full_refresh = last is None or last.definition != definition
         if last and not full_refresh and arrived == last.inputs != IN_PLACE and not _due(warehouse, clock, last):
@@ -286,7 +296,7 @@ def reachable(settings: Settings, warehouse: Warehouse) -> tuple[list[dict[str, 
         if reason is not None:
             stale[name] = reason
         elif source.database is not None:
-            warehouse.detach(in_place.alias(name))  # whoever keeps the file open would keep their writers out
+            warehouse.detach(in_place.alias(name, source))  # whoever keeps the file open would keep their writers out
             path = str(settings.project / source.database)
-            attach.append({"source": name, "path": path, "alias": in_place.alias(name)})
+            attach.append({"source": name, "path": path, "alias": in_place.alias(name, source)})
     return attach, stale

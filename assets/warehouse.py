@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from assets import configuration
+from assets import configuration, packages
 from assets.dbt_errors import candidates, engine_words, readable, refusal
 from assets.dbt_project import arguments, manifest, run_variables
 from assets.sql_mistakes import mistake
@@ -105,7 +105,8 @@ def run_dbt(
     # the parse wrote the manifest; writing it again would take as long as building a small model
     options = [*arguments(settings), "--no-write-json", "--vars", json.dumps(passed)]
     call = [command, *options, "--select", *select]
-    call += ["--exclude", *exclude] if exclude else []
+    left_out = [*exclude, *(f"package:{name}" for name in packages.declared(settings))]
+    call += ["--exclude", *left_out] if left_out else []
     call += ["--full-refresh"] if full_refresh and command in ("build", "run", "seed") else []
     outcome = dbt_calls.invoke(call, parsed, engine(settings).environment())
     if outcome.exception is not None:

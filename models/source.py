@@ -161,6 +161,11 @@ class TableSource(_Entry):
         description="Path of the DuckDB file, absolute or below the project; without it the warehouse's own database",
     )
     table: str = Field(pattern=r"^[^.]+\.[^.]+$", description="schema.table in it")
+    model: str | None = Field(
+        default=None,
+        pattern=r"^[^.]+\.[^.]+$",
+        description="package.model: what makes the table, of a dbt project among `packages`, whose own runs do",
+    )
     known_at: str | None = Field(
         default=None, description="Column that says when a row was known; without it the past cannot be replayed"
     )
@@ -176,7 +181,7 @@ class TableSource(_Entry):
 def _kind(entry: Any) -> str:
     """An entry that names a database or a table is one in place; everything else is read as files."""
     if isinstance(entry, dict):
-        return "in place" if {"database", "table"} & set(entry) else "of files"
+        return "in place" if {"database", "table", "model"} & set(entry) else "of files"
     return "in place" if isinstance(entry, TableSource) else "of files"
 
 
@@ -191,3 +196,6 @@ class Sources(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: dict[Name, Source]
+    packages: dict[Name, str] = Field(
+        default_factory=dict, description="The dbt projects of others: name → folder, absolute or below the project"
+    )

@@ -25,6 +25,7 @@ Step = Literal[
     "closed",  # the warehouse knows that this run is over
     "staged",  # a new published copy is written beside the old one
     "published",  # the new published copy took the old one's place
+    "moved",  # batches of another warehouse are visible in this one
 ]
 STEPS: tuple[str, ...] = get_args(Step)
 

@@ -21,12 +21,12 @@ SCHEMA = "tailrace"
 LOG_SUFFIX = "__log"
 
 
-def prepare(warehouse: Warehouse) -> None:
-    """Create the batch table and the view of visible batches where they are missing. Raises WarehouseVersion."""
+def prepare(warehouse: Warehouse, *, moving: bool = False) -> None:
+    """Create the batch table and the view of visible batches where they are missing. Raises as metadata.stamp does."""
     with warehouse.alone():
         warehouse.execute(f"create schema if not exists {SCHEMA}")
         warehouse.prepare_functions()
-        metadata.stamp(warehouse)
+        metadata.stamp(warehouse, moving=moving)
         definitions.prepare(warehouse)
         warehouse.execute(
             f"create table if not exists {SCHEMA}.batch ("
@@ -70,6 +70,12 @@ def _make_log(warehouse: Warehouse, name: str, columns: Mapping[str, str], keys:
     for column in new:
         warehouse.execute(f"alter table {log} add column {quote(column)} {wanted[column]}")
     warehouse.create_view(name, f"select * from {log} where batch_id in (select batch_id from {SCHEMA}.visible_batch)")
+
+
+def logs(warehouse: Warehouse) -> list[str]:
+    """Every log there is, as `schema.name`, found by what the schemas hold."""
+    found = [f"{schema}.{name}" for schema in (SCHEMA, "raw") for name in warehouse.relations(schema)]
+    return [name.removesuffix(LOG_SUFFIX) for name in found if name.endswith(LOG_SUFFIX)]
 
 
 def is_committed(warehouse: Warehouse, batch_id: str) -> bool:

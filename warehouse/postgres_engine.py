@@ -199,11 +199,12 @@ class PostgresEngine:
             _drop_unused(warehouse, preview, [*schemas])
 
     def profile(self, *, reads_published: bool = False) -> dict[str, Any]:  # noqa: ARG002 - compiling writes nothing
+        known = self.settings.environ  # what the URL leaves out is as the client library has it
         return {
             "type": "postgres",
-            "host": self.parts.hostname or "localhost",
-            "port": self.parts.port or 5432,
-            "user": unquote(self.parts.username or getpass.getuser()),  # as the client library has it
+            "host": self.parts.hostname or known.get("PGHOST", ""),
+            "port": self.parts.port or int(known.get("PGPORT") or 5432),
+            "user": unquote(self.parts.username or known.get("PGUSER") or getpass.getuser()),
             "password": f"{{{{ env_var('{PASSWORD}', '') }}}}",
             "dbname": self.catalog,
             "schema": self.schemas["main"],

@@ -1,5 +1,5 @@
 {# What came in, as staging reads it. The variable `sources` is written by the run from sources.yml:
-   name → {relation, in_place, known_at}. #}
+   name → {relation, in_place, known_at}, and of what a package makes {model, made}. #}
 
 {% macro sources() -%}
     {{ return(var('sources', {}).keys() | sort) }}
@@ -25,6 +25,8 @@
     {#- a staging model of a source that is not declared is left alone: nothing selects it -#}
     {%- set source = source or {'relation': 'raw.' ~ name, 'in_place': false} -%}
     {%- if source.in_place %}{{ attach_database(name) }}{% endif -%}
+    {#- only so that what the model says is part of what it means here -#}
+    {%- if source.model %}{% do ref(source.model.split('.')[0], source.model.split('.')[1]) %}{% endif -%}
     {%- set known_at = source.known_at if source.in_place else 'loaded_at' -%}
     (select * from {{ source.relation }}{% if known_at %} where {{ known_at }} <= {{ known_by() }}{% endif %})
 {%- endmacro %}
@@ -72,7 +74,7 @@
 {% macro attach_database(name) -%}
     {%- for database in var('attach', []) if execute and database.source == name -%}
         {%- call statement('attach', fetch_result=False) -%}
-            attach if not exists '{{ database.path | replace("'", "''") }}' as {{ database.alias }} (read_only)
+            attach if not exists '{{ database.path | replace("'", "''") }}' as "{{ database.alias }}" (read_only)
         {%- endcall -%}
     {%- endfor -%}
 {%- endmacro %}

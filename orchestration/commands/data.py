@@ -1,4 +1,4 @@
-"""Commands that move data forward: ingest, refresh; and sql and compare, which look at it."""
+"""Commands that bring data forward: ingest, refresh; sql and compare, which look at it; and move, to another engine."""
 # ruff: noqa: PLC0415 - imported when the command runs: `tailrace --help` must not wait for dbt
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command()(refresh)
     app.command()(sql)
     app.command()(compare)
+    app.command()(move)
 
 
 def ingest(
@@ -98,3 +99,24 @@ def compare(
         rows = sum(each.rows_a or 0 for each in tables)
         console.out().print(f"the same: {len(tables)} tables, {rows:,} rows")
     raise typer.Exit(code=int(bool(differing)))
+
+
+def move(
+    *,
+    to: Annotated[str, typer.Option(metavar="URL", help="postgresql://user@host/database or duckdb:///path.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy this target's warehouse to another engine, then compare both; stopped anywhere, the same command goes on.
+
+    Nothing of the old one changes. What is built is not copied: set TAILRACE_WAREHOUSE to the URL, then refresh.
+    Exit code 1 where anything differs. Example: `tailrace move --to postgresql://tailrace@db/marketing`
+    """
+    from orchestration import moving
+
+    with console.progress(quiet=as_json) as tell:
+        moved = moving.move(settings(), to, tell)
+    if as_json:
+        console.print_json(moving.document(moved))
+    else:
+        moving.print_moved(moved)
+    raise typer.Exit(code=int(bool(moved.differing)))

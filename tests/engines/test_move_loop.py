@@ -1,0 +1,98 @@
+"""A shop whose people got mail moves to PostgreSQL: nothing is sent or decided there that was not before."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+
+from assets import builds, demo_shop, stages, store
+from assets.deliveries import SyncResult
+from assets.refresh import refresh
+from models.clock import Clock, end_of_day
+from models.settings import Settings
+from orchestration import comparing, journeys, moving, sending
+from orchestration.console import silent
+from tests import nights, recorders
+
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
+
+PEOPLE, DAYS = 150, 2
+SYNCS = (
+    "crm/sync_contacts",
+    "files/seg_one_time_buyers",
+    "hook/seg_cart_abandoned",
+    "mail/message_outbox/cart_recovery",
+    "mail/message_outbox/post_purchase_transactional",
+)
+
+
+@pytest.fixture(scope="module")
+def recorder(tmp_path_factory) -> Iterator[str]:
+    with recorders.running(tmp_path_factory.mktemp("vendor") / "recorder.sqlite") as running:
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory, database, recorder) -> tuple[Settings, Settings]:
+    """A home that ran on DuckDB, messages and all, and was moved: as it was before, and as it is after."""
+    folder = tmp_path_factory.mktemp("shop")
+    shop = demo_shop.generate(folder / "shop", people=PEOPLE, days=DAYS, seed=7)
+    before = replace(nights.project(folder), recorder=recorder)
+    for ago in reversed(range(DAYS)):
+        day = shop.last_day - timedelta(days=ago)
+        clock = Clock.at(end_of_day(day, UTC))
+        for file in (folder / "shop").glob(f"*/{day}*"):
+            place = before.landing / file.relative_to(folder / "shop")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place)
+        assert refresh(before, clock).ok
+        if ago:
+            for name in ("cart_recovery", "post_purchase"):
+                journeys.publish(before, name, Clock.at(clock.as_of + timedelta(microseconds=1)))
+    sent = _synced(before, clock)
+    assert all(result.counts["accepted"] for result in sent), sent
+    assert moving.move(before, database).differing == ()
+    return before, replace(before, warehouse_url=database)
+
+
+def differing(moved: tuple[Settings, Settings]) -> dict[str, int]:
+    """Published tables that are not the same in both, and in how many rows."""
+    before, after = moved
+    assert after.warehouse_url
+    found = comparing.compare(before, f"duckdb://{before.warehouse}", after.warehouse_url)
+    assert len(found) > 40
+    return {each.name: each.differing for each in found if not each.is_same}
+
+
+def test_the_night_again_sends_nothing(moved):
+    """A refresh builds everything there; then no plan has anything to send, and a tick nothing that is due."""
+    settings = moved[1]
+    night = later(settings, timedelta())
+    assert refresh(settings, night).staged.full_refresh
+    planned = {result.sync: result.plan and result.plan.operations for result in _synced(settings, night)}
+    assert planned == dict.fromkeys(SYNCS, 0)
+    for each in moved:
+        assert journeys.tick(each, later(each, timedelta(microseconds=1)), silent).synced == ()
+
+
+def _synced(settings: Settings, clock: Clock) -> list[SyncResult]:
+    return sending.sync(settings, clock, SYNCS, silent)
+
+
+def test_the_next_day_is_the_same_on_both(moved):
+    """Who enters and leaves as time goes on, whose profile it is, and what journeys make of it, goes on alike."""
+    clock = later(moved[1], timedelta(days=1))
+    for settings in moved:
+        done = refresh(settings, clock)
+        assert done.ok
+        assert done.identity.minted == 0
+    assert differing(moved) == {}
+
+
+def later(settings: Settings, by: timedelta) -> Clock:
+    with store.locked(settings), stages.opened(settings) as warehouse:
+        last = builds.latest(warehouse, builds.CLOCK)
+    assert last
+    return Clock.at(last.as_of + by)
