@@ -16,6 +16,7 @@ from assets.comparison import Compared
 from models.errors import NeedsPerson, Refused, UserError
 from models.settings import Settings
 from models.steps import step
+from sinks import leases
 from warehouse import batches, metadata
 from warehouse.base import Warehouse
 from warehouse.batches import LOG_SUFFIX
@@ -81,9 +82,10 @@ def _refuse_same(settings: Settings, destination: Settings) -> None:
 
 def _refuse_running(settings: Settings) -> None:
     """Who delivers has the warehouse closed in between, and would end in the one that was left."""
-    running = [lock.stem for lock in sorted(settings.locks.glob("*.lock")) if is_held(lock)]
+    running = {lock.stem.replace("__", "/") for lock in settings.locks.glob("*.lock") if is_held(lock)}
+    running |= leases.holders(settings.journal).keys()
     if running:
-        message = f"{', '.join(running)}: under way; move when it has ended"
+        message = f"{', '.join(sorted(running))}: under way; move when it has ended"
         raise Refused(message)
 
 

@@ -223,7 +223,7 @@ def test_what_cannot_be_moved_is_refused(here, elsewhere, tmp_path):
         move(nobody, there)
     with pytest.raises(UserError, match="is on duckdb already"):
         move(here, replace(here, warehouse_url=f"duckdb://{tmp_path / 'other.duckdb'}"))
-    with hold(here.locks / "crm__seg_x.lock"), pytest.raises(Refused, match="crm__seg_x: under way"):
+    with hold(here.locks / "crm__seg_x.lock"), pytest.raises(Refused, match="crm/seg_x: under way"):
         move(here, there)
     with store.writing(nobody) as warehouse:
         batches.create_log(warehouse, "tailrace.other", {"a": "bigint"})
