@@ -154,13 +154,13 @@ class World:
         )
 
     def ended(self, child: Child) -> Ran:
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate(timeout=300)
         return Ran(child.returncode, out, err)
 
     def stopped(self, *command: str, step: str, nth: int = 1, bug: str | None = None) -> Child:
         """A command that stands still at a step, until `go_on`."""
         child = self.begun(*command, fault=(step, nth, "wait"), bug=bug)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not (self.home / "waiting").exists():
             assert child.poll() is None, child.communicate()
             assert time.monotonic() < deadline, "the step did not come"
