@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-BENCHMARKS := diff deliver ingest idle journeys messages webhooks
+BENCHMARKS := diff deliver ingest idle journeys messages webhooks engines
 
 # A module is one worker's: what it makes for all its tests is made once.
 PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=10
