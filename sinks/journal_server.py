@@ -145,6 +145,13 @@ create table lease (
 );
 """
 _BEGIN = "begin; select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+# asked of the catalog: a name that was looked up before is remembered, however long the wait for the lock was since
+_THERE = """
+select exists (
+    select 1 from pg_class inner join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+    where pg_namespace.nspname = %s and pg_class.relname = 'journal'
+)
+"""
 _GONE = ("08", "57P", "25P03")  # as the server says it; the driver says nothing but what kind of error it is
 _SHORT = "53"  # of memory, of connections
 _CLOCK = "select cast(extract(epoch from clock_timestamp()) as double precision)"
@@ -245,7 +252,9 @@ class ServerConnection:
                 message = f"{self.place}: there is no journal yet"
                 raise NeedsPerson(message)
             return False
-        version = int(self.execute("select version from journal").fetchone()[0])
+        # by its whole name: what a user may not see is not looked for in the search path
+        named = f"select version from {_quoted(self.place.schema)}.journal"
+        version = int(self.execute(named).fetchone()[0])
         if version > VERSION:
             message = (
                 f"{self.place}: written by a newer version of Tailrace (journal {version}, this one reads {VERSION})"
@@ -275,7 +284,7 @@ def is_there(place: JournalServer) -> bool:
 def _has_journal(raw: Raw, place: JournalServer) -> bool:
     cursor = raw.cursor()
     try:
-        cursor.execute("select to_regclass(%s) is not null", [f"{_quoted(place.schema)}.journal"])
+        cursor.execute(_THERE, [place.schema])
     except psycopg2.Error as error:
         raise _translated(error, place) from error
     return bool(cursor.fetchone()[0])

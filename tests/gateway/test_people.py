@@ -9,6 +9,7 @@ import pytest
 
 from gateway.gate import Bounds
 from models.delivery import Delivery, Outcome, RowOutcome
+from models.journal_place import JournalServer
 from models.links import Links, Recipient
 from models.sync import Op
 from sinks.claims import Request
@@ -16,6 +17,7 @@ from sinks.journal import Journal
 from sinks.suppression import Listed, contact_hash, dead
 from sinks.writer import SUPPRESSED, Writer
 from tests.gateway.house import AT, LINKS, RECIPIENT, SALT, Client, House
+from tests.sinks.cable import laid
 
 pytestmark = pytest.mark.stores
 
@@ -70,6 +72,27 @@ def test_another_form_unsubscribes_nobody(house: House, client: Client, form: di
     """A POST that does not say so is refused."""
     assert client.post(f"/u/{TOKEN}", data=form).status_code == 400
     assert (state(house), house.growing()) == ({}, [])
+
+
+@pytest.mark.stores("server")
+def test_a_no_is_taken_whatever_becomes_of_the_journals_server(house: House) -> None:
+    """One that was started anew is found again at once; while none answers nobody is told that it was kept."""
+    assert isinstance(house.place, JournalServer)
+    kept = house.place
+    with laid(kept.url) as (cable, url):
+        house.place = replace(kept, url=url)
+        with Client(house.gate()) as client:
+            assert client.post(f"/u/{TOKEN}", data=ONE_CLICK).status_code == 200
+            cable.drop()
+            assert (
+                client.post(f"/u/{LINKS.token(replace(RECIPIENT, purpose='letter'))}", data=ONE_CLICK).status_code
+                == 200
+            )
+            cable.cut()
+            lost = client.post(f"/u/{LINKS.token(replace(RECIPIENT, purpose='offers'))}", data=ONE_CLICK)
+            assert (lost.status_code, lost.headers["retry-after"].isdigit()) == (503, True)
+    house.place = kept
+    assert state(house) == {"marketing": True, "letter": True}
 
 
 def test_twice_is_once(house: House) -> None:

@@ -64,6 +64,7 @@ class Crowd:
             self.told += [f"mail:e{number}"] if answer.status_code == 200 else []
 
 
+@pytest.mark.stores
 @pytest.mark.parametrize("enough", [1, 20, 150, 400])
 def test_what_was_answered_is_there_once_after_a_kill(house: House, enough: int) -> None:
     """SIGKILL while requests arrive: every report and every no that was answered is landed once, and listed."""

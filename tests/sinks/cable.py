@@ -20,12 +20,20 @@ class Cable:
     def port(self) -> int:
         return int(self.listening.getsockname()[1])
 
-    def cut(self) -> None:
-        """Nothing comes through any more, and nobody listens."""
-        for end in (self.listening, *self.ends):
+    def drop(self) -> None:
+        """Every connection ends; a new one is taken."""
+        for end in self.ends:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+        self.ends.clear()
+
+    def cut(self) -> None:
+        """Nothing comes through any more, and nobody listens."""
+        with suppress(OSError):
+            self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        self.drop()
 
     def listen(self) -> None:
         with suppress(OSError):
