@@ -128,7 +128,7 @@ def _places(settings: Settings) -> dict[str, Any]:
     for source in sources.values():
         schema, dot, table = str(source["relation"]).partition(".")
         source["relation"] = schemas.get(schema, schema) + dot + table
-    found = {"packages_path": str(linked)} if linked else {}
+    found = {packages.PLACE: str(linked)} if linked else {}
     return {"sources": sources, "own_schema": schemas.get("tailrace", "tailrace"), **found}
 
 

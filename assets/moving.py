@@ -93,15 +93,18 @@ def _refuse_other(original: Warehouse, destination: Settings) -> None:
     """Raise Refused unless the destination is empty, or holds what an earlier run moved there."""
     if not engine(destination).exists():
         return
+    ours = _known(original)
     with engine(destination).open() as copy:
         have = _known(copy) if copy.columns(BATCH) else {}
         if have and not metadata.is_moving(copy):
+            if have == ours:
+                raise Refused("all of it is there already: set TAILRACE_WAREHOUSE to it, then run `tailrace refresh`")
             message = (
                 f"the destination holds a warehouse already, of {len(have):,} batches; move to an empty database or a "
                 "file that is not there"
             )
             raise Refused(message)
-    others = sorted(have.items() - _known(original).items())
+    others = sorted(have.items() - ours.items())
     if others:
         message = (
             f"a move of another warehouse to there was begun: {len(others):,} batches are not of this one, as "

@@ -19,6 +19,7 @@ from models.source import Sources, TableSource
 from warehouse.engine import engine
 
 INSTALLED = "dbt_packages"  # where `dbt deps` puts a project's own packages, unless that says otherwise
+PLACE = "packages_path"  # the variable that says where they are linked
 KINDS = ("model", "snapshot", "seed")  # what a `ref` may mean
 NOT_FOR_FILES = frozenset({"memory", "system", "temp", "tailrace", "raw", "main", "published"})  # names of ours
 
@@ -41,10 +42,18 @@ def declared(settings: Settings) -> dict[str, Path]:
 
 
 def linked(settings: Settings) -> Path | None:
-    """The folder in which dbt finds the packages, and those that they installed; None where there are none."""
-    projects = declared(settings)
+    """The folder in which dbt finds the packages, and those that they installed; None where there are none.
+
+    Raises ConfigError where our own dbt_project.yml names another.
+    """
+    projects, ours = declared(settings), configuration.parse(settings.dbt_project / "dbt_project.yml")
     if not projects:
         return None
+    if PLACE not in str(ours.at("packages-install-path")):
+        message = (
+            f"""must be "{{{{ var('{PLACE}', '{INSTALLED}') }}}}", so that dbt finds the packages of sources.yml"""
+        )
+        raise ours.error(message, "packages-install-path")
     folder = settings.dbt_target / "packages"
     wanted = {path.name: path for project in (settings.dbt_project, *projects.values()) for path in _installed(project)}
     wanted |= projects

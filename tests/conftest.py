@@ -53,6 +53,9 @@ LONGEST = (
     "test_cdnow.py",
     "test_at_once.py",
     "test_why.py",
+    "test_move_loop.py",
+    "test_company_project.py",
+    "test_newcomer_postgres.py",
 )
 PLACES = {name: place for place, name in enumerate(LONGEST)}
 

@@ -14,8 +14,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
 from models.errors import TailraceError, UserError, WarehouseHeld
@@ -30,6 +31,7 @@ PATIENCE = "300ms"  # how long a schema that somebody reads is waited for before
 PASSWORD = "DBT_ENV_SECRET_WAREHOUSE_PASSWORD"  # noqa: S105 - the variable in which dbt finds it, never a file
 LOOKS_UP = 1.0  # seconds after which a wait for a lock hears whether it is still wanted
 BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
+SOCKETS = Path("/var/run/postgresql")  # where Debian's server listens; the library in the driver's wheel looks in /tmp
 
 
 class PostgresEngine:
@@ -39,7 +41,7 @@ class PostgresEngine:
     def __init__(self, settings: Settings) -> None:
         """Raises UserError for a URL without a database."""
         assert settings.warehouse_url
-        self.settings, self.url = settings, settings.warehouse_url
+        self.settings, self.url = settings, _with_host(settings.warehouse_url, settings.environ)
         self.parts = urlsplit(self.url)
         self.catalog = unquote(self.parts.path.removeprefix("/"))
         if not self.catalog:
@@ -200,9 +202,10 @@ class PostgresEngine:
 
     def profile(self, *, reads_published: bool = False) -> dict[str, Any]:  # noqa: ARG002 - compiling writes nothing
         known = self.settings.environ  # what the URL leaves out is as the client library has it
+        named = parse_qs(self.parts.query).get("host", [known.get("PGHOST", "")])
         return {
             "type": "postgres",
-            "host": self.parts.hostname or known.get("PGHOST", ""),
+            "host": self.parts.hostname or named[0],
             "port": self.parts.port or int(known.get("PGPORT") or 5432),
             "user": unquote(self.parts.username or known.get("PGUSER") or getpass.getuser()),
             "password": f"{{{{ env_var('{PASSWORD}', '') }}}}",
@@ -230,6 +233,14 @@ class PostgresEngine:
 
     def _schema(self, generation: int) -> str:
         return f"{self.schemas['published']}_{generation}"
+
+
+def _with_host(url: str, environ: Mapping[str, str]) -> str:
+    """The URL; where neither it nor the environment names a host, with the folder of this machine's sockets."""
+    parts = urlsplit(url)
+    if parts.hostname or "host" in parse_qs(parts.query) or environ.get("PGHOST") or not SOCKETS.is_dir():
+        return url
+    return f"{url}{'&' if parts.query else '?'}host={SOCKETS}"
 
 
 def _keep(warehouse: Warehouse, schema: str) -> bool:

@@ -114,7 +114,7 @@ def test_the_projects_own_files_are_valid():
         ("sources:\n  a: [x\n  b: y\n", 3, None, "is not valid YAML"),
         ("sources:\n\ta: x\n", 2, None, "is not valid YAML"),
         ("", None, None, "is empty; it needs `sources`"),
-        ("other: 1\nsources: {}\n", 1, "other", "unknown key; allowed: sources"),
+        ("other: 1\nsources: {}\n", 1, "other", "unknown key; allowed: packages, sources"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(file, text, line, key, says):

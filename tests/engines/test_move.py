@@ -237,6 +237,8 @@ def test_what_cannot_be_moved_is_refused(here, elsewhere, tmp_path):
         move(here, there)
     there = elsewhere()
     move(nobody, there)
+    with pytest.raises(Refused, match="all of it is there already"):
+        move(nobody, there)
     with pytest.raises(Refused, match="holds a warehouse already, of 1 batches"):
         move(here, there)
 

@@ -66,29 +66,27 @@ def differing(moved: tuple[Settings, Settings]) -> dict[str, int]:
     return {each.name: each.differing for each in found if not each.is_same}
 
 
-def test_the_night_again_sends_nothing(moved):
-    """A refresh builds everything there; then no plan has anything to send, and a tick nothing that is due."""
-    settings = moved[1]
-    night = later(settings, timedelta())
-    assert refresh(settings, night).staged.full_refresh
-    planned = {result.sync: result.plan and result.plan.operations for result in _synced(settings, night)}
+def test_nothing_is_sent_there_and_the_next_day_is_the_same(moved):
+    """A refresh builds everything; no plan has anything to send, no tick anything due; then time goes on alike on both.
+
+    Who enters and leaves, whose profile it is, and what journeys make of it: every published row.
+    """
+    there = moved[1]
+    night = later(there, timedelta())
+    assert refresh(there, night).staged.full_refresh
+    planned = {result.sync: result.plan and result.plan.operations for result in _synced(there, night)}
     assert planned == dict.fromkeys(SYNCS, 0)
-    for each in moved:
-        assert journeys.tick(each, later(each, timedelta(microseconds=1)), silent).synced == ()
+    next_day = later(there, timedelta(days=1))
+    for settings in moved:
+        assert journeys.tick(settings, later(settings, timedelta(microseconds=1)), silent).synced == ()
+        done = refresh(settings, next_day)
+        assert done.ok
+        assert done.identity.minted == 0
+    assert differing(moved) == {}
 
 
 def _synced(settings: Settings, clock: Clock) -> list[SyncResult]:
     return sending.sync(settings, clock, SYNCS, silent)
-
-
-def test_the_next_day_is_the_same_on_both(moved):
-    """Who enters and leaves as time goes on, whose profile it is, and what journeys make of it, goes on alike."""
-    clock = later(moved[1], timedelta(days=1))
-    for settings in moved:
-        done = refresh(settings, clock)
-        assert done.ok
-        assert done.identity.minted == 0
-    assert differing(moved) == {}
 
 
 def later(settings: Settings, by: timedelta) -> Clock:

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from models.settings import Settings
 from warehouse.postgres import Postgres
-
-pytestmark = [pytest.mark.slow, pytest.mark.sampled]
+from warehouse.postgres_engine import SOCKETS, PostgresEngine
 
 ROOT = Path(__file__).parents[2]
 DATABASE, SMALL = "marketing", "--people 60 --days 2"
@@ -25,6 +25,25 @@ def lines() -> list[str]:
     return block[1].splitlines()
 
 
+@pytest.mark.parametrize(
+    ("url", "environ", "host", "port", "user"),
+    [
+        ("postgresql:///d", {"PGUSER": "ann"}, str(SOCKETS) if SOCKETS.is_dir() else "", 5432, "ann"),
+        ("postgresql:///d", {"PGHOST": "db", "PGPORT": "5433", "PGUSER": "ann"}, "db", 5433, "ann"),
+        ("postgresql:///d?host=/tmp/here", {"PGHOST": "db", "PGUSER": "ann"}, "/tmp/here", 5432, "ann"),
+        ("postgresql://bea@other:5434/d", {"PGHOST": "db", "PGPORT": "5433", "PGUSER": "ann"}, "other", 5434, "bea"),
+    ],
+)
+def test_what_a_url_leaves_out_is_the_environments(tmp_path, url, environ, host, port, user):
+    """For dbt and for the port alike; where nothing names a host it is the folder of Debian's sockets."""
+    found = PostgresEngine(Settings(ROOT, tmp_path, warehouse_url=url, environ=environ))
+    profile = found.profile()
+    assert (profile["host"], profile["port"], profile["user"]) == (host, port, user)
+    assert (found.url == url) is ("PGHOST" in environ or not SOCKETS.is_dir())
+
+
+@pytest.mark.slow
+@pytest.mark.sampled
 def test_the_lines_of_the_page_run(server, tmp_path):
     """The first installs Debian's server, which is here already; the others run as they stand, on a smaller shop."""
     installs, *typed = lines()
