@@ -1,5 +1,6 @@
 """What is append-only comes over to another engine as it was, wherever the move was stopped."""
 
+import json
 import os
 import signal
 import subprocess
@@ -136,16 +137,17 @@ def move(settings: Settings, destination: Settings) -> moving.Moved:
     return moving.move(settings, destination, silent)
 
 
+def commanded(settings: Settings, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command line of this target, run from `tests/faults/child.py` or as it is."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "TAILRACE_HOME": str(settings.home)}
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+
+
 def killed(settings: Settings, destination: Settings, step: str, nth: int) -> None:
     """`tailrace move`, killed at that step."""
-    done = subprocess.run(
-        [sys.executable, CHILD, step, str(nth), "kill", "--", "move", "--to", destination.warehouse_url],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TAILRACE_HOME": str(settings.home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = commanded(settings, str(CHILD), step, str(nth), "kill", "--", "move", "--to", str(destination.warehouse_url))
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
@@ -188,9 +190,11 @@ def test_a_move_that_was_killed_goes_on(here, elsewhere):
             assert copy.rows("select count(*) as n from tailrace.batch")[0]["n"] == before
         with pytest.raises(NeedsPerson, match="not all of it is here"), store.writing(there):
             pass
-    moved = move(here, there)
-    assert moved.differing == ()
-    assert (moved.before, moved.batches) == (2_000, MANY + 2 - 2_000)
+    done = commanded(here, "-m", "orchestration", "move", "--to", str(there.warehouse_url), "--json")
+    assert done.returncode == 0, done.stderr
+    moved = json.loads(done.stdout)
+    assert (moved["before"], moved["batches"]) == (2_000, MANY + 2 - 2_000)
+    assert {table["name"]: table["differing"] for table in moved["tables"]}["raw.gone"] == 0
     assert visible(there) == visible(here)
     with store.writing(there):
         pass
