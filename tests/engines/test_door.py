@@ -22,6 +22,7 @@ ALLOWED = {
         "duckdb": "the reader of Parquet files, whatever the warehouse is",
         "warehouse.dialect.DuckDBDialect": "what that reader is asked in",
     },
+    "sinks/journal_server.py": {"psycopg": "the driver of the journal's server, whatever the warehouse is"},
     "assets/dbt_calls.py": {"dbt.adapters.duckdb": "dbt's adapter is left with the only writer's place, and is closed"},
 }
 MODULES = [
