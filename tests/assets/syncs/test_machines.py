@@ -21,7 +21,7 @@ from tests.sinks.desk import CHECKOUT
 
 __all__ = ["shop"]  # a fixture
 
-pytestmark = [pytest.mark.stores("server"), pytest.mark.sampled]
+pytestmark = [pytest.mark.stores("server"), pytest.mark.slow, pytest.mark.sampled]
 
 Machines = tuple[Any, Settings, Settings]
 STRIKES = [
