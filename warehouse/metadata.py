@@ -14,7 +14,9 @@ def stamp(warehouse: Warehouse) -> None:
 
     Raises WarehouseVersion when a newer Tailrace wrote to it. The schema exists.
     """
-    warehouse.execute(f"create table if not exists {TABLE} (number bigint, layout bigint, engine varchar)")
+    warehouse.execute(
+        f"create table if not exists {TABLE} (number bigint, layout bigint, engine {warehouse.dialect.text})"
+    )
     rows = warehouse.rows(f"select number, layout, engine from {TABLE} order by number")
     newest = max((int(row["layout"]) for row in rows), default=0)
     if newest > LAYOUT:
