@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,9 @@ class DuckDBEngine:
 
     def environment(self) -> dict[str, str]:
         return {}
+
+    def running_dbt(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @contextmanager
     def _aside(self, warehouse: Warehouse, *, keeps: bool) -> Iterator[Path]:

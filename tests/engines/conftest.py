@@ -1,4 +1,4 @@
-"""The engines that a test runs on: DuckDB always; PostgreSQL where a server is, or may be started."""
+"""The engines that a test runs on: DuckDB always; PostgreSQL and Spark where a server is, or may be started."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.engines import spark_serving
 from tests.engines.serving import serving
 from warehouse import batches
 from warehouse.base import Warehouse
@@ -16,6 +17,7 @@ from warehouse.duckdb import DuckDB
 from warehouse.postgres import Postgres
 
 SERVER = "TAILRACE_TEST_POSTGRES"  # the URL of one
+SPARK = "TAILRACE_TEST_SPARK"  # the address of a Spark Connect server
 STARTED = "TAILRACE_TEST_ENGINES"  # where it is set, every worker starts its own
 LOGICAL = ("tailrace", "raw", "main", "published")
 
@@ -32,6 +34,19 @@ def server() -> Iterator[str]:
         pytest.skip(f"no PostgreSQL server: `make test-engines` starts one, or {SERVER} is the URL of one")
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The address of a Spark Connect server whose catalogue may be written to."""
+    pytest.importorskip("pyspark", reason="no Spark client: `pip install tailrace[spark]`")
+    if url := os.environ.get(SPARK):
+        yield url
+    elif os.environ.get(STARTED) and spark_serving.home():
+        with spark_serving.serving() as started:
+            yield started
+    else:
+        pytest.skip(f"no Spark cluster: `make spark test-engines` starts one, or {SPARK} is the address of one")
+
+
 @pytest.fixture(scope="module")
 def database(server) -> Iterator[str]:
     """The URL of a database of this module's own."""
@@ -46,30 +61,70 @@ def database(server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def schemas(server) -> Iterator[Mapping[str, str]]:
     """Real schemas for the logical ones, of this module alone."""
-    prefix = f"t{uuid4().hex[:10]}"
-    real = {name: f"{prefix}_{name}" for name in LOGICAL}
+    real = named()
     with Postgres(server, schemas=real) as opened:
         opened.execute("create schema main")
     yield real
     with Postgres(server, schemas=real) as opened:
-        for name in LOGICAL:
-            opened.execute(f"drop schema if exists {name} cascade")
+        emptied(opened)
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(scope="module")
+def spark(cluster, tmp_path_factory) -> Iterator[Callable[..., Warehouse]]:
+    """Opens a session whose logical schemas are databases of this module alone."""
+    from warehouse.spark import Spark  # noqa: PLC0415 - where the client is
+
+    real, home = named(), tmp_path_factory.mktemp("spark")
+    opened = Spark(cluster, home=home, schemas=real)
+    opened.execute("create schema main")
+    yield lambda **options: Spark(cluster, home=home, schemas=real, **options)
+    emptied(opened)
+    opened.close()
+
+
+def named() -> Mapping[str, str]:
+    prefix = f"t{uuid4().hex[:10]}"
+    return {name: f"{prefix}_{name}" for name in LOGICAL}
+
+
+def emptied(opened: Warehouse) -> None:
+    for name in LOGICAL:
+        opened.execute(f"drop schema if exists {name} cascade")
+
+
+def bared(opened: Warehouse) -> None:
+    """Without tables and views, but with the functions, which take long to make."""
+    for schema in LOGICAL:
+        for name in opened.relations(schema):
+            kind = "view" if is_view(opened, f"{schema}.{opened.dialect.quote(name)}") else "table"
+            opened.execute(f"drop {kind} {schema}.{opened.dialect.quote(name)}")
+
+
+def is_view(opened: Warehouse, relation: str) -> bool:
+    described = {row["col_name"]: row["data_type"] for row in opened.rows(f"describe extended {relation}")}
+    return described.get("Type") == "VIEW"
+
+
+@pytest.fixture(params=["duckdb", "postgres", "spark"])
 def connect(request, tmp_path) -> Iterator[Callable[..., Warehouse]]:
     """Opens the engine's warehouse of this test, or opens it again; all are closed, and the schemas emptied."""
     with ExitStack() as stack:
         if request.param == "duckdb":
             yield lambda **options: stack.enter_context(DuckDB(tmp_path / "w.duckdb", **options))
             return
-        url, real = request.getfixturevalue("server"), request.getfixturevalue("schemas")
-        yield lambda **options: stack.enter_context(Postgres(url, schemas=real, **options))
+        if request.param == "spark":
+            begin = request.getfixturevalue("spark")
+        else:
+            url, real = request.getfixturevalue("server"), request.getfixturevalue("schemas")
+            begin = lambda **options: Postgres(url, schemas=real, **options)  # noqa: E731 - as the other is
+        yield lambda **options: stack.enter_context(begin(**options))
         stack.close()
-        with Postgres(url, schemas=real) as opened:
-            for name in LOGICAL:
-                opened.execute(f"drop schema if exists {name} cascade")
-            opened.execute("create schema main")
+        with begin() as opened:
+            if request.param == "spark":
+                bared(opened)
+            else:
+                emptied(opened)
+                opened.execute("create schema main")
 
 
 @pytest.fixture
@@ -79,10 +134,15 @@ def warehouse(connect) -> Warehouse:
     return opened
 
 
-@pytest.fixture(scope="module")
-def both(schemas, server) -> Iterator[tuple[Warehouse, Warehouse]]:
-    """DuckDB and PostgreSQL, prepared, to be asked the same."""
-    with DuckDB(Path(":memory:")) as duckdb, Postgres(server, schemas=schemas) as postgres:
-        for opened in (duckdb, postgres):
+@pytest.fixture(scope="module", params=["postgres", "spark"])
+def both(request) -> Iterator[tuple[Warehouse, Warehouse]]:
+    """DuckDB and another, prepared, to be asked the same."""
+    if request.param == "spark":
+        begin = request.getfixturevalue("spark")
+    else:
+        url, real = request.getfixturevalue("server"), request.getfixturevalue("schemas")
+        begin = lambda: Postgres(url, schemas=real)  # noqa: E731 - as the other is
+    with DuckDB(Path(":memory:")) as duckdb, begin() as other:
+        for opened in (duckdb, other):
             batches.prepare(opened)
-        yield duckdb, postgres
+        yield duckdb, other
