@@ -20,6 +20,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.observation import Observation
 from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from models.errors import UserError, WarehouseVersion
@@ -129,7 +130,8 @@ class Session:
     def _lent(self, name: str, data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> None:
         """Make Arrow rows a temporary view of this session."""
         with translating(None):
-            frames = [self._spark.createDataFrame(part) for part in shaped(data, wanted, table)]
+            kinds = from_arrow_schema(wanted, prefer_timestamp_ntz=True)
+            frames = [self._spark.createDataFrame(part, kinds) for part in shaped(data, wanted, table)]
             whole = reduce(lambda one, other: one.unionAll(other), frames)
             whole.createOrReplaceTempView(name)
 

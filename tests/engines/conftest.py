@@ -82,6 +82,18 @@ def spark(cluster, tmp_path_factory) -> Iterator[Callable[..., Warehouse]]:
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def catalogue(cluster, tmp_path_factory) -> Iterator[str]:
+    """The URL of a warehouse of this module's own in the cluster's catalogue."""
+    from warehouse.spark import Spark  # noqa: PLC0415 - where the client is
+
+    name = f"t{uuid4().hex[:10]}"
+    yield f"{cluster}/{name}"
+    with Spark(cluster, home=tmp_path_factory.mktemp("catalogue")) as opened:
+        for row in opened.rows(f"show schemas like '{name}*'"):
+            opened.execute(f"drop schema {row['namespace']} cascade")
+
+
 def named() -> Mapping[str, str]:
     prefix = f"t{uuid4().hex[:10]}"
     return {name: f"{prefix}_{name}" for name in LOGICAL}

@@ -61,8 +61,9 @@ def test_a_table_takes_the_place_of_another_and_may_be_made_of_it(warehouse):
         with pytest.raises(UserError):
             create(name, "select nothing")
         assert warehouse.rows(f"select * from {name}") == [{"b": 2, "c": "x"}]
-    warehouse.create_table('tailrace."od""d"', {"a b": "double", "c": "varchar[]"})
-    assert warehouse.columns('tailrace."od""d"') == {"a b": "double", "c": "varchar[]"}
+    name = 'tailrace."odd"' if warehouse.dialect.name == "spark" else 'tailrace."od""d"'  # Hive's catalogue takes words
+    warehouse.create_table(name, {"a b": "double", "c": "varchar[]"})
+    assert warehouse.columns(name) == {"a b": "double", "c": "varchar[]"}
 
 
 def test_a_temporary_table_is_nobody_elses(connect, warehouse):

@@ -167,7 +167,8 @@ def test_json_goes_in_and_comes_out_as_text(warehouse):
     """Of a column of type json, as it was written: loaded, inserted and as a parameter, whole and in a stream."""
     told = '{ "a" : [1, null],\n"a":"\\u00e9"}'
     warehouse.create_table("tailrace.told", {"told": "json"})
-    assert warehouse.columns("tailrace.told") == {"told": "json"}
+    kind = "varchar" if warehouse.dialect.name == "spark" else "json"
+    assert warehouse.columns("tailrace.told") == {"told": kind}
     warehouse.load("tailrace.told", pa.table({"told": [told]}))
     warehouse.insert("tailrace.told", f"select {warehouse.dialect.literal(told)} as told")
     warehouse.execute("insert into tailrace.told values (?)", [told])
