@@ -11,7 +11,7 @@ import getpass
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -216,6 +216,9 @@ class PostgresEngine:
     def environment(self) -> dict[str, str]:
         # as the port's own sessions
         return {PASSWORD: unquote(self.parts.password or ""), "PGTZ": "UTC", "PGOPTIONS": "-c jit=off"}
+
+    def running_dbt(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def _newest(self) -> tuple[str, dict[str, str]] | None:
         """The schema of the newest generation, and what each name in it shows; None before the first."""

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from models.errors import TailraceError, UserError, WarehouseVersion
 from warehouse.dialect import Dialect
+from warehouse.names import Names, Written
 from warehouse.postgres_arrow import decoded, shaped, streamed_type, values
-from warehouse.postgres_dialect import Names, PostgresDialect, Written
+from warehouse.postgres_dialect import PostgresDialect
 from warehouse.postgres_errors import refused, shown, translated, translating
 
 OLDEST = 150000  # as the server counts its versions
