@@ -13,6 +13,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from models.errors import UserError
 from models.steps import step
 from warehouse import definitions, metadata
 from warehouse.base import Warehouse
@@ -58,6 +59,9 @@ def create_log(
 def _make_log(warehouse: Warehouse, name: str, columns: Mapping[str, str], keys: Collection[str] | None) -> None:
     quote, stored = warehouse.dialect.quote, warehouse.dialect.stored
     log = name + LOG_SUFFIX
+    if len(log.partition(".")[2].encode()) > warehouse.dialect.longest:
+        message = f"{log}: a name has at most {warehouse.dialect.longest} bytes in {warehouse.dialect.name}"
+        raise UserError(message)
     kinds = {each: warehouse.dialect.kind(kind) for each, kind in columns.items()}
     wanted = kinds if keys is None else {each: stored(kind, is_key=each in keys) for each, kind in columns.items()}
     have = warehouse.columns(log)

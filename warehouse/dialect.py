@@ -17,6 +17,7 @@ class Dialect(Protocol):
 
     name: str
     text: str  # the type of any text
+    longest: int  # bytes that the name of a relation may have
 
     def quote(self, name: str) -> str: ...
     def partitioned(self, column: str) -> str: ...
@@ -50,6 +51,7 @@ class Dialect(Protocol):
 class DuckDBDialect:
     name = "duckdb"
     text = "varchar"
+    longest = 1_000  # nobody says
 
     def quote(self, name: str) -> str:
         """`a"b` → `"a""b"`: any name is safe."""

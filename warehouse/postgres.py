@@ -39,9 +39,10 @@ class Postgres(Session):
         schemas: Mapping[str, str] | None = None,
         read_only: bool = False,
         own: Collection[str] = (),
+        name: str = "tailrace",
     ) -> None:
         """Connect, as a session does. `own`: the real schemas that nobody but this connection has anything in."""
-        super().__init__(url, schemas=schemas, read_only=read_only)
+        super().__init__(url, schemas=schemas, read_only=read_only, name=name)
         self.own = frozenset(own)
 
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:

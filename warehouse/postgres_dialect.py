@@ -46,6 +46,7 @@ class PostgresDialect(DuckDBDialect):
     """Quoting and plain values are DuckDB's: strings conform to the standard on both."""
 
     name = "postgres"
+    longest = 63
 
     def kind(self, kind: str) -> str:
         base = kind.removesuffix("[]")

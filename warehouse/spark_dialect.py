@@ -44,6 +44,7 @@ class SparkDialect(DuckDBDialect):
 
     name = "spark"
     text = "string"
+    longest = 128  # the catalogue's, Hive's
 
     def kind(self, kind: str) -> str:
         if kind.endswith("[]"):
