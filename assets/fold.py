@@ -74,7 +74,8 @@ class Folder:
         with self._turn():
             if reopener.is_journal_older():
                 self._folded(at)
-                self.journal.renew(at)
+                # what was received since is of runs that go on meanwhile
+                self.journal.renew(at, max((fold.last for fold in self.journal.folds()), default=0))
         for delivery in self.journal.open_deliveries(sync):
             self.journal.abandon(delivery.run_id, at)
         self.fold(at)
@@ -82,11 +83,15 @@ class Folder:
             if run.opened.sync == sync:
                 reopener.reopened(run.opened.run_id)
         for opened in self.opener.unclosed(sync):
-            if opened.journal_id != self.journal.id:
-                self._give_up(opened, at)
+            self.settle(opened, at)
             self.opener.close(opened, self._why(opened), at)
         for delivery in self.journal.open_deliveries(sync):
             self.journal.close_delivery(delivery.run_id, at)
+
+    def settle(self, opened: Opened, at: datetime) -> None:
+        """Of a run whose journal is lost, or became another meanwhile, every row that no ledger knows is `unknown`."""
+        if opened.journal_id != self.journal.id:
+            self._give_up(opened, at)
 
     def _why(self, opened: Opened) -> str:
         return INTERRUPTED if opened.journal_id == self.journal.id else LOST
@@ -126,7 +131,7 @@ class Folder:
         return rows
 
     def _give_up(self, opened: Opened, at: datetime) -> None:
-        """The run's journal is not ours: every planned row that no ledger knows may have left."""
+        """Any planned row that no ledger knows may have left."""
         self._clear()
         query = render(
             SQL,
