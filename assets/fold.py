@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,8 +112,15 @@ class Folder:
         for delivery, table in self.journal.receipts(fold):
             runs[delivery.run_id] = None
             self.warehouse.load(RECEIPTS, _with_run(table, delivery.run_id))
-        opened = [self.opener.opened(run_id) or Reopener(self.opener).reopened(run_id) for run_id in runs]
-        return self._append(name, opened, at)
+        return self._append(name, self._opened(runs), at)
+
+    def _opened(self, run_ids: Collection[str]) -> list[Opened]:
+        """Runs as the warehouse knows them; one that was restored is told what it forgot."""
+        found = [self.opener.opened(run_id) for run_id in run_ids]
+        if None in found:
+            Reopener(self.opener).put_back(run_ids)
+            found = [self.opener.opened(run_id) for run_id in run_ids]
+        return [opened for opened in found if opened]
 
     def _append(self, name: str, runs: list[Opened], at: datetime) -> int:
         """The ledgers' batches first, one a run, then the fold's own with what people read."""
