@@ -7,7 +7,10 @@ BENCHMARKS := diff deliver ingest idle journeys messages webhooks engines
 # A module is one worker's: what it makes for all its tests is made once.
 PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=10
 
-.PHONY: demo test test-engines quick faults oracle ui check lint bench docs shots lock
+SPARK := .spark/.installed
+SPARK_VERSION := 4.3.0
+
+.PHONY: demo test test-engines spark quick faults oracle ui check lint bench docs shots lock
 
 # A month; `make demo DEMO="--nights 4"` runs its last nights only.
 demo: $(STAMP)
@@ -21,13 +24,22 @@ test: $(STAMP)
 quick: $(STAMP)
 	$(PYTEST) -m "not faults and not slow" -x
 
-# What both engines must agree on, on DuckDB and on PostgreSQL servers of their own, and what is said of the journal,
-# in a file and in PostgreSQL; needs Debian's postgresql.
+# What the engines must agree on: DuckDB, PostgreSQL servers of its own (needs Debian's postgresql) and, after `make
+# spark`, Spark clusters of its own; and what is said of the journal, in a file and in PostgreSQL.
 test-engines: $(STAMP)
 	test -n "$$TAILRACE_TEST_POSTGRES" || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
 	  || { apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql; }
 	TAILRACE_TEST_ENGINES=1 $(PYTEST) tests/engines
 	TAILRACE_TEST_ENGINES=1 $(PYTEST) -m stores
+
+# Spark with its jars (450 MB) for `make test-engines`, apart from the client in .venv; needs Java 17.
+spark: $(SPARK)
+
+$(SPARK):
+	command -v java > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends openjdk-17-jre-headless; }
+	$(PYTHON) -m venv .spark
+	.spark/bin/pip install --quiet --no-deps pyspark==$(SPARK_VERSION)
+	touch $@
 
 # Every seeded fault against the real command line, the gateway and the recorder, counted at the receiver.
 faults: $(STAMP)

@@ -48,7 +48,7 @@ def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) 
     variables = {**warehouse.clock_variables(settings, clock), **dbt_project.run_variables(settings)}
     passed = json.dumps({**variables, "aside": True})
     call = ["compile", *_arguments(settings), "--full-refresh", "--vars", passed, "--select", *chosen]
-    outcome = dbt_calls.invoke(call, dbt_project.manifest(settings), engine(settings).environment())
+    outcome = dbt_calls.invoke(call, engine(settings), dbt_project.manifest(settings))
     if outcome.exception is not None:
         raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
     results: list[Any] = getattr(outcome.result, "results", [])

@@ -12,18 +12,15 @@ from dbt.adapters.factory import cleanup_connections
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
+from warehouse.engine import Engine
+
 ABOUT_MODELS = ("exposures", "metrics", "semantic_models", "saved_queries", "unit_tests", "functions")
 
 
-def invoke(
-    call: Sequence[str], parsed: Manifest | None = None, environment: Mapping[str, str] | None = None
-) -> dbtRunnerResult:
-    """Run one dbt command in this process; what it opened is closed again when it returns.
-
-    `environment`: variables that stand in this process's for as long.
-    """
+def invoke(call: Sequence[str], engine: Engine, parsed: Manifest | None = None) -> dbtRunnerResult:
+    """Run one dbt command in this process; what it opened is closed again when it returns."""
     try:
-        with _set(environment or {}):
+        with _set(engine.environment()), engine.running_dbt():
             return dbtRunner(manifest=parsed).invoke(list(call))
     finally:
         cleanup_connections()  # type: ignore[no-untyped-call]

@@ -179,7 +179,7 @@ def _parse(settings: Settings) -> None:
 
     variables = json.dumps(_places(settings))
     call = ["parse", *arguments(settings), "--vars", variables]
-    done = dbt_calls.invoke(call, environment=engine(settings).environment())
+    done = dbt_calls.invoke(call, engine(settings))
     if done.exception is not None:
         raise refusal(done.exception, settings.dbt_project)
     if not done.success:

@@ -84,7 +84,7 @@ def plan(
                 forgotten_entries.put_back(warehouse, sync, _now())
             else:  # it is being delivered: what has come back counts
                 folder.fold(_now())
-        return plans.make(warehouse, settings, policy, sync, sink, clock, at=_now(), show_pii=show_pii).plan
+            return plans.make(warehouse, settings, policy, sync, sink, clock, at=_now(), show_pii=show_pii).plan
 
 
 def apply(

@@ -19,7 +19,7 @@ from warehouse.base import Warehouse
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
-NOTHING_SETTLED = "select cast(null as varchar) as entry_id where false"
+NOTHING_SETTLED = "select '' as entry_id where false"
 
 
 def fingerprints(warehouse: Warehouse, policy: Policy, syncs: Iterable[Sync], as_of: datetime) -> dict[str, str]:

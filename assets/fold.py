@@ -155,7 +155,8 @@ class Folder:
         self._append(f"lost/{opened.run_id}", [opened], at)
 
     def _clear(self) -> None:
-        columns = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in RECEIPT_COLUMNS.items())
+        spelled = self.warehouse.dialect.kind
+        columns = ", ".join(f"cast(null as {spelled(kind)}) as {name}" for name, kind in RECEIPT_COLUMNS.items())
         self.warehouse.create_temporary(RECEIPTS, f"select {columns} where false")
 
     def _sql(self, name: str, opened: Opened) -> str:

@@ -18,7 +18,7 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 FOUND = "forgotten_entries"  # the temporary table with what is put back
-NOBODY = "select cast(null as varchar) as profile_id, cast(null as varchar) as contact where false"
+NOBODY = "select '' as profile_id, '' as contact where false"
 
 
 def put_back(warehouse: Warehouse, sync: Sync, at: datetime) -> int:

@@ -5,6 +5,7 @@ State is never stored: it is the latest accepted row of an identity by (epoch, s
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 FEW_BATCHES = 20
+SLUG = 44  # letters: with `planned_`, a generation and `__log` a name has 63, which is as long as PostgreSQL's are
 TAIL_SHARE = 0.3
 Position = tuple[int, int]
 
@@ -56,7 +58,7 @@ def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mappin
         return found
     generation = max((int(str(row["generation"])) for row in _generations(warehouse, sync)), default=0) + 1
     # in front, where no sync's name has a number
-    relation = f"tailrace.ledger_{f'{generation}_' if generation > 1 else ''}{sync.slug}"
+    relation = f"tailrace.ledger_{f'{generation}_' if generation > 1 else ''}{_short(sync.slug)}"
     batches.create_log(warehouse, relation, {**LEDGER_COLUMNS, **columns})
     literal = warehouse.dialect.literal
     batch = batches.Batch(warehouse, f"ledger/{sync.slug}/{generation}")
@@ -67,6 +69,13 @@ def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mappin
     )
     batch.commit(at)
     return Ledger(destination, (relation, *(found.relations if found else ())), sync.identity)
+
+
+def _short(slug: str) -> str:
+    """The slug; a long one cut and told from others by its hash, so that every engine can have tables of its name."""
+    if len(slug) <= SLUG:
+        return slug
+    return f"{slug[: SLUG - 11]}_{hashlib.blake2b(slug.encode(), digest_size=5).hexdigest()}"
 
 
 @dataclass(frozen=True)

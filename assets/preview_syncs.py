@@ -18,7 +18,7 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 EARLIER = "published"  # the schema through which the published copy is seen
-NOBODY = "select cast(null as varchar) as entry_id where false"
+NOBODY = "select '' as entry_id where false"
 
 
 @dataclass(frozen=True)

@@ -55,14 +55,14 @@ class Scratch:
     def _columns(self, model: Model) -> list[str]:
         """The columns of all that a model reads."""
         tokens = _tokens(model.sql, self.warehouse.dialect.name)
-        read = {relation for _, _, names in _relations(tokens) if (relation := self._written(names))}
+        read = {relation for _, _, names in _relations(tokens, self.home.catalog) if (relation := self._written(names))}
         found = [self.warehouse.columns(self.moved.get(each) or ".".join(each)) for each in sorted(read)]
         return list(dict.fromkeys(name for columns in found for name in columns))
 
     def _relocated(self, sql: str) -> str:
         """The same text with relations of the live warehouse read where they were moved; nothing else changes."""
         tokens, puts = _tokens(sql, self.warehouse.dialect.name), list[tuple[int, int, str]]()
-        for first, last, names in _relations(tokens):
+        for first, last, names in _relations(tokens, self.home.catalog):
             relation = self._written(names)
             if relation in self.moved:
                 puts.append((first.start, last.end + 1, self.moved[relation]))
@@ -90,13 +90,15 @@ def _put(sql: str, puts: Iterable[tuple[int, int, str]]) -> str:
     return "".join([*pieces, sql[done:]])
 
 
-def _relations(tokens: list[Token]) -> Iterator[tuple[Token, Token, tuple[str, str, str]]]:
-    """Every `"a"."b"."c"`, quoted as dbt does: its first and last token, and the names."""
-    quoted = [TokenType.IDENTIFIER, TokenType.DOT, TokenType.IDENTIFIER, TokenType.DOT, TokenType.IDENTIFIER]
-    for position in range(len(tokens) - 4):
-        found = tokens[position : position + 5]
+def _relations(tokens: list[Token], catalog: str) -> Iterator[tuple[Token, Token, tuple[str, str, str]]]:
+    """Every `"a"."b"."c"`, quoted as dbt does, or `"b"."c"` without a catalog: first and last token, and the names."""
+    names = 3 if catalog else 2
+    quoted = [TokenType.IDENTIFIER, *[TokenType.DOT, TokenType.IDENTIFIER] * (names - 1)]
+    for position in range(len(tokens) - len(quoted) + 1):
+        found = tokens[position : position + len(quoted)]
         if [token.token_type for token in found] == quoted:
-            yield found[0], found[4], (found[0].text, found[2].text, found[4].text)
+            *before, schema, name = [token.text for token in found[::2]]
+            yield found[0], found[-1], ("".join(before), schema, name)
 
 
 def _owners(tokens: list[Token], names: Collection[str]) -> Iterator[Token]:

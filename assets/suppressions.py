@@ -56,7 +56,7 @@ def copy_suppressions(
     batch.append(TOLD, f"select {literal} as journal_id, contact, purpose, suppressed_at from {NEW}")
     batch.append(COPIED, f"select {literal} as journal_id, cast({position} as bigint) as position")
     batch.commit(at)
-    warehouse.execute(f"drop table {NEW}")
+    warehouse.drop_temporary(NEW)
     return added
 
 

@@ -108,7 +108,7 @@ def run_dbt(
     left_out = [*exclude, *(f"package:{name}" for name in packages.declared(settings))]
     call += ["--exclude", *left_out] if left_out else []
     call += ["--full-refresh"] if full_refresh and command in ("build", "run", "seed") else []
-    outcome = dbt_calls.invoke(call, parsed, engine(settings).environment())
+    outcome = dbt_calls.invoke(call, engine(settings), parsed)
     if outcome.exception is not None:
         raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
     results = getattr(outcome.result, "results", [])

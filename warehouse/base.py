@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,9 @@ class Warehouse(Protocol):
     def insert(self, table: str, query: str) -> int:
         """Insert a query's rows into `table` by column name; the number of rows inserted."""
 
+    def remove(self, table: str, column: str, values: Collection[str]) -> None:
+        """Take out of `table` the rows whose `column`, a text, is one of these."""
+
     def lend(self, name: str, data: pa.Table | pa.RecordBatchReader) -> AbstractContextManager[None]:
         """Make Arrow rows readable as the relation `name` for the block; a reader can be read once."""
 
@@ -54,6 +57,12 @@ class Warehouse(Protocol):
 
     def create_temporary(self, name: str, query: str) -> None:
         """A table of a query's rows that is this connection's own, in the place of one that is there."""
+
+    def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
+        """Drop a temporary table or view of this connection, and what reads it; nothing where there is none."""
+
+    def replace_temporary(self, name: str, by: str) -> None:
+        """Give one temporary table the name of another, which goes."""
 
     def alone(self) -> AbstractContextManager[None]:
         """For the block nobody else is in one on this warehouse: for what is looked at first and then made."""

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from models.errors import UserError
 from models.steps import step
 from warehouse import definitions, metadata
 from warehouse.base import Warehouse
@@ -23,21 +24,22 @@ LOG_SUFFIX = "__log"
 
 def prepare(warehouse: Warehouse, *, moving: bool = False) -> None:
     """Create the batch table and the view of visible batches where they are missing. Raises as metadata.stamp does."""
+    dialect, text = warehouse.dialect, warehouse.dialect.text
     with warehouse.alone():
         warehouse.execute(f"create schema if not exists {SCHEMA}")
         warehouse.prepare_functions()
         metadata.stamp(warehouse, moving=moving)
         definitions.prepare(warehouse)
         warehouse.execute(
-            f"create table if not exists {SCHEMA}.batch ("
-            "batch_id varchar, tables varchar, row_count bigint, replaces varchar[], committed_at timestamptz)"
+            f"create table if not exists {SCHEMA}.batch (batch_id {text}, tables {text}, row_count bigint, "
+            f"replaces {dialect.kind('varchar[]')}, committed_at {dialect.kind('timestamptz')})"
         )
         # `not in` a query is a scan of it for every row where it does not fit PostgreSQL's memory; this is a join
         definitions.create_view(
             warehouse,
             f"{SCHEMA}.visible_batch",
             f"select batch_id from {SCHEMA}.batch as batch where not exists (select 1 from "
-            f"(select unnest(replaces) as batch_id from {SCHEMA}.batch) as replaced "
+            f"(select {dialect.unnest('replaces')} as batch_id from {SCHEMA}.batch) as replaced "
             "where replaced.batch_id = batch.batch_id)",
         )
 
@@ -57,13 +59,16 @@ def create_log(
 def _make_log(warehouse: Warehouse, name: str, columns: Mapping[str, str], keys: Collection[str] | None) -> None:
     quote, stored = warehouse.dialect.quote, warehouse.dialect.stored
     log = name + LOG_SUFFIX
+    if len(log.partition(".")[2].encode()) > warehouse.dialect.longest:
+        message = f"{log}: a name has at most {warehouse.dialect.longest} bytes in {warehouse.dialect.name}"
+        raise UserError(message)
     kinds = {each: warehouse.dialect.kind(kind) for each, kind in columns.items()}
     wanted = kinds if keys is None else {each: stored(kind, is_key=each in keys) for each, kind in columns.items()}
     have = warehouse.columns(log)
     if not have:
         warehouse.execute(f"create schema if not exists {name.split('.', maxsplit=1)[0]}")
         body = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
-        warehouse.execute(f"create table {log} ({body})")
+        warehouse.execute(f"create table {log} ({body}){warehouse.dialect.partitioned('batch_id')}")
     new = [column for column in wanted if have and column not in have]
     if new:  # before, so that whoever is killed between the two leaves nothing that looks as if it was made
         definitions.forget(warehouse)
@@ -107,7 +112,7 @@ class Batch:
         log = name + LOG_SUFFIX
         identifier = self.warehouse.dialect.literal(self.batch_id)
         if name not in self.counts:
-            self.warehouse.execute(f"delete from {log} where batch_id = {identifier}")
+            self.warehouse.remove(log, "batch_id", [self.batch_id])
             self.counts[name] = 0
         if isinstance(rows, str):
             query = f"select {identifier} as batch_id, appended.* from ({rows}) as appended"
@@ -180,10 +185,8 @@ class Batches:
 
 def discard(warehouse: Warehouse, name: str, batch_ids: Sequence[str]) -> None:
     """Delete rows that an interrupted run left in the log `name` under ids that are not visible."""
-    if not batch_ids:
-        return
-    listed = ", ".join(warehouse.dialect.literal(batch_id) for batch_id in batch_ids)
-    warehouse.execute(f"delete from {name}{LOG_SUFFIX} where batch_id in ({listed})")
+    if batch_ids:
+        warehouse.remove(name + LOG_SUFFIX, "batch_id", batch_ids)
 
 
 def visible_in(warehouse: Warehouse, name: str) -> dict[str, int]:

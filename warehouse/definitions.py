@@ -19,7 +19,8 @@ _KNOWN: WeakKeyDictionary[Warehouse, dict[str, str]] = WeakKeyDictionary()  # wh
 
 def prepare(warehouse: Warehouse) -> None:
     """The schema exists. Who else writes meanwhile makes the same: another checkout's definitions come in turns."""
-    warehouse.execute(f"create table if not exists {TABLE} (name varchar, digest varchar)")
+    text = warehouse.dialect.text
+    warehouse.execute(f"create table if not exists {TABLE} (name {text}, digest {text})")
     _KNOWN[warehouse] = {row["name"]: row["digest"] for row in warehouse.rows(f"select name, digest from {TABLE}")}
 
 
@@ -31,8 +32,13 @@ def made(warehouse: Warehouse, name: str, definition: str) -> Iterator[bool]:
         yield True
         return
     with warehouse.alone():
-        yield False
-        warehouse.execute(f"delete from {TABLE} where name = ?", [name])
+        noted = [row["digest"] for row in warehouse.rows(f"select digest from {TABLE} where name = ?", [name])]
+        yield noted == [digest]  # by somebody else, since this was opened
+        if noted == [digest]:
+            _KNOWN[warehouse][name] = digest
+            return
+        if noted:
+            warehouse.remove(TABLE, "name", [name])
         warehouse.execute(f"insert into {TABLE} values (?, ?)", [name, digest])
     _KNOWN[warehouse][name] = digest
 
@@ -46,5 +52,5 @@ def create_view(warehouse: Warehouse, name: str, query: str) -> None:
 
 def forget(warehouse: Warehouse) -> None:
     """A table is about to get new columns: what reads all of them is created again."""
-    warehouse.execute(f"delete from {TABLE}")
+    warehouse.remove(TABLE, "name", [row["name"] for row in warehouse.rows(f"select name from {TABLE}")])
     _KNOWN[warehouse].clear()

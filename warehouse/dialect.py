@@ -6,7 +6,7 @@ Everything in assets/sql is Jinja with one Dialect's functions in scope; what is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -17,8 +17,10 @@ class Dialect(Protocol):
 
     name: str
     text: str  # the type of any text
+    longest: int  # bytes that the name of a relation may have
 
     def quote(self, name: str) -> str: ...
+    def partitioned(self, column: str) -> str: ...
     def kind(self, kind: str) -> str: ...
     def stored(self, kind: str, *, is_key: bool) -> str: ...
     def literal(self, value: object) -> str: ...
@@ -49,6 +51,7 @@ class Dialect(Protocol):
 class DuckDBDialect:
     name = "duckdb"
     text = "varchar"
+    longest = 1_000  # nobody says
 
     def quote(self, name: str) -> str:
         """`a"b` → `"a""b"`: any name is safe."""
@@ -57,6 +60,10 @@ class DuckDBDialect:
     def kind(self, kind: str) -> str:
         """A type that is named by DuckDB's word for it, as the port's `columns` names types, in the engine's words."""
         return kind
+
+    def partitioned(self, column: str) -> str:  # noqa: ARG002 - a table is one thing here
+        """What `create table` ends with where all rows of one value of the column come and go together."""
+        return ""
 
     def stored(self, kind: str, *, is_key: bool) -> str:
         """A column's type with how to compress it: told, inserts are twice as fast as where every way is tried.
@@ -172,3 +179,9 @@ class DuckDBDialect:
     def weekday(self, local: str) -> str:
         """0 Monday … 6 Sunday."""
         return f"(isodow({local}) - 1)"
+
+
+def removal(dialect: Dialect, table: str, column: str, values: Collection[str]) -> str:
+    """The statement for Warehouse.remove, where the engine has one."""
+    listed = ", ".join(map(dialect.literal, values)) or "null"
+    return f"delete from {table} where {dialect.quote(column)} in ({listed})"

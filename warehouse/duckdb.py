@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from models.errors import NeedsPerson, Refused, StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
-from warehouse.dialect import Dialect, DuckDBDialect
+from warehouse.dialect import Dialect, DuckDBDialect, removal
 
 MEMORY = Path(":memory:")
 UNBORN = (0, 4096, 8192)  # sizes before all three header blocks of a new file are written
@@ -64,6 +64,9 @@ class DuckDB:
         inserted = self._run(f"insert into {table} by name {query}", ()).fetchone()
         return int(inserted[0]) if inserted else 0
 
+    def remove(self, table: str, column: str, values: Collection[str]) -> None:
+        self._run(removal(self.dialect, table, column, values), ())
+
     @contextmanager
     def lend(self, name: str, data: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
         self._connection.register(name, data)
@@ -99,6 +102,13 @@ class DuckDB:
 
     def create_temporary(self, name: str, query: str) -> None:
         self._run(f"create or replace temporary table {name} as {query}", ())
+
+    def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
+        self._run(f"drop {'view' if is_view else 'table'} if exists {name} cascade", ())
+
+    def replace_temporary(self, name: str, by: str) -> None:
+        self._run(f"drop table {name} cascade", ())
+        self._run(f"alter table {by} rename to {name}", ())
 
     def alone(self) -> AbstractContextManager[None]:
         """Whoever has the file open to write is alone."""

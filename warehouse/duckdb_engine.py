@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,9 @@ class DuckDBEngine:
 
     def environment(self) -> dict[str, str]:
         return {}
+
+    def running_dbt(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @contextmanager
     def _aside(self, warehouse: Warehouse, *, keeps: bool) -> Iterator[Path]:

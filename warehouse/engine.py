@@ -74,6 +74,9 @@ class Engine(Protocol):
     def environment(self) -> dict[str, str]:
         """Variables with which dbt runs: the secrets of its profile, and what that has no option for."""
 
+    def running_dbt(self) -> AbstractContextManager[None]:
+        """What dbt's adapter needs in this process while dbt runs in it."""
+
 
 def engine(settings: Settings) -> Engine:
     """The engine that TAILRACE_WAREHOUSE names; a DuckDB file of the target where it is not set."""
@@ -81,6 +84,10 @@ def engine(settings: Settings) -> Engine:
         from warehouse.postgres_engine import PostgresEngine  # noqa: PLC0415 - an extra, imported where it is used
 
         return PostgresEngine(settings)
+    if settings.warehouse_url and settings.warehouse_url.startswith("sc://"):
+        from warehouse.spark_engine import SparkEngine  # noqa: PLC0415 - as above
+
+        return SparkEngine(settings)
     from warehouse.duckdb_engine import DuckDBEngine  # noqa: PLC0415 - nor is this, elsewhere
 
     return DuckDBEngine(settings)

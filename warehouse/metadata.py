@@ -16,7 +16,9 @@ def stamp(warehouse: Warehouse, *, moving: bool = False) -> None:
     `moving`: this is what another warehouse is copied into; nothing else may open it before `moved`. Raises
     WarehouseVersion when a newer Tailrace wrote to it, NeedsPerson where a move into it has not ended.
     """
-    warehouse.execute(f"create table if not exists {TABLE} (number bigint, layout bigint, engine varchar)")
+    warehouse.execute(
+        f"create table if not exists {TABLE} (number bigint, layout bigint, engine {warehouse.dialect.text})"
+    )
     rows = warehouse.rows(f"select number, layout, engine from {TABLE} order by number")
     newest = max((int(row["layout"]) for row in rows), default=0)
     if newest > LAYOUT:

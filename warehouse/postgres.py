@@ -19,14 +19,14 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
 from models.errors import Refused, UserError
+from warehouse.dialect import removal
+from warehouse.names import parts
 from warehouse.postgres_arrow import arrow_type, kind_of, plain, sql_type
 from warehouse.postgres_errors import Absent, OtherColumns
 from warehouse.postgres_session import Session, lock_number
 
 ANALYZED = 1_000  # rows from which the planner's guesses about a new table cost more than to look at it
 FUNCTIONS = Path(__file__).with_name("postgres_functions")
-
-_PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 
 
 class Postgres(Session):
@@ -39,9 +39,10 @@ class Postgres(Session):
         schemas: Mapping[str, str] | None = None,
         read_only: bool = False,
         own: Collection[str] = (),
+        name: str = "tailrace",
     ) -> None:
         """Connect, as a session does. `own`: the real schemas that nobody but this connection has anything in."""
-        super().__init__(url, schemas=schemas, read_only=read_only)
+        super().__init__(url, schemas=schemas, read_only=read_only, name=name)
         self.own = frozenset(own)
 
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
@@ -65,6 +66,9 @@ class Postgres(Session):
         listed = ", ".join(map(quote, given))
         cast = ", ".join(f"cast(inserted.{quote(name)} as {self.dialect.kind(kinds[name])})" for name in given)
         return self._run(f"insert into {table} ({listed}) select {cast} from ({query}\n) as inserted")
+
+    def remove(self, table: str, column: str, values: Collection[str]) -> None:
+        self._run(removal(self.dialect, table, column, values))
 
     @contextmanager
     def lend(self, name: str, data: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
@@ -116,6 +120,13 @@ class Postgres(Session):
         """As the port says. Views that read a table that is replaced go with it."""
         self._replace("temporary table", name, query)
 
+    def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
+        self._run(f"drop {'view' if is_view else 'table'} if exists pg_temp.{name} cascade")
+
+    def replace_temporary(self, name: str, by: str) -> None:
+        self._run(f"drop table pg_temp.{name} cascade")
+        self._run(f"alter table pg_temp.{by} rename to {name}")
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """As the port says; all that the block does is one transaction."""
@@ -162,7 +173,7 @@ class Postgres(Session):
         """Nothing is ever attached."""
 
     def _replace(self, kind: str, name: str, made: str | Mapping[str, str]) -> None:
-        *schema, last = _parts(name)
+        *schema, last = parts(name)
         quote = self.dialect.quote
         fresh = ".".join([*schema, quote(last + "__fresh")])
         if isinstance(made, str):
@@ -191,9 +202,3 @@ def _statements(made: str) -> list[str]:
     """Those of a file of functions, below its header."""
     _, *statements = re.split(r"\n\n(?=create or replace )", made)
     return [statement.rstrip().removesuffix(";") for statement in statements]
-
-
-def _parts(name: str) -> list[str]:
-    """`schema."ta""ble"` → the schema as written, and the table's own name."""
-    *schema, last = _PART.finditer(name)
-    return [*(part[0] for part in schema), last[2] or last[1].replace('""', '"')]

@@ -1,4 +1,4 @@
-"""PostgreSQL's spelling of what engines spell differently, and of the names that all SQL here is written in.
+"""PostgreSQL's spelling of what engines spell differently.
 
 The functions in `tailrace` that this calls are in postgres_functions/.
 """
@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from models.errors import UserError
 from warehouse.dialect import DuckDBDialect
+from warehouse.json_paths import steps
 
 NUL = "\0"
-_STEP = re.compile(r'\.(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^.\["*]+))|(?P<item>\[-?\d+\])')
-_ESCAPED = re.compile(r"\\(.)")
 _DECIMAL = re.compile(r"(?:decimal|numeric)\((\d+),\s*(\d+)\)")
-# What is not looked into: texts, quoted names, comments. A doubled quote is two texts side by side.
-_LEFT_ALONE = r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/"
 
 # DuckDB's word → PostgreSQL's, where that has no such type
 _KINDS = {
@@ -50,6 +46,7 @@ class PostgresDialect(DuckDBDialect):
     """Quoting and plain values are DuckDB's: strings conform to the standard on both."""
 
     name = "postgres"
+    longest = 63
 
     def kind(self, kind: str) -> str:
         base = kind.removesuffix("[]")
@@ -78,10 +75,10 @@ class PostgresDialect(DuckDBDialect):
 
     def json_text(self, column: str, path: str) -> str:
         """The text at a path of names and list places; `$` is all of it. Raises UserError for other paths."""
-        steps = list(_steps(path))
-        if len(steps) == 1 and not steps[0].startswith("["):
-            return self.json_text_at(column, self.literal(steps[0]))
-        listed = ", ".join(self.literal(step) for step in steps)
+        found = list(steps(path))
+        if len(found) == 1 and not found[0].startswith("["):
+            return self.json_text_at(column, self.literal(found[0]))
+        listed = ", ".join(self.literal(step) for step in found)
         return f"tailrace.json_text({column}, variadic cast(array[{listed}] as text[]))"
 
     def json_value(self, column: str, key: str) -> str:
@@ -139,67 +136,3 @@ class PostgresDialect(DuckDBDialect):
 
     def weekday(self, local: str) -> str:
         return f"(cast(extract(isodow from {local}) as bigint) - 1)"
-
-
-@dataclass(frozen=True)
-class Written:
-    """A statement as the server is sent it, and where its parts stood before: it tells places in what it was sent."""
-
-    sql: str
-    original: str
-    moved: tuple[tuple[int, int], ...]  # offset in `sql` → in `original`, where one began to differ
-
-    def place(self, position: int) -> str:
-        """The line of the original at a position in what was sent (from 1), as DuckDB draws it: text and caret."""
-        offset = position - 1
-        sent, before = max((pair for pair in self.moved if pair[0] <= offset), default=(0, 0))
-        offset = min(before + offset - sent, len(self.original))
-        start = self.original.rfind("\n", 0, offset) + 1
-        line = self.original[start:].split("\n", maxsplit=1)[0]
-        label = f"LINE {self.original.count(chr(10), 0, offset) + 1}: "
-        return f"{label}{line}\n{' ' * (len(label) + offset - start)}^"
-
-
-class Names:
-    """Puts real schemas in the place of the logical ones that all SQL is written in."""
-
-    def __init__(self, schemas: Mapping[str, str]) -> None:
-        self.schemas = dict(schemas)
-        names = "|".join(map(re.escape, schemas)) or "(?!)"
-        is_schema = r"(?:(?<=schema )|(?<=schema if exists )|(?<=schema if not exists ))"
-        prefix = rf"(?<![\w.$])(?:{names})(?=\.)|{is_schema}(?:{names})\b"
-        self._pattern = re.compile(rf"{_LEFT_ALONE}|({prefix})|\?", re.DOTALL)
-
-    def write(self, sql: str, params: Sequence[str] | None = None) -> Written:
-        """The statement with real schemas, and with `params` (literals) for each `?`. Raises UserError for too few."""
-        parts, moved, given, sent, done = [], [], iter(params or ()), 0, 0
-        for match in self._pattern.finditer(sql):
-            if match[1]:
-                put = self.schemas[match[1]]
-            elif match[0] == "?" and params is not None:
-                put = next(given, "")
-            else:
-                continue
-            if not put:
-                raise UserError("the statement has more `?` than values")
-            parts += [sql[done : match.start()], put]
-            sent += match.start() - done + len(put)
-            done = match.end()
-            moved += [(sent - len(put), match.start()), (sent, done)]
-        if next(given, None) is not None:
-            raise UserError("the statement has fewer `?` than values")
-        return Written("".join((*parts, sql[done:])), sql, tuple(moved))
-
-
-def _steps(path: str) -> Iterator[str]:
-    at = 1 if path.startswith("$") else len(path) + 1
-    while at < len(path):
-        found = _STEP.match(path, at)
-        if not found:
-            break
-        at = found.end()
-        quoted = found["quoted"]
-        yield found["item"] or (found["plain"] if quoted is None else _ESCAPED.sub(r"\1", quoted))
-    if at != len(path):
-        message = f"no path of names and places in lists: {path}"
-        raise UserError(message)

@@ -7,31 +7,27 @@ when it begins and keeps it; what no generation shows any more is dropped when n
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import sha256
 from itertools import groupby
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
-from models.errors import TailraceError, UserError, WarehouseHeld
+from models.errors import TailraceError, UserError
 from models.settings import Settings
 from models.steps import step
+from warehouse import postgres_locks
 from warehouse.base import Warehouse
 from warehouse.engine import Aside
 from warehouse.postgres import Postgres
 from warehouse.postgres_session import lock_number
+from warehouse.postgres_url import parsed, variables, with_host
 
 PATIENCE = "300ms"  # how long a schema that somebody reads is waited for before it is left for the next time
 PASSWORD = "DBT_ENV_SECRET_WAREHOUSE_PASSWORD"  # noqa: S105 - the variable in which dbt finds it, never a file
-LOOKS_UP = 1.0  # seconds after which a wait for a lock hears whether it is still wanted
 BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
-SOCKETS = Path("/var/run/postgresql")  # where Debian's server listens; the library in the driver's wheel looks in /tmp
 
 
 class PostgresEngine:
@@ -39,14 +35,11 @@ class PostgresEngine:
     adapter = "dbt-postgres"
 
     def __init__(self, settings: Settings) -> None:
-        """Raises UserError for a URL without a database."""
+        """Raises UserError for a URL that cannot be used."""
         assert settings.warehouse_url
-        self.settings, self.url = settings, _with_host(settings.warehouse_url, settings.environ)
-        self.parts = urlsplit(self.url)
-        self.catalog = unquote(self.parts.path.removeprefix("/"))
-        if not self.catalog:
-            message = "TAILRACE_WAREHOUSE names no database; write postgresql://user@host/database"
-            raise UserError(message)
+        self.settings, self.url = settings, with_host(settings.warehouse_url, settings.environ)
+        self.parts = parsed(self.url, settings.environ)
+        self.catalog = self.parts["dbname"]
         prefix = "tailrace" if settings.target == "prod" else f"tailrace_{settings.target}"
         self.schemas: Mapping[str, str] = {
             "tailrace": prefix,
@@ -71,50 +64,14 @@ class PostgresEngine:
         return [f"the database {self.catalog} orders texts by {name}; every other engine orders them by their bytes"]
 
     def open(self) -> Warehouse:
-        return Postgres(self.url, schemas=self.schemas)
+        return postgres_locks.writer(self.url, self.schemas["tailrace"], dict(self.schemas))
 
-    @contextmanager
-    def locked(self, wait_seconds: float, *, beside: bool = False) -> Iterator[None]:
-        """An advisory lock: it dies with its connection, and holds on every machine."""
-        with Postgres(self.url) as session:
-            if not self._took(session, self.schemas["tailrace"], wait_seconds, shared=beside):
-                raise WarehouseHeld(self._holder(session))
-            yield
+    def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
+        """Of the server: it holds on every machine."""
+        return postgres_locks.held(self.url, self.schemas["tailrace"], wait_seconds, beside=beside)
 
-    @contextmanager
-    def turn(self, what: str) -> Iterator[None]:
-        with Postgres(self.url) as session:
-            while not self._took(session, f"{self.schemas['tailrace']}/{what}", LOOKS_UP):
-                pass
-            yield
-
-    def _took(self, session: Warehouse, name: str, wait_seconds: float, *, shared: bool = False) -> bool:
-        """Wait in the server's queue, so that who asks for all of it is not passed by those who share it for ever.
-
-        In pieces: what waits in the server hears no Ctrl-C.
-        """
-        kind = "_shared" if shared else ""
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            left = min(max(deadline - time.monotonic(), 0), LOOKS_UP)
-            session.execute(f"set lock_timeout = {max(int(left * 1000), 1)}")
-            try:
-                session.rows(f"select pg_advisory_lock{kind}({lock_number(name)})")
-            except WarehouseHeld:
-                if time.monotonic() >= deadline:
-                    return False
-            else:
-                return True
-
-    def _holder(self, session: Warehouse) -> str:
-        found = session.rows(
-            "select pid, client_addr::text as address from pg_stat_activity "
-            "where pid in (select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 1 "
-            f"and ((cast(classid as bigint) << 32) | cast(objid as bigint)) = {lock_number(self.schemas['tailrace'])}) "
-            f"and datname = {session.dialect.literal(self.catalog)} limit 1"
-        )
-        who = f"server process {found[0]['pid']}, from {found[0]['address']}" if found else "another process"
-        return f"the warehouse is held by {who}; wait for it, or end it if it hangs"
+    def turn(self, what: str) -> AbstractContextManager[None]:
+        return postgres_locks.turn(self.url, self.schemas["tailrace"], what)
 
     def is_published(self) -> bool:
         return bool(self._newest())
@@ -132,8 +89,10 @@ class PostgresEngine:
         quote, literal = warehouse.dialect.quote, warehouse.dialect.literal
         warehouse.execute("create schema if not exists published")
         warehouse.execute("create table if not exists tailrace.publication (generation bigint, digests varchar)")
+        stored = {*warehouse.relations("published")}  # of before: readers may have them still
         for name, relation in changed.items():
-            warehouse.create_table(f"published.{quote(_stored(name, digests[name]))}", f"select * from {relation}")
+            if (place := _stored(name, digests[name])) not in stored:
+                warehouse.create_table(f"published.{quote(place)}", f"select * from {relation}")
         found = warehouse.rows("select coalesce(max(generation), 0) + 1 as following from tailrace.publication")
         generation = int(found[0]["following"])
         schema = self._schema(generation)
@@ -201,13 +160,11 @@ class PostgresEngine:
             _drop_unused(warehouse, preview, [*schemas])
 
     def profile(self, *, reads_published: bool = False) -> dict[str, Any]:  # noqa: ARG002 - compiling writes nothing
-        known = self.settings.environ  # what the URL leaves out is as the client library has it
-        named = parse_qs(self.parts.query).get("host", [known.get("PGHOST", "")])
         return {
             "type": "postgres",
-            "host": self.parts.hostname or named[0],
-            "port": self.parts.port or int(known.get("PGPORT") or 5432),
-            "user": unquote(self.parts.username or known.get("PGUSER") or getpass.getuser()),
+            "host": self.parts["host"],
+            "port": int(self.parts["port"] or 5432),
+            "user": self.parts["user"],
             "password": f"{{{{ env_var('{PASSWORD}', '') }}}}",
             "dbname": self.catalog,
             "schema": self.schemas["main"],
@@ -215,7 +172,12 @@ class PostgresEngine:
 
     def environment(self) -> dict[str, str]:
         # as the port's own sessions
-        return {PASSWORD: unquote(self.parts.password or ""), "PGTZ": "UTC", "PGOPTIONS": "-c jit=off"}
+        options = f"{self.parts.get('options', '')} -c jit=off".strip()
+        own = {PASSWORD: self.parts.get("password", ""), "PGTZ": "UTC", "PGOPTIONS": options}
+        return {**variables(self.parts), **own}
+
+    def running_dbt(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def _newest(self) -> tuple[str, dict[str, str]] | None:
         """The schema of the newest generation, and what each name in it shows; None before the first."""
@@ -233,14 +195,6 @@ class PostgresEngine:
 
     def _schema(self, generation: int) -> str:
         return f"{self.schemas['published']}_{generation}"
-
-
-def _with_host(url: str, environ: Mapping[str, str]) -> str:
-    """The URL; where neither it nor the environment names a host, with the folder of this machine's sockets."""
-    parts = urlsplit(url)
-    if parts.hostname or "host" in parse_qs(parts.query) or environ.get("PGHOST") or not SOCKETS.is_dir():
-        return url
-    return f"{url}{'&' if parts.query else '?'}host={SOCKETS}"
 
 
 def _keep(warehouse: Warehouse, schema: str) -> bool:

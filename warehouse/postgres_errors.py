@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import adbc_driver_postgresql.dbapi as adbc
 
 from models.errors import NeedsPerson, StorageFull, TailraceError, UserError, WarehouseHeld
-from warehouse.postgres_dialect import Written
+from warehouse.names import Written
 
 _SHOWN = re.compile(r"postgres(?:ql)?://(?:[^@/?#]*@)?([^@?#]*)(?:\?[^@]*)?")
 

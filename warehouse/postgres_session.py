@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from models.errors import TailraceError, UserError, WarehouseVersion
 from warehouse.dialect import Dialect
+from warehouse.names import Names, Written
 from warehouse.postgres_arrow import decoded, shaped, streamed_type, values
-from warehouse.postgres_dialect import Names, PostgresDialect, Written
+from warehouse.postgres_dialect import PostgresDialect
 from warehouse.postgres_errors import refused, shown, translated, translating
 
 OLDEST = 150000  # as the server counts its versions
@@ -28,6 +29,12 @@ _SETTINGS = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
     "client_encoding": "UTF8",
+    # so that a machine that lost its power holds no lock for hours, and a statement of who is gone goes on for a second
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+    "tcp_user_timeout": "20000",
+    "client_connection_check_interval": "1000",
     "jit": "off",  # the statements here are wide: to compile their expressions takes longer than to run them
 }
 # In kilobytes, at least: `not in` a query whose rows do not fit reads them again for every row of the other side
@@ -39,8 +46,13 @@ class Session:
 
     dialect: Dialect = PostgresDialect()
 
-    def __init__(self, url: str, *, schemas: Mapping[str, str] | None = None, read_only: bool = False) -> None:
-        """Connect. Raises NeedsPerson, UserError or WarehouseVersion, each saying what to do, none the password."""
+    def __init__(
+        self, url: str, *, schemas: Mapping[str, str] | None = None, read_only: bool = False, name: str = "tailrace"
+    ) -> None:
+        """Connect; the server's own views call the session `name`.
+
+        Raises NeedsPerson, UserError or WarehouseVersion, each saying what to do, none the password.
+        """
         self.names = Names(schemas or {})
         self._depth = 0
         try:
@@ -49,7 +61,7 @@ class Session:
             raise refused(str(error), url) from None  # the driver's own text may quote the URL
         server = self.rows(
             "select current_setting('server_version') as version, "
-            f"current_setting('server_version_num') as number, {self._chosen(read_only=read_only)}"
+            f"current_setting('server_version_num') as number, {self._chosen(name, read_only=read_only)}"
         )[0]
         self._version = str(server["version"]).split()[0]
         if int(server["number"]) < OLDEST:
@@ -57,10 +69,11 @@ class Session:
             message = f"{shown(url)}: PostgreSQL {self._version}; Tailrace needs 15 or newer"
             raise WarehouseVersion(message)
 
-    def _chosen(self, *, read_only: bool) -> str:
+    def _chosen(self, name: str, *, read_only: bool) -> str:
         """What sets the session's settings, as columns of a query."""
         settings = {
             **_SETTINGS,
+            "application_name": name,
             "search_path": f"{self.dialect.quote(self._real('main'))}, public",
             "default_transaction_read_only": "on" if read_only else "off",
         }

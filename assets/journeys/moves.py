@@ -9,17 +9,17 @@ _NOTHING = {  # the shapes of tables of which there is nothing
     "moved": (
         "cast(null as bigint) as r, cast(null as integer) as pv, 0 as hop, '' as kind, "
         "cast(null as integer) as from_n, cast(null as integer) as n, '' as ended, '' as detail, "
-        "cast(null as timestamptz) as move_at, cast(null as timestamptz) as since_at, "
-        "cast(null as timestamptz) as due_at"
+        "cast(null as {moment}) as move_at, cast(null as {moment}) as since_at, "
+        "cast(null as {moment}) as due_at"
     ),
     "refused": "cast(null as bigint) as r, cast(null as integer) as pv, '' as reason",
     "run_event": (
         "cast(null as bigint) as r, cast(null as integer) as pv, '' as event, '' as match, "
-        "cast(null as timestamptz) as occurred_at, cast(null as timestamptz) as counts_at, '' as source, '' as event_id"
+        "cast(null as {moment}) as occurred_at, cast(null as {moment}) as counts_at, '' as source, '' as event_id"
     ),
     "signal": (
-        "cast(null as bigint) as r, cast(null as integer) as pv, cast(null as timestamptz) as goal_at, "
-        "cast(null as timestamptz) as exit_at, '' as exit_detail"
+        "cast(null as bigint) as r, cast(null as integer) as pv, cast(null as {moment}) as goal_at, "
+        "cast(null as {moment}) as exit_at, '' as exit_detail"
     ),
 }
 
@@ -40,7 +40,8 @@ class Rounds:
         return rounds
 
     def _nothing(self, table: str) -> None:
-        self.tick.create(table, f"select {_NOTHING[table]} limit 0")
+        columns = _NOTHING[table].format(moment=self.tick.warehouse.dialect.kind("timestamptz"))
+        self.tick.create(table, f"select {columns} limit 0")
 
     # --- what rounds look at
 

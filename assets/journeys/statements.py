@@ -65,17 +65,16 @@ class Statements:
             self.create(table, "select * from lent_rows")
 
     def insert(self, table: str, query: str) -> None:
-        self.warehouse.execute(f"insert into {table} {query}")
+        self.warehouse.insert(table, query)
 
     def replace(self, table: str, by: str) -> None:
         """Give one table the place of another."""
-        self.warehouse.execute(f"drop table {table} cascade")
-        self.warehouse.execute(f"alter table {by} rename to {table}")
+        self.warehouse.replace_temporary(table, by)
         self.made.pop(by)
 
     def drop_all(self) -> None:
         for name, kind in reversed(self.made.items()):
-            self.warehouse.execute(f"drop {kind} if exists {name} cascade")
+            self.warehouse.drop_temporary(name, is_view=kind == "view")
         self.made.clear()
 
     def has(self, table: str, condition: str = "true") -> bool:

@@ -43,7 +43,7 @@ parted as (
     select
         spells.*,
         coalesce(
-            spells.as_of > max(coalesce(spells.left_at, cast('9999-12-31' as timestamptz))) over (
+            spells.as_of > max(coalesce(spells.left_at, cast('9999-12-31' as {{ dialect.kind("timestamptz") }}))) over (
                 partition by spells.profile_id
                 order by spells.as_of, spells.entry_id
                 rows between unbounded preceding and 1 preceding

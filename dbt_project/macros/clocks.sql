@@ -22,6 +22,10 @@
     cast({{ moment }} at time zone '{{ zone }}' as date)
 {%- endmacro %}
 
+{% macro spark__local_day(moment, zone) -%}
+    cast(from_utc_timestamp({{ moment }}, '{{ zone }}') as date)
+{%- endmacro %}
+
 {% macro _moment(name) -%}
     {%- set moment = var(name, none) -%}
     {%- if moment is none and execute -%}

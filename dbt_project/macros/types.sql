@@ -2,9 +2,11 @@
 
 {% macro text_type() -%}{{ adapter.dispatch('text_type', 'tailrace')() }}{%- endmacro %}
 {% macro default__text_type() -%}varchar{%- endmacro %}
+{% macro spark__text_type() -%}string{%- endmacro %}
 
 {% macro timestamp_type() -%}{{ adapter.dispatch('timestamp_type', 'tailrace')() }}{%- endmacro %}
 {% macro default__timestamp_type() -%}timestamptz{%- endmacro %}
+{% macro spark__timestamp_type() -%}timestamp_ltz{%- endmacro %}
 
 {# Null where the value is not of that type; dbt.safe_cast is a plain cast in the adapters used here. #}
 {% macro try_cast(expression, type) -%}{{ adapter.dispatch('try_cast', 'tailrace')(expression, type) }}{%- endmacro %}
@@ -24,8 +26,23 @@
         cast({{ expression }} as {{ type }})
     {%- endif -%}
 {%- endmacro %}
+{% macro spark__try_cast(expression, type) -%}
+    {%- set kind = type | lower | replace('double precision', 'double') | replace(' ', '') -%}
+    {%- set words = {'varchar': 'string', 'timestamp': 'timestamp_ntz', 'timestamptz': 'timestamp', 'timestamp_ltz': 'timestamp'} -%}
+    {%- set kind = words.get(kind, kind) -%}
+    {%- set said = 'cast(' ~ expression ~ ' as string)' -%}
+    {%- if kind in ('smallint', 'int', 'integer', 'bigint') -%}
+        try_cast(try_cast({{ _own() }}.number_of({{ said }}) as decimal(38, 0)) as {{ kind }})
+    {%- elif modules.re.match('(?:decimal|numeric)[(]', kind) -%}
+        try_cast({{ _own() }}.number_of({{ said }}) as {{ kind }})
+    {%- elif kind in ('double', 'boolean', 'date', 'timestamp_ntz', 'timestamp') -%}
+        {{ _own() }}.try_{{ kind }}({{ said }})
+    {%- else -%}
+        cast({{ expression }} as {{ kind }})
+    {%- endif -%}
+{%- endmacro %}
 
-{# The schema of the functions that PostgreSQL lacks (warehouse/postgres_functions/). #}
+{# The schema of the functions that PostgreSQL and Spark lack (warehouse/postgres_functions/, spark_functions/). #}
 {% macro _own() -%}{{ var('own_schema', 'tailrace') }}{%- endmacro %}
 
 {# The value at a path of a JSON text, as text. #}
@@ -40,6 +57,14 @@
         {{ _own() }}.json_text({{ column }}, variadic cast(array['{{ keys | join("', '") }}'] as text[]))
     {%- endif -%}
 {%- endmacro %}
+{% macro spark__json_text(column, path) -%}
+    {%- set steps = [] -%}
+    {%- for quoted, plain in modules.re.findall('[.](?:"([^"]*)"|([^."]+))', path) -%}
+        {%- set key = quoted or plain -%}
+        {%- do steps.append("[\\'" ~ key ~ "\\']" if '.' in key or '[' in key else '.' ~ key) -%}
+    {%- endfor -%}
+    get_json_object({{ column }}, '${{ steps | join }}')
+{%- endmacro %}
 
 {# Both JSON objects as one; the second wins. #}
 {% macro json_merge(first, second) -%}{{ adapter.dispatch('json_merge', 'tailrace')(first, second) }}{%- endmacro %}
@@ -51,6 +76,7 @@
     end
 {%- endmacro %}
 {% macro postgres__json_merge(first, second) -%}{{ _own() }}.json_merge({{ first }}, {{ second }}){%- endmacro %}
+{% macro spark__json_merge(first, second) -%}{{ _own() }}.json_merge({{ first }}, {{ second }}){%- endmacro %}
 
 {# A JSON object, as text, from column → expression. #}
 {% macro json_object(columns) -%}{{ adapter.dispatch('json_object', 'tailrace')(columns) }}{%- endmacro %}
@@ -60,7 +86,14 @@
 {% macro postgres__json_object(columns) -%}
     ({% for key, value in columns.items() %}'{{ '{' if loop.first else ',' }}"{{ key }}":' || {{ _own() }}.json_of({{ value }}) || {% endfor %}'}')
 {%- endmacro %}
+{% macro spark__json_object(columns) -%}
+    ({% for key, value in columns.items() -%}
+        '{{ '{' if loop.first else ',' }}"{{ key }}":'
+        || {{ _own() }}.json_of(typeof({{ value }}), cast({{ value }} as string), to_json(array({{ value }}))) ||
+    {% endfor %}'}')
+{%- endmacro %}
 
 {% macro sha256(expression) -%}{{ adapter.dispatch('sha256', 'tailrace')(expression) }}{%- endmacro %}
 {% macro default__sha256(expression) -%}sha256({{ expression }}){%- endmacro %}
 {% macro postgres__sha256(expression) -%}encode(sha256(convert_to({{ expression }}, 'UTF8')), 'hex'){%- endmacro %}
+{% macro spark__sha256(expression) -%}sha2({{ expression }}, 256){%- endmacro %}

@@ -26,6 +26,14 @@ JSON = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "c d", "é", 'q"']) | JSON_TEXTS, JSON, max_size=4)
 
 
+def numbers(end):
+    """A CTE `numbers` with `n` from 1 to `end`, at most 100,000: not every engine recurses so often."""
+    digits = " union all ".join(f"select {digit} as d" for digit in range(10))
+    places = " + ".join(f"{10**place} * digit{place}.d" for place in range(5))
+    joined = " cross join ".join(f"digits as digit{place}" for place in range(5))
+    return f"with digits as ({digits}), numbers as (select 1 + {places} as n from {joined} where {places} < {end}) "
+
+
 def values(warehouse, expressions):
     """The value of each expression, in order."""
     listed = ", ".join(f"{expression} as v{place}" for place, expression in enumerate(expressions))

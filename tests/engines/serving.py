@@ -17,6 +17,7 @@ USER = "postgres"  # who runs it where we are root, which it refuses to be run b
 PROGRAMS = Path("/usr/lib/postgresql")
 FRESH = ["-A", "trust", "--no-locale", "-E", "UTF8", "--no-sync"]
 SECONDS = 60
+URLS = {"postgres": "database", "spark": "catalogue"}  # the fixtures with a warehouse's URL, of a module's own
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",

@@ -4,6 +4,7 @@ import pytest
 
 from models.errors import Refused
 from models.settings import Settings
+from tests.engines.serving import URLS
 from warehouse import batches
 from warehouse.engine import Engine, engine
 from warehouse.postgres import Postgres
@@ -32,10 +33,10 @@ def test_scratch_is_the_connections_own(connect):
     assert "made" not in opened.relations("main")
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", "postgres", "spark"])
 def home(request, tmp_path) -> Engine:
     """An engine with one thing published."""
-    url = request.getfixturevalue("database") if request.param == "postgres" else None
+    url = request.getfixturevalue(URLS[request.param]) if request.param in URLS else None
     made = engine(Settings(project=tmp_path, home=tmp_path, target="prod", warehouse_url=url))
     (tmp_path / "prod").mkdir()
     with made.open() as warehouse:

@@ -10,12 +10,15 @@ from tests.test_architecture import PACKAGES, ROOT
 ENGINES = (
     "warehouse.duckdb",
     "warehouse.postgres",
+    "warehouse.spark",
     "warehouse.dialect.DuckDBDialect",
     "dbt.adapters.duckdb",
     "dbt.adapters.postgres",
+    "dbt.adapters.spark",
     "duckdb",
     "adbc",
     "psycopg",
+    "pyspark",
 )  # and all that begins with one
 ALLOWED = {
     "assets/parquet_records.py": {

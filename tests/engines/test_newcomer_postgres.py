@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from models.errors import UserError
 from models.settings import Settings
 from warehouse.postgres import Postgres
-from warehouse.postgres_engine import SOCKETS, PostgresEngine
+from warehouse.postgres_engine import PostgresEngine
+from warehouse.postgres_url import SOCKETS
 
 ROOT = Path(__file__).parents[2]
 DATABASE, SMALL = "marketing", "--people 60 --days 2"
@@ -40,6 +42,33 @@ def test_what_a_url_leaves_out_is_the_environments(tmp_path, url, environ, host,
     profile = found.profile()
     assert (profile["host"], profile["port"], profile["user"]) == (host, port, user)
     assert (found.url == url) is ("PGHOST" in environ or not SOCKETS.is_dir())
+
+
+def test_what_a_url_says_of_tls_is_told_to_dbt(tmp_path):
+    """By the variables that its client reads; a password in the query is one, too, and is not shown."""
+    url = "postgresql://db/d?sslmode=verify-full&sslrootcert=/ca.pem&user=bea&password=secret&port=6432"
+    found = PostgresEngine(Settings(ROOT, tmp_path, warehouse_url=url))
+    assert (found.profile()["host"], found.profile()["port"], found.profile()["user"]) == ("db", 6432, "bea")
+    told = found.environment()
+    assert (told["PGSSLMODE"], told["PGSSLROOTCERT"]) == ("verify-full", "/ca.pem")
+    assert "secret" in told.values()
+    assert "secret" not in str(found.profile())
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://db/", "names no database"),
+        ("postgresql://bea:secret@db/d?service=x", "'service' cannot be passed to dbt"),
+        ("postgresql://bea:secret@one:1,two:2/d", "one host and one port"),
+        ("postgresql://bea:secret@db/d?nothing=1", "no address of a server"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(tmp_path, url, said):
+    """With what may be written, and without the password."""
+    with pytest.raises(UserError, match=said) as refused:
+        PostgresEngine(Settings(ROOT, tmp_path, warehouse_url=url))
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ import pytest
 
 from models.errors import UserError, WarehouseHeld
 from warehouse import batches
+from warehouse.names import Names
 from warehouse.postgres import Postgres
-from warehouse.postgres_dialect import Names
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from models.errors import UserError
+from tests.engines.agreement import numbers
 from tests.engines.test_rows import KINDS
 from warehouse.lint import place
 
@@ -60,8 +61,9 @@ def test_a_table_takes_the_place_of_another_and_may_be_made_of_it(warehouse):
         with pytest.raises(UserError):
             create(name, "select nothing")
         assert warehouse.rows(f"select * from {name}") == [{"b": 2, "c": "x"}]
-    warehouse.create_table('tailrace."od""d"', {"a b": "double", "c": "varchar[]"})
-    assert warehouse.columns('tailrace."od""d"') == {"a b": "double", "c": "varchar[]"}
+    name = 'tailrace."odd"' if warehouse.dialect.name == "spark" else 'tailrace."od""d"'  # Hive's catalogue takes words
+    warehouse.create_table(name, {"a b": "double", "c": "varchar[]"})
+    assert warehouse.columns(name) == {"a b": "double", "c": "varchar[]"}
 
 
 def test_a_temporary_table_is_nobody_elses(connect, warehouse):
@@ -119,8 +121,9 @@ def test_a_mistake_is_the_users_and_has_its_place(warehouse, table, sql, where):
 )
 def test_a_wrong_value_is_the_users_mistake(warehouse, query):
     """Also where it is found in the midst of a stream; the next statement runs."""
-    numbers = "with recursive numbers as (select 1 as n union all select n + 1 from numbers where n < 20000) "
-    warehouse.create_temporary("t", numbers + "select cast(n as varchar) as text from numbers union all select 'x'")
+    text = warehouse.dialect.text
+    found = f"select cast(n as {text}) as text from numbers union all select 'x'"
+    warehouse.create_temporary("t", numbers(20_000) + found)
     with pytest.raises(UserError):
         warehouse.rows(query)
     with pytest.raises(UserError):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from models.errors import UserError
+from tests.engines.agreement import numbers
 
 MOMENT = datetime(2024, 2, 29, 12, 30, 15, 123_456, tzinfo=UTC)
 LEAP_DAY = datetime(2024, 2, 29, tzinfo=UTC)
@@ -166,7 +167,8 @@ def test_json_goes_in_and_comes_out_as_text(warehouse):
     """Of a column of type json, as it was written: loaded, inserted and as a parameter, whole and in a stream."""
     told = '{ "a" : [1, null],\n"a":"\\u00e9"}'
     warehouse.create_table("tailrace.told", {"told": "json"})
-    assert warehouse.columns("tailrace.told") == {"told": "json"}
+    kind = "varchar" if warehouse.dialect.name == "spark" else "json"
+    assert warehouse.columns("tailrace.told") == {"told": kind}
     warehouse.load("tailrace.told", pa.table({"told": [told]}))
     warehouse.insert("tailrace.told", f"select {warehouse.dialect.literal(told)} as told")
     warehouse.execute("insert into tailrace.told values (?)", [told])
@@ -176,9 +178,9 @@ def test_json_goes_in_and_comes_out_as_text(warehouse):
 
 def test_a_stream_is_read_in_batches(warehouse):
     """No larger than asked, each row once, in the types that the query has."""
-    numbers = "with recursive numbers as (select 1 as n union all select n + 1 from numbers where n < 10000) "
-    query = numbers + "select n, cast(n as decimal(18, 2)) as money, cast(null as varchar) as nothing from numbers"
-    batches = list(warehouse.stream(query, batch_rows=2048))
+    text = warehouse.dialect.text
+    query = f"select n, cast(n as decimal(18, 2)) as money, cast(null as {text}) as nothing from numbers order by n"
+    batches = list(warehouse.stream(numbers(10_000) + query, batch_rows=2048))
     assert max(map(len, batches)) <= 2048
     read = pa.Table.from_batches(batches)
     assert read.schema.types == [pa.int32(), pa.decimal128(18, 2), pa.string()]
@@ -188,8 +190,7 @@ def test_a_stream_is_read_in_batches(warehouse):
 
 def test_a_stream_that_is_left_does_no_harm(warehouse):
     """The next statement runs."""
-    numbers = "with recursive s as (select 1 as n union all select n + 1 from s where n < 500) "
-    query = numbers + "select s.n, other.n as m, 'some text' as text from s cross join s as other"
+    query = numbers(500) + "select s.n, other.n as m, 'some text' as text from numbers as s cross join numbers as other"
     assert len(warehouse.stream(query, batch_rows=1000).read_next_batch()) == 1000
     assert warehouse.rows("select 1 as n") == [{"n": 1}]
 
@@ -198,7 +199,7 @@ def test_python_values_are_plain(warehouse):
     """Sums of whole numbers are whole, moments know their zone, null is None."""
     row = warehouse.rows(
         "select sum(n) as total, max(at_time) as latest, null as nothing, sum(money) as money, count(*) as n, "
-        "avg(cast(n as double precision)) as mean, cast(sum(n) as varchar) as text "
+        f"avg(cast(n as {warehouse.dialect.kind('double')})) as mean, cast(sum(n) as {warehouse.dialect.text}) as text "
         f"from (select 1 as n, {warehouse.dialect.literal(MOMENT)} as at_time, cast(1.5 as decimal(18, 2)) as money) "
         "as t"
     )[0]

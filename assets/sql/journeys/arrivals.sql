@@ -16,7 +16,7 @@ going as (
         entered_at as since_at,
         entered_at,
         cast(null as bigint) as lane,
-        cast(null as timestamptz) as ended_at,
+        cast(null as {{ dialect.kind("timestamptz") }}) as ended_at,
         entered_at as move_at,
         'entered' as kind,
         first as target,

@@ -109,7 +109,7 @@ timed as (
 timed as (
     select
         *,
-        cast(null as timestamptz) as quiet_at
+        cast(null as {{ dialect.kind("timestamptz") }}) as quiet_at
     from due
 )
 

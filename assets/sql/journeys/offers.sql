@@ -46,7 +46,7 @@ undecided as (
         old_send.n,
         1 as round,
         old_send.logical_at as offered_at,
-        cast({{ literal(never) }} as timestamptz) as decided_at
+        cast({{ literal(never) }} as {{ dialect.kind("timestamptz") }}) as decided_at
     from old_send
     inner join tailrace.journey_run as run on old_send.run_id = run.run_id
     {% if has_sent %}
@@ -57,7 +57,7 @@ undecided as (
         new_sends.*,
         1 as round,
         logical_at as offered_at,
-        cast({{ literal(never) }} as timestamptz) as decided_at
+        cast({{ literal(never) }} as {{ dialect.kind("timestamptz") }}) as decided_at
     from new_sends
     {% endif %}
     {% if held_since %}

@@ -10,7 +10,7 @@ known as (
 
     union all
 
-    select distinct cast(day as timestamptz) as known_at
+    select distinct cast(day as {{ dialect.kind("timestamptz") }}) as known_at
     from {{ past.kept }}.segment_days
     where segment = {{ literal(segment) }}
     {% endif %}

@@ -1,6 +1,6 @@
 -- Where each active run's step leads, and when: due or not, the statement of moves decides. One row a run, with where
 -- it stands. `kinds`: of the steps at which anybody is.
-{% set matched_at = "matched.counts_at" if has_run_events else "cast(null as timestamptz)" %}
+{% set matched_at = "matched.counts_at" if has_run_events else "cast(null as " ~ dialect.kind("timestamptz") ~ ")" %}
 {% set bare %}
         r,
         pv,

@@ -54,7 +54,7 @@ select
     entered_at as since_at,
     entered_at,
     lane,
-    cast(null as timestamptz) as ended_at,
+    cast(null as {{ dialect.kind("timestamptz") }}) as ended_at,
     entered_at as move_at,
     'entered' as kind,
     first as target,

@@ -1,4 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail') }}
+{# On Spark what a killed run wrote of a batch would count as all of it: there a batch is a partition, written whole. #}
+{{ config(
+    materialized='incremental', on_schema_change='fail',
+    incremental_strategy='insert_overwrite' if target.type == 'spark' else 'append',
+    partition_by=['batch_id'] if target.type == 'spark' else none,
+) }}
 
 with
 

@@ -1,0 +1,139 @@
+"""What only Spark needs: writers that overlap lose nothing, what a killed one left does no harm, and its own signs."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from models.errors import NeedsPerson, UserError
+from tests.test_architecture import ROOT
+from warehouse import batches
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def opened(spark):
+    with spark() as warehouse:
+        batches.prepare(warehouse)
+        batches.create_log(warehouse, "tailrace.notes", {"note": "varchar"})
+        yield warehouse
+        warehouse.execute("drop schema tailrace cascade")
+
+
+def notes(warehouse):
+    return sorted(row["note"] for row in warehouse.rows("select note from tailrace.notes"))
+
+
+def append(url, home, schemas, gate):
+    """What each of several processes does at once."""
+    from warehouse.spark import Spark  # noqa: PLC0415 - where the client is
+
+    with Spark(url, home=home, schemas=schemas) as warehouse:
+        batches.prepare(warehouse)
+        gate.wait()
+        for number in range(3):
+            batch = batches.Batch(warehouse, f"{multiprocessing.current_process().name}/{number}")
+            batch.append("tailrace.notes", pa.table({"note": ["one", "two"]}))
+            batch.commit(NOW)
+
+
+def test_writers_that_overlap_lose_nothing(opened, cluster):
+    """Spark itself would, of two plain inserts into one table; the rows of all are there, and all commits."""
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(3)
+    given = (cluster, opened.home, opened.names.schemas, gate)
+    processes = [context.Process(target=append, args=given, name=f"p{n}") for n in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 3
+    assert notes(opened) == ["one"] * 9 + ["two"] * 9
+
+
+def test_files_that_a_killed_run_left_unknown_do_not_come_back(opened):
+    """In a batch's folder, and the catalogue was not told before the server ended: a repeated append replaces them."""
+    opened.execute("create table tailrace.notes__left (batch_id string, note string) using parquet")
+    place = opened.rows("describe extended tailrace.notes__log")
+    location = next(row["data_type"] for row in place if row["col_name"] == "Location")
+    opened.execute(f"insert overwrite directory '{location}/batch_id=b' using parquet select 'of a killed run' as note")
+    batch = batches.Batch(opened, "b")
+    batch.append("tailrace.notes", pa.table({"note": ["whole"]}))
+    batch.commit(NOW)
+    assert notes(opened) == ["whole"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from warehouse.spark import Spark
+
+warehouse = Spark(sys.argv[1], home=Path(sys.argv[2]), schemas={"tailrace": sys.argv[3]})
+warehouse.create_temporary("numbers", "select 1 as n")
+print(warehouse.scratch(), flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_killed_session_kept_aside_goes_with_the_next(opened, cluster):
+    """And nothing of one that is under way."""
+    command = [sys.executable, "-c", KILLED, cluster, str(opened.home), opened.names.schemas["tailrace"]]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ}) as killed:
+        name = killed.stdout.readline().strip()
+        mine = opened.scratch()
+        assert opened.has(name)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    with type(opened)(cluster, home=opened.home, schemas=opened.names.schemas) as other:
+        other.scratch()
+        assert not opened.has(name)
+        assert opened.has(mine)
+
+
+@pytest.mark.parametrize(
+    "text", ["${spark.app.name}", "a\\b\\n", "\\'", "it's raw.x \\", "tab\t\\t", 'q"', "`", "%s", "{x}", ":x", "\u2028"]
+)
+def test_signs_that_mean_something_to_spark_are_text(opened, text):
+    """In a literal, as a parameter, and beside a name of ours."""
+    literal = opened.dialect.literal(text)
+    found = opened.rows(f"select {literal} as a, ? as b, raw.c from (select {literal} as c) as raw", [text])
+    assert found == [{"a": text, "b": text, "c": text}]
+
+
+def test_a_value_that_does_not_fit_is_told_of_in_dbts_session_too(opened, cluster, monkeypatch):
+    """ANSI SQL stays on, though the adapter turns it off before every statement."""
+    from dbt.adapters.spark.session import Cursor  # noqa: PLC0415 - where the adapter is
+
+    from warehouse.spark_dbt import dbt_session  # noqa: PLC0415 - where the client is
+
+    monkeypatch.setenv("SPARK_REMOTE", cluster)
+    with dbt_session(cluster):
+        cursor = Cursor(server_side_parameters={"spark.sql.ansi.enabled": "false"})
+        with pytest.raises(Exception, match="CAST_INVALID_INPUT"):  # noqa: PT012 - a query runs when it is fetched
+            cursor.execute("select cast('x' as int) as n")
+            cursor.fetchall()
+    assert opened.rows("select 1 as n") == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "says"),
+    [
+        ("sc://127.0.0.1:1", NeedsPerson, "sc://127.0.0.1:1: no Spark Connect server answers"),
+        ("sc://127.0.0.1:1/;token=s3cr3t", NeedsPerson, "sc://127.0.0.1:1: no Spark Connect server answers"),
+        ("sc://127.0.0.1:x/;token=s3cr3t", UserError, "cannot be used as an address"),
+        ("http://127.0.0.1:1/s3cr3t", UserError, "cannot be used as an address"),
+    ],
+)
+def test_a_server_that_is_not_there_is_told_of_at_once_and_without_the_token(tmp_path, url, kind, says):
+    from warehouse.spark import Spark  # noqa: PLC0415 - where the client is
+
+    with pytest.raises(kind, match=says) as caught:
+        Spark(url, home=tmp_path)
+    assert "s3cr3t" not in f"{caught.value}{caught.value.__cause__!r}"
+    assert caught.value.__suppress_context__

@@ -1,0 +1,130 @@
+"""Who may write to a target on PostgreSQL: advisory locks, each of a session of its own, gone when that ends.
+
+A process that is killed leaves its lock at once, but a statement of its may still run: whoever has a lock next ends the
+sessions that wrote under one that is gone, before anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from uuid import uuid4
+
+from models.errors import NeedsPerson, WarehouseHeld
+from warehouse.base import Warehouse
+from warehouse.postgres import Postgres
+from warehouse.postgres_session import lock_number
+
+LOOKS_UP = 1.0  # seconds after which a wait for a lock hears whether it is still wanted
+TURN_SECONDS = 600.0  # what is done in turn takes seconds
+ENDING_SECONDS = 30.0  # for the server to end a session
+HOLDS, WRITES = "tailrace holds", "tailrace writes"
+_ORPHANS = f"""
+select pid from pg_stat_activity as working
+where
+    datname = current_database() and application_name like '{WRITES} %' and not exists (
+        select 1 from pg_stat_activity as holding
+        where
+            holding.datname = working.datname
+            and holding.application_name = replace(working.application_name, '{WRITES}', '{HOLDS}')
+    )
+"""
+_held: Counter[str] = Counter()  # of this process: by how many locks it may write
+
+
+@contextmanager
+def held(url: str, target: str, wait_seconds: float, *, beside: bool) -> Iterator[None]:
+    """The lock of a target: alone, or beside others. Raises WarehouseHeld after waiting so long.
+
+    Whoever comes takes the door first. Who would be alone keeps it while those beside each other leave, so that no
+    others pass.
+    """
+    with _session(url) as session:
+        deadline, door = time.monotonic() + wait_seconds, f"{target}/door"
+        if not _took(session, door, deadline):
+            raise WarehouseHeld(_holder(session, door))
+        try:
+            if not _took(session, target, deadline, shared=beside):
+                raise WarehouseHeld(_holder(session, target))
+        finally:
+            session.rows(f"select pg_advisory_unlock({lock_number(door)})")
+        _end_orphans(session)
+        _held[target] += 1
+        try:
+            yield
+        finally:
+            _held[target] -= 1
+
+
+@contextmanager
+def turn(url: str, target: str, what: str) -> Iterator[None]:
+    """What is done by one at a time of those beside each other. Raises WarehouseHeld where one takes far too long."""
+    name = f"{target}/{what}"
+    with _session(url) as session:
+        if not _took(session, name, time.monotonic() + TURN_SECONDS):
+            raise WarehouseHeld(_holder(session, name))
+        _end_orphans(session)
+        yield
+
+
+def writer(url: str, target: str, schemas: dict[str, str]) -> Postgres:
+    """A connection to write by. Raises NeedsPerson where this process had a lock of the target and has it no more."""
+    opened = Postgres(url, schemas=schemas, name=f"{WRITES} {_process(os.getpid())}")
+    own = opened.dialect.literal(f"{HOLDS} {_process(os.getpid())}")
+    sessions = "select 1 as found from pg_stat_activity where datname = current_database()"
+    if _held[target] and not opened.rows(f"{sessions} and application_name = {own} limit 1"):
+        opened.close()
+        message = (
+            "the lock of the warehouse was lost with its connection; run the command again, it goes on where it was"
+        )
+        raise NeedsPerson(message)
+    return opened
+
+
+def _session(url: str) -> Postgres:
+    return Postgres(url, name=f"{HOLDS} {_process(os.getpid())}")
+
+
+@cache
+def _process(number: int) -> str:
+    """This process, on whatever machine."""
+    return f"{number}-{uuid4().hex[:12]}"
+
+
+def _took(session: Warehouse, name: str, deadline: float, *, shared: bool = False) -> bool:
+    """Whether it got the lock by then. It waits in the server, in pieces: what waits there hears no Ctrl-C."""
+    while True:
+        left = min(max(deadline - time.monotonic(), 0), LOOKS_UP)
+        session.execute(f"set lock_timeout = {max(int(left * 1000), 1)}")
+        try:
+            session.rows(f"select pg_advisory_lock{'_shared' if shared else ''}({lock_number(name)})")
+        except WarehouseHeld:
+            if time.monotonic() >= deadline:
+                return False
+        else:
+            return True
+
+
+def _end_orphans(session: Warehouse) -> None:
+    deadline = time.monotonic() + ENDING_SECONDS
+    while found := [int(row["pid"]) for row in session.rows(_ORPHANS)]:
+        if time.monotonic() >= deadline:
+            message = f"server process {found[0]} still runs a statement of a run that is gone; end it, or wait for it"
+            raise WarehouseHeld(message)
+        for pid in found:
+            session.rows(f"select pg_terminate_backend({pid}, 1000)")
+
+
+def _holder(session: Warehouse, name: str) -> str:
+    found = session.rows(
+        "select pid, client_addr::text as address from pg_stat_activity "
+        "where pid in (select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 1 "
+        f"and ((cast(classid as bigint) << 32) | cast(objid as bigint)) = {lock_number(name)}) "
+        "and datname = current_database() limit 1"
+    )
+    who = f"server process {found[0]['pid']}, from {found[0]['address']}" if found else "another process"
+    return f"the warehouse is held by {who}; wait for it, or end it if it hangs"

@@ -1,0 +1,119 @@
+"""Spark's errors as ours: what a person can act on, with the place in the statement where there is one."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import grpc
+from pyspark.errors import PySparkException
+
+from models.errors import NeedsPerson, StorageFull, TailraceError, UserError, WarehouseHeld
+from warehouse.names import Written
+
+_POSITION = re.compile(r"\(line (\d+), pos(?:ition)? (\d+)\)")
+_CONDITION = re.compile(r"^\[[A-Z_.0-9]+\] ")
+_SQLSTATE = re.compile(r" SQLSTATE: \w{5}")
+
+
+# The client prints what the server said as well as raising it
+logging.getLogger("SQLQueryContextLogger").disabled = True
+
+
+class Absent(UserError):
+    """A relation that is not there."""
+
+
+_ABSENT = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "VIEW_NOT_FOUND")
+# Classes of SQLSTATE that are mistakes of who wrote the statement or the data
+_OF_USERS = ("0A", "21", "22", "2B", "42", "54", "XXKD")
+
+
+@contextmanager
+def translating(written: Written | None) -> Iterator[None]:
+    try:
+        yield
+    except (PySparkException, grpc.RpcError) as error:
+        raise translated(error, written) from error
+
+
+def translated(error: Exception, written: Written | None) -> Exception:
+    """The server's error as ours where a person can act on it; unchanged where it is a bug of ours."""
+    condition = (error.getCondition() if isinstance(error, PySparkException) else None) or ""
+    text = str(error)
+    for signs, explained in _EXPLAINED.items():
+        if any(sign in f"{condition} {text}" for sign in signs):
+            return explained(_said(text))
+    if condition.startswith(_ABSENT):
+        return Absent(_said(text) + _place(error, text, written))
+    state = (error.getSqlState() if isinstance(error, PySparkException) else None) or ""
+    if state.startswith(_OF_USERS):
+        return UserError(_said(text) + _place(error, text, written))
+    return error
+
+
+def _said(text: str) -> str:
+    """The server's sentence, without its name for it, its code, its advice to change the engine and the statement."""
+    first = re.split(r"\n+== SQL|\n+JVM stacktrace| If necessary set \"", text, maxsplit=1)[0]
+    return " ".join(_SQLSTATE.sub("", _POSITION.sub("", _CONDITION.sub("", first.strip()))).split()).rstrip("; ")
+
+
+def _place(error: Exception, text: str, written: Written | None) -> str:
+    if written is None:
+        return ""
+    offset = _offset(error, text, written.sql)
+    return "" if offset is None else f"\n\n{written.place(offset + 1)}"
+
+
+def _offset(error: Exception, text: str, sql: str) -> int | None:
+    """Where in what was sent; None where the server does not say."""
+    contexts = error.getQueryContext() if isinstance(error, PySparkException) else []
+    for context in contexts:
+        if context.contextType().name == "SQL" and not context.objectName():
+            return max(context.startIndex(), 0)
+    if found := _POSITION.search(text):
+        line, column = int(found[1]), int(found[2])
+        lines = sql.split("\n")
+        if line <= len(lines):
+            return sum(len(each) + 1 for each in lines[: line - 1]) + column
+    return None
+
+
+def shown(url: str) -> str:
+    """Where a server is, without the token that lets us in."""
+    return url.partition("/;")[0] if url.startswith("sc://") else "the Spark server"
+
+
+def unreachable(url: str) -> TailraceError:
+    return NeedsPerson(f"{shown(url)}: no Spark Connect server answers there; is it running, and the address right?")
+
+
+def _full(text: str) -> TailraceError:
+    return StorageFull(f"the Spark cluster has no space left; free some and run the command again. {text}")
+
+
+def _memory(text: str) -> TailraceError:
+    return NeedsPerson(f"the Spark cluster has not enough memory for this. {text}")
+
+
+def _lost(text: str) -> TailraceError:
+    return WarehouseHeld(f"rows that Spark kept aside are gone with one of its workers; run the command again. {text}")
+
+
+def _gone(text: str) -> TailraceError:
+    return NeedsPerson(f"the Spark server ended the session; run the command again once it is back. {text}")
+
+
+_EXPLAINED: dict[tuple[str, ...], Callable[[str], TailraceError]] = {
+    ("No space left on device",): _full,
+    ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY"): _memory,
+    ("CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND",): _lost,
+    (
+        "INVALID_HANDLE.SESSION",
+        "StatusCode.UNAVAILABLE",
+        "failed to connect to all addresses",
+        "RETRIES_EXCEEDED",
+    ): _gone,
+}
