@@ -290,9 +290,11 @@ class _Run:
         with self.desk.writing(CLOSING_SECONDS) as warehouse:
             opener = Opener(self.settings, warehouse, journal)
             journal.abandon(delivery.run_id, _now())
-            Folder(warehouse, journal, opener).fold(_now())
+            folder = Folder(warehouse, journal, opener)
+            folder.fold(_now())
             opened = opener.opened(delivery.run_id)
             assert opened, "this run opened it"
+            folder.settle(opened, _now())
             sinks = {self.sync.entry.sink: self.sink, **{outlet.name: outlet.sink for outlet in self.failover}}
             dead_contacts.land(opener, opened, self.sync, sinks, configuration.policy(self.settings).salt, _now())
             opener.close(opened, stopped, _now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,7 +75,8 @@ class Folder:
         with self._turn():
             if reopener.is_journal_older():
                 self._folded(at)
-                self.journal.renew(at)
+                # what was received since is of runs that go on meanwhile
+                self.journal.renew(at, max((fold.last for fold in self.journal.folds()), default=0))
         for delivery in self.journal.open_deliveries(sync):
             self.journal.abandon(delivery.run_id, at)
         self.fold(at)
@@ -82,11 +84,15 @@ class Folder:
             if run.opened.sync == sync:
                 reopener.reopened(run.opened.run_id)
         for opened in self.opener.unclosed(sync):
-            if opened.journal_id != self.journal.id:
-                self._give_up(opened, at)
+            self.settle(opened, at)
             self.opener.close(opened, self._why(opened), at)
         for delivery in self.journal.open_deliveries(sync):
             self.journal.close_delivery(delivery.run_id, at)
+
+    def settle(self, opened: Opened, at: datetime) -> None:
+        """Of a run whose journal is lost, or became another meanwhile, every row that no ledger knows is `unknown`."""
+        if opened.journal_id != self.journal.id:
+            self._give_up(opened, at)
 
     def _why(self, opened: Opened) -> str:
         return INTERRUPTED if opened.journal_id == self.journal.id else LOST
@@ -106,8 +112,15 @@ class Folder:
         for delivery, table in self.journal.receipts(fold):
             runs[delivery.run_id] = None
             self.warehouse.load(RECEIPTS, _with_run(table, delivery.run_id))
-        opened = [self.opener.opened(run_id) or Reopener(self.opener).reopened(run_id) for run_id in runs]
-        return self._append(name, opened, at)
+        return self._append(name, self._opened(runs), at)
+
+    def _opened(self, run_ids: Collection[str]) -> list[Opened]:
+        """Runs as the warehouse knows them; one that was restored is told what it forgot."""
+        found = [self.opener.opened(run_id) for run_id in run_ids]
+        if None in found:
+            Reopener(self.opener).put_back(run_ids)
+            found = [self.opener.opened(run_id) for run_id in run_ids]
+        return [opened for opened in found if opened]
 
     def _append(self, name: str, runs: list[Opened], at: datetime) -> int:
         """The ledgers' batches first, one a run, then the fold's own with what people read."""
@@ -126,7 +139,7 @@ class Folder:
         return rows
 
     def _give_up(self, opened: Opened, at: datetime) -> None:
-        """The run's journal is not ours: every planned row that no ledger knows may have left."""
+        """Any planned row that no ledger knows may have left."""
         self._clear()
         query = render(
             SQL,

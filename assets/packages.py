@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from assets import configuration
 from assets.mistakes import suggestion
@@ -44,7 +46,7 @@ def declared(settings: Settings) -> dict[str, Path]:
 def linked(settings: Settings) -> Path | None:
     """The folder in which dbt finds the packages, and those that they installed; None where there are none.
 
-    Raises ConfigError where our own dbt_project.yml names another.
+    Raises ConfigError where our own dbt_project.yml names another, or where something else is in it.
     """
     projects, ours = declared(settings), configuration.parse(settings.dbt_project / "dbt_project.yml")
     if not projects:
@@ -59,12 +61,27 @@ def linked(settings: Settings) -> Path | None:
     wanted |= projects
     folder.mkdir(parents=True, exist_ok=True)
     for link in folder.iterdir():
-        if link.name not in wanted or link.readlink() != wanted[link.name]:
-            link.unlink()
+        if not link.is_symlink() and link.exists():  # dbt would take it for a package
+            message = "only links to the packages of sources.yml belong here; move this away"
+            raise ConfigError(message, file=link)
+        if link.name not in wanted:
+            link.unlink(missing_ok=True)
     for name, path in wanted.items():
-        if not (folder / name).is_symlink():
-            (folder / name).symlink_to(path)
+        _link(folder / name, path)
     return folder
+
+
+def _link(link: Path, to: Path) -> None:
+    """Made aside and renamed: another process may be doing the same, or read through the link."""
+    with suppress(FileNotFoundError):
+        if link.readlink() == to:
+            return
+    aside = link.parent.with_name(f".{uuid4().hex}.link")
+    try:
+        aside.symlink_to(to)
+        aside.rename(link)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _installed(project: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from assets.delivery_tables import LEDGER_COLUMNS, PLANNED_COLUMNS
 from assets.opening import Opened, Opener
 from assets.suppressions import position_known
 from models.errors import NeedsPerson
+from models.journal_place import JournalServer
 from sinks import spool as spools
 from warehouse import batches
 
@@ -50,10 +51,23 @@ class Reopener:
 
     def forgotten(self) -> Iterator[Remembered]:
         """Runs that the spool remembers and the warehouse does not: it was restored from a copy of before."""
+        remembered = side_files.runs(self.opener.settings)  # first: a run that opens meanwhile is no forgotten one
         known = self.opener.runs()
-        for run_id in side_files.runs(self.opener.settings):
+        for run_id in remembered:
             if run_id not in known:
                 yield self._remembered(run_id)
+
+    def put_back(self, needed: Collection[str]) -> None:
+        """Put back every forgotten run whose spool is on this machine, so that another has only its own to add.
+
+        Raises NeedsPerson when the warehouse then still lacks some of the needed ones.
+        """
+        for run in [*self.forgotten()]:
+            if self._spool(run.opened.run_id).exists():
+                self.reopened(run.opened.run_id)
+        known = self.opener.runs()
+        if lacking := [run_id for run_id in needed if run_id not in known]:
+            raise NeedsPerson(self._missing(self.opener.settings.spool, lacking))
 
     def reopened(self, run_id: str) -> Opened:
         """The run, put back into a warehouse that is older than it.
@@ -61,7 +75,7 @@ class Reopener:
         Raises NeedsPerson when its spool or side file are gone: then nobody knows which rows its receipts are about.
         """
         run = self._remembered(run_id)
-        spool = self.opener.settings.spool / f"{run_id}.parquet"
+        spool = self._spool(run_id)
         self._need(spool, run_id)
         opened, at = run.opened, run.opened.opened_at
         warehouse = self.opener.warehouse
@@ -83,13 +97,23 @@ class Reopener:
         moments = {name: datetime.fromisoformat(kept[name]) for name in ("as_of", "opened_at")}
         return Remembered(Opened(**{**kept, "identity": tuple(kept["identity"]), **moments}), columns, generation)
 
+    def _spool(self, run_id: str) -> Path:
+        return self.opener.settings.spool / f"{run_id}.parquet"
+
     def _need(self, file: Path, run_id: str) -> None:
         if not file.exists():
-            message = (
-                f"{file}: missing, so nobody knows which rows run {run_id} sent, and this warehouse is older than the "
-                "run; restore the spool folder, or the warehouse that has the run"
-            )
-            raise NeedsPerson(message)
+            raise NeedsPerson(self._missing(file, [run_id]))
+
+    def _missing(self, where: Path, run_ids: Sequence[str]) -> str:
+        here = "the spool of another machine has them: sync there, then here" if self._is_shared else "it was lost"
+        return (
+            f"{where}: this warehouse is older than {', '.join(run_ids)}, and what would say which rows were sent is "
+            f"not there; {here}. Otherwise restore the spool folder, or the warehouse that has the runs"
+        )
+
+    @property
+    def _is_shared(self) -> bool:
+        return isinstance(self.opener.settings.journal, JournalServer)
 
     def _register(self, run: Remembered) -> None:
         opened, literal = run.opened, self.opener.warehouse.dialect.literal

@@ -56,6 +56,12 @@ class Limits:
     per_second: float | None = None  # requests a second an account, None where the vendor publishes none
     timeout: float = 30.0  # seconds until an answer is given up
     envelope: int = 256  # bytes of a body that are not rows; a row also costs its separator
+    replies: int = 1  # waited for, each as long, from the last moment at which nothing has left
+
+    @property
+    def longest(self) -> float:
+        """Seconds from that moment until it is known, or given up, what became of the rows."""
+        return self.timeout * self.replies
 
 
 class Batch(NamedTuple):
@@ -222,6 +228,7 @@ class Line(ABC):
     async def send(self, batch: Batch, sent: Callable[[], None]) -> Outcomes:
         """Hand the rows over and say what became of each; `sent` is called before what cannot be taken back.
 
+        From there on it takes no longer than the sink's `limits.longest`. What `sent` raises goes on to the caller.
         Raises NotSent or Lost (sinks/transport.py): the line is then closed.
         """
 

@@ -99,7 +99,7 @@ def deliver(
         for each in runs:
             each.wire.ready()
         if lease:
-            lease.reach(max(each.sink.limits.timeout for each in runs))
+            lease.reach(max(each.sink.limits.longest for each in runs))
         return asyncio.run(Course(runs, counts).all(spool))
     finally:
         writer.close()

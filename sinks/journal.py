@@ -249,17 +249,24 @@ class Journal:
 
     # --- housekeeping
 
-    def renew(self, at: datetime) -> None:
+    def renew(self, at: datetime, folded: int | None = None) -> None:
         """Become another journal, for this one is an old copy of the journal that the warehouse knows.
 
-        Deliveries end and receipts go: the warehouse has them, or is told that they are lost. Messages stay claimed or
-        withdrawn, contacts suppressed, syncs paused; numbers of claims never restart.
+        Deliveries end and receipts go: the warehouse has them, or is told that they are lost. Those after the position
+        `folded` stay, to be folded by the new id: somebody was delivering. What was not answered is dropped (a claim of
+        the copy may have been answered and folded since), and answers that come later are not written
+        (sinks/writer.py). Messages stay claimed or withdrawn, contacts suppressed, syncs paused; numbers of claims
+        never restart.
         """
         with self._connection.transaction() as connection:
             connection.execute("update journal set id = ?", [new_id()])
             connection.execute("update delivery set closed_at = ? where closed_at is null", [utc_text(at)])
-            connection.execute("delete from claim where seq < (select max(seq) from claim)")
-            connection.execute("delete from receipt")
+            connection.execute("delete from receipt where ? is null or position <= ?", [folded, folded])
+            connection.execute(
+                "delete from claim where seq < (select max(seq) from claim) and seq not in (select claim from receipt)"
+            )
+            # the newest stays for its number, and is nobody's
+            connection.execute("update claim set delivery = 0 where seq not in (select claim from receipt)")
             connection.execute("delete from fold")
 
     def prune(self, before: datetime) -> int:

@@ -66,6 +66,7 @@ class SmtpSink(LineSink):
             connections=self.options.connections,
             per_second=self.options.per_second,
             timeout=self.options.timeout,
+            replies=2,  # to DATA, and to the message
             envelope=-self.options.largest,  # JSON is up to twice what it says, escaped; a line measures what it sends
         )
 

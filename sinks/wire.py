@@ -146,8 +146,8 @@ class LineWire:
         except NotSent as error:
             return answers.failed(error)
         try:
-            _need(self.lease, self.sink.limits.timeout)
-            outcomes = await line.send(batch, _sent(claim))
+            _need(self.lease, self.sink.limits.longest)
+            outcomes = await line.send(batch, self._leaving(claim))
         except (NotSent, Lost) as error:
             await line.close()
             return answers.failed(error)
@@ -155,6 +155,16 @@ class LineWire:
         if line.is_open:
             self._idle.append(line)
         return outcomes
+
+    def _leaving(self, claim: Claim) -> Callable[[], None]:
+        """Asked for the lease once more where the rows leave: what was said until then has taken its time."""
+        sent = _sent(claim)
+
+        def leaving() -> None:
+            _need(self.lease, self.sink.limits.longest)
+            sent()
+
+        return leaving
 
     async def _connected(self) -> Line:
         return await self.sink.connect(self._where)

@@ -33,7 +33,8 @@ _NEVER_LEFT = 0  # the attempt of a claim of rows that were not to leave
 _EXPIRED, _QUIET = RowOutcome(Outcome.WITHDRAWN, EXPIRED), RowOutcome(Outcome.RETRY, QUIET)
 
 _POSITIONS = """
-select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position), 0) from suppression)
+select (select coalesce(max(seq), 0) from claim), (select coalesce(max(position), 0) from suppression),
+    (select id from journal)
 """
 _STANDING = """
 select number, closed_at,
@@ -55,7 +56,7 @@ class Writer:
     def __init__(self, journal: Journal, lease: Lease | None = None) -> None:
         """`lease`: without which nothing may be claimed, where there is one."""
         self._connection = connect(journal.place)
-        self._lease = lease
+        self._journal_id, self._lease = journal.id, lease
         self._suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]] = {}
 
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
@@ -64,7 +65,7 @@ class Writer:
         Raises StorageFull or NeedsPerson: then nothing of it was written.
         """
         with self._connection.transaction() as connection:
-            grants = _Commit(connection, self._suppressed, self._lease).write(entries)
+            grants = _Commit(connection, self._journal_id, self._suppressed, self._lease).write(entries)
         _say(entries, grants)
         return grants
 
@@ -87,6 +88,7 @@ class _Commit:
     """The statements of one commit, gathered so that each kind runs once."""
 
     connection: Connection
+    journal_id: str  # of the journal that the claims were made in
     suppressed: dict[tuple[int, str], tuple[int, frozenset[str]]]
     lease: Lease | None = None
     claims: list[tuple[int, int, str, str, int, str]] = field(default_factory=list)
@@ -94,10 +96,11 @@ class _Commit:
     standing: dict[str, tuple[int, str | None]] = field(default_factory=dict)
 
     def write(self, entries: Sequence[Entry]) -> list[Grant | None]:
-        self.seq, self.listed = self.connection.execute(_POSITIONS).fetchone()
+        self.seq, self.listed, journal_id = self.connection.execute(_POSITIONS).fetchone()
         self.is_over = self.lease is not None and not self.lease.is_held(self.connection)
         self.counts, self.keys = Counts(self.connection), Keys(self.connection)
-        received = [entry.receipt for entry in entries if entry.receipt]
+        # a journal that became another knows the claims of before no more (Journal.renew): their rows are `unknown`
+        received = [entry.receipt for entry in entries if entry.receipt and journal_id == self.journal_id]
         settled = self._settled(received) if self.is_over else frozenset[int]()
         for receipt in received:
             if receipt.claim.seq not in settled:

@@ -14,6 +14,7 @@ from dagster._cli import cli as dagster
 from dagster._daemon.cli import cli as dagster_daemon
 from dagster_webserver.cli import dagster_webserver
 
+from models.settings import Settings
 from orchestration import dagster_home, environment
 from orchestration.cli import app
 
@@ -94,6 +95,36 @@ def test_every_file_that_is_named_is_there() -> None:
     files += [DEPLOY / name for name in mounted if name.startswith(".")]
     assert len(files) > 3
     assert not [file for file in files if not file.exists()]
+
+
+def _mounts() -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Of everything that runs in the cluster: volumes, and where they are mounted."""
+    gateway = next(each for each in CLUSTER if each["kind"] == "Deployment")["spec"]["template"]["spec"]
+    (runs,) = VALUES["dagster-user-deployments"]["deployments"]
+    found = {"gateway": (gateway, gateway["containers"][0]["volumeMounts"]), "runs": (runs, runs["volumeMounts"])}
+    return {name: ({each["name"]: each for each in spec["volumes"]}, mounts) for name, (spec, mounts) in found.items()}
+
+
+def test_pods_share_files_and_nothing_of_their_own() -> None:
+    """Landing folder and what `file` syncs write are one claim's; spools and locks are on no volume."""
+    home = re.findall(r"TAILRACE_HOME=(\S+)", (DEPLOY / "Dockerfile").read_text())[0]
+    settings = Settings(ROOT, Path(home), "prod")
+    places = {"landing": settings.landing, "out": settings.out}
+    (claim,) = (each["metadata"]["name"] for each in CLUSTER if each["kind"] == "PersistentVolumeClaim")
+    for name, (volumes, mounts) in _mounts().items():
+        assert {each["subPath"]: Path(each["mountPath"]) for each in mounts} == {
+            part: places[part] for part in (["landing"] if name == "gateway" else places)
+        }
+        for each in mounts:
+            assert volumes[each["name"]]["persistentVolumeClaim"]["claimName"] == claim
+    image = (DEPLOY / "Dockerfile").read_text()
+    assert all(f" {place} " in image for place in places.values()), "made by root where it is mounted"
+
+
+def test_there_is_one_gateway_at_a_time() -> None:
+    """A rollout ends the old one before it begins the new one: each of two would call the other's files left behind."""
+    (gateway,) = (each["spec"] for each in CLUSTER if each["kind"] == "Deployment")
+    assert (gateway["replicas"], gateway["strategy"]) == (1, {"type": "Recreate"})
 
 
 def test_nothing_secret_is_in_it() -> None:

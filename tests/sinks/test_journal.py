@@ -142,6 +142,25 @@ def test_a_renewed_journal_is_another_and_remembers_what_may_not_leave(journal: 
     assert journal.suppression_position() == 1
 
 
+def test_a_renewed_journal_keeps_what_was_not_folded(journal: Journal, writer: Writer) -> None:
+    """Receipts after the last fold are folded by the new id; what comes to claims of before is written no more."""
+    writer.receive(claimed(writer, 0, 5), Outcomes.all(Outcome.ACCEPTED), AT)
+    folded = journal.begin_fold(AT)
+    assert folded
+    journal.end_fold(folded.number, AT)
+    writer.receive(claimed(writer, 5, 5), Outcomes.all(Outcome.ACCEPTED), AT)
+    open_, newest = claimed(writer, 10, 5), claimed(writer, 15, 5)
+    journal.renew(AT, folded.last)
+    for claim in (open_, newest):
+        writer.receive(claim, Outcomes.all(Outcome.ACCEPTED), AT)
+    assert journal.abandon("run1", AT) == 0
+    fold = journal.begin_fold(AT)
+    assert fold
+    assert [row for _, table in journal.receipts(fold) for row in table["row"].to_pylist()] == [5, 6, 7, 8, 9]
+    journal.end_fold(fold.number, AT)
+    assert (journal.begin_fold(AT), journal.kept_runs()) == (None, {"run1"})
+
+
 def test_pause_holds_the_next_claim_and_resume_frees_it(journal: Journal, writer: Writer) -> None:
     """A paused sync, or `all`, is not granted a claim, whichever process paused it."""
     for scope in ("crm/seg", "all"):

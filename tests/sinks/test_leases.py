@@ -1,5 +1,6 @@
 """Machines that share a journal: one runner a sync, who is late sends nothing more, who is cut off doubles nothing."""
 
+import asyncio
 import os
 import pickle
 import signal
@@ -15,20 +16,22 @@ import httpx
 import psycopg2
 import pytest
 
-from models.delivery import Outcome, Outcomes
+from models.delivery import Claim, Outcome, Outcomes, RowOutcome
 from models.errors import NeedsPerson, WarehouseHeld
 from models.journal_place import JournalServer
 from sinks import leases
 from sinks.base import Fault
 from sinks.claims import Entry, Receipt, Request
 from sinks.journal import Journal
-from sinks.leases import OVER
+from sinks.leases import OVER, Lease
 from sinks.recorder import RecorderSink
+from sinks.wire import LineWire
 from sinks.writer import Writer
 from tests.sinks.cable import laid
-from tests.sinks.desk import AT, CHECKOUT, Desk, Recorder, Scripted, people
+from tests.sinks.desk import AT, CHECKOUT, Desk, Recorder, Scripted, letters, people
 from tests.sinks.test_delivery import crm
 from tests.sinks.test_journal import DELIVERY, claimed, request
+from tests.sinks.test_smtp import batch_of, relay, relaying, smtp
 
 pytestmark = pytest.mark.stores("server")
 
@@ -147,6 +150,40 @@ def test_a_runner_that_slept_past_its_lease_sends_nothing_more(desk: Desk, recor
             assert recorder.identities() == before
     assert before == [f"person{row}@shop.example" for row in range(4 if step == "claimed" else 5)]
     assert desk.last() == {**dict.fromkeys(range(4), "accepted"), 4: "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lost_at", "heard"),
+    [(9.0, b"RCPT", [b"EHLO", b"MAIL", b"RCPT"]), (3.5, b"", [b"EHLO"])],
+    ids=["lost while it was spoken", "too short for both replies"],
+)
+def test_a_message_leaves_only_if_the_lease_outlives_all_its_replies(
+    place: JournalServer, seconds: float, lost_at: bytes, heard: list[bytes]
+) -> None:
+    """It is asked for where the conversation begins and just before DATA, for as long as both replies may take."""
+
+    async def said(lease: Lease) -> tuple[Outcomes, list[bytes]]:
+        async with relay({}, lambda line: lease.end() if line[:4] == lost_at else None) as (port, lines):
+            sink = smtp(port=port, timeout=2.0)
+            async with LineWire(sink, None, lease) as wire:
+                outcomes = await wire.send(batch_of(sink, {}), Claim(1, "run1", "send", ((0, 1),), 1, "k"))
+            return outcomes, [line[:4] for line in lines]
+
+    with leases.taken(place, SYNC, HERE, seconds=seconds) as lease:
+        assert lease
+        outcomes, lines = asyncio.run(said(lease))
+    assert outcomes.default == RowOutcome(Outcome.RETRY, f"not sent: {OVER}")
+    assert [line for line in lines if line != b"QUIT"] == heard
+
+
+def test_a_lease_reaches_as_far_as_the_longest_conversation(offline: Desk) -> None:
+    """A relay whose replies may take longer than the lease has it prolonged, and the message leaves."""
+    offline.settings = replace(offline.settings, target="prod")
+    with relaying({}) as port, leases.taken(offline.journal.place, SYNC, HERE, seconds=2.0) as lease:
+        assert lease
+        offline.run(smtp(port=port, timeout=30.0), offline.open(letters(1)), lease=lease)
+        assert lease.outlives(2 * 30.0)
+    assert offline.last() == {0: "accepted"}
 
 
 def test_who_sleeps_in_the_midst_of_a_commit_holds_up_nobody_for_ever(place: JournalServer) -> None:

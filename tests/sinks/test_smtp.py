@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -220,10 +220,11 @@ GOOD: Replies = {
 
 
 @contextlib.asynccontextmanager
-async def relay(replies: Replies) -> AsyncIterator[tuple[int, list[bytes]]]:
+async def relay(replies: Replies, meanwhile: Callable[[bytes], object] = len) -> AsyncIterator[tuple[int, list[bytes]]]:
     """A server that answers a verb, or a verb with a text in its line, as told, and else well. Its port, what it heard.
 
-    It hangs up where the answer is empty or HANGS_UP ends it. A message is one line.
+    `meanwhile` hears each line before it is answered. The relay hangs up where the answer is empty or HANGS_UP ends
+    it. A message is one line.
     """
     heard: list[bytes] = []
 
@@ -233,6 +234,7 @@ async def relay(replies: Replies) -> AsyncIterator[tuple[int, list[bytes]]]:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while line := await (reader.readuntil(DOT) if in_data else reader.readline()):
                 heard.append(line)
+                meanwhile(line)
                 verb = "." if in_data else line.split()[0].decode().upper()
                 reply = _reply(replies, verb, line)
                 out.write(reply + b"\r\n" if reply else b"")
@@ -290,7 +292,7 @@ def said(
             try:
                 line = await sink.connect(None)
                 for _ in range(count):
-                    result = await line.send(_batch(sink, columns or {}), lambda: None)
+                    result = await line.send(batch_of(sink, columns or {}), lambda: None)
                 await line.close()
             except (NotSent, Lost, LetNobodyIn) as error:
                 return error, heard
@@ -299,7 +301,7 @@ def said(
     return asyncio.run(run())
 
 
-def _batch(sink: SmtpSink, columns: Mapping[str, Any]) -> Batch:
+def batch_of(sink: SmtpSink, columns: Mapping[str, Any]) -> Batch:
     chunk = Chunk.of(sink, Op.SEND, letters(1, **columns))
     return Batch("mail/x", Op.SEND, "k", ("send_key",), AT, chunk.payloads, chunk.frame, range(1))
 

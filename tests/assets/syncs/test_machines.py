@@ -11,12 +11,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from models.errors import WarehouseHeld
+from models.errors import NeedsPerson, WarehouseHeld
 from models.journal_place import JournalServer
 from models.settings import Settings
 from orchestration import doctor
 from sinks.journal import Journal
-from tests.assets.syncs.test_restored import DAYS, MESSAGE, MIRROR, check, night, shop
+from tests.assets.syncs.test_restored import DAYS, MESSAGE, MIRROR, check, copy, night, restore, shop
 from tests.sinks.desk import CHECKOUT
 
 __all__ = ["shop"]  # a fixture
@@ -129,3 +129,27 @@ def test_journal_and_machine_are_lost(machines: Machines) -> None:
     with Journal(second.journal) as journal:
         lost = f"select journal_id from tailrace.delivery_opened where journal_id <> '{journal.id}'"
         assert len(world.sql(lost)) == 1
+
+
+def test_a_restored_warehouse_asks_each_machine_once(machines: Machines) -> None:
+    """Of runs that machines sent in turns each puts back all of its own, and the last one goes on."""
+    world, first, second = machines
+    night(world, DAYS[1])
+    assert all(result.ok for result in world.sync())
+    copy(world, "yesterday")
+    for day, of_mirror, of_message in ((2, first, second), (3, second, first)):
+        night(world, DAYS[day])
+        for name, world.settings in ((MIRROR, of_mirror), (MESSAGE, of_message)):
+            assert all(result.ok for result in world.sync(name))
+    world.settings = first
+    restore(world, "warehouse", "yesterday")
+    night(world, DAYS[4], minted="2")
+    theirs = {path.stem for path in second.spool.glob("*.json")}
+    (refused, _) = world.sync(hours=0)
+    assert isinstance(refused.error, NeedsPerson)
+    assert str(refused.error).count("the spool of another machine has them") == 1
+    assert any(run_id in str(refused.error) for run_id in theirs)
+    for world.settings in (second, first):
+        assert all(result.ok for result in world.sync())
+    check(world, 4)
+    assert [world.plan(each).operations for each in (MIRROR, MESSAGE)] == [0, 0]

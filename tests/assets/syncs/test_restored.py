@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -18,6 +19,7 @@ from models.clock import Clock
 from models.journal_place import JournalServer, Place
 from orchestration import upkeep
 from sinks.journal import Journal
+from sinks.journal_store import connect
 from tests.assets.syncs import schemas
 
 pytestmark = pytest.mark.sampled
@@ -150,6 +152,41 @@ def test_whatever_is_restored(shop, journal: str, warehouse: str) -> None:
         assert all(result.ok for result in shop.sync())
     check(shop, 4)
     assert [shop.plan(name).operations for name in (MIRROR, MESSAGE)] == [0, 0]
+
+
+@pytest.mark.stores
+def test_an_older_journal_is_noticed_while_another_sync_delivers(shop) -> None:
+    """What was under way when another sync made it anew is recorded or listed, and goes once."""
+    (mirror, message) = shop.models["seg_x"]["config"]["meta"]["syncs"]
+    shop.declare("seg_x", mirror, {**message, "connections": 2}, columns=["profile_id", "email", "n"], pii=("email",))
+    night(shop, DAYS[3])
+    assert shop.sync(MIRROR, hours=0)[0].ok
+    shop.recorder.behave(rules=[{"do": "slow", "at": [3, 4], "seconds": 3, "sync": MESSAGE}])
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(shop.sync, MESSAGE, hours=0)
+        until = monotonic() + 30
+        while len(shop.recorder.received(MESSAGE)) < 2:
+            assert monotonic() < until
+            sleep(0.02)
+        sleep(0.5)
+        with closing(connect(shop.settings.journal)) as journal, journal.transaction():  # a copy without its last run
+            journal.execute("delete from delivery where sync = ?", [MIRROR])
+        with Journal(shop.settings.journal) as journal:
+            before = journal.id
+            assert shop.sync(MIRROR, hours=0)[0].ok
+            assert journal.id != before
+            (result,) = run.result()
+            assert journal.begin_fold(shop.clock) is None
+    assert result.stopped
+    shop.recorder.behave()
+    heard = Counter(row["payload"]["email"][0] for row in shop.recorder.received(MESSAGE))
+    recorded = shop.sql(f"select profile_id, outcome from tailrace.deliveries where sync = '{MESSAGE}'")
+    outcomes = {row["profile_id"][0]: row["outcome"] for row in recorded}
+    assert outcomes.keys() == {*DAYS[3]}
+    assert {name for name, outcome in outcomes.items() if outcome == "accepted"} <= heard.keys()
+    assert {outcomes[name] for name in outcomes.keys() - heard.keys()} == {"unknown"}
+    assert shop.sync(MESSAGE)[0].ok
+    assert {*Counter(row["payload"]["email"][0] for row in shop.recorder.received(MESSAGE)).values()} == {1}
 
 
 class Interrupted(BaseException):
