@@ -120,15 +120,10 @@ def warehouse(connect) -> Warehouse:
     return opened
 
 
-@pytest.fixture(scope="module", params=["postgres", "spark"])
-def both(request) -> Iterator[tuple[Warehouse, Warehouse]]:
-    """DuckDB and another, prepared, to be asked the same."""
-    if request.param == "spark":
-        begin = request.getfixturevalue("spark")
-    else:
-        url, real = request.getfixturevalue("server"), request.getfixturevalue("schemas")
-        begin = lambda: Postgres(url, schemas=real)  # noqa: E731 - as the other is
-    with DuckDB(Path(":memory:")) as duckdb, begin() as other:
-        for opened in (duckdb, other):
+@pytest.fixture(scope="module")
+def both(schemas, server) -> Iterator[tuple[Warehouse, Warehouse]]:
+    """DuckDB and PostgreSQL, prepared, to be asked the same."""
+    with DuckDB(Path(":memory:")) as duckdb, Postgres(server, schemas=schemas) as postgres:
+        for opened in (duckdb, postgres):
             batches.prepare(opened)
-        yield duckdb, other
+        yield duckdb, postgres

@@ -1,60 +1,26 @@
-"""What only Spark needs: writers that overlap lose nothing, what a killed one left does no harm, and its own signs."""
+"""What only Spark needs: what a killed run left does no harm, signs that mean something to it are text."""
 
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 
 from models.errors import NeedsPerson, UserError
-from tests.test_architecture import ROOT
 from warehouse import batches
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def opened(spark):
     with spark() as warehouse:
         batches.prepare(warehouse)
         batches.create_log(warehouse, "tailrace.notes", {"note": "varchar"})
         yield warehouse
-        warehouse.execute("drop schema tailrace cascade")
 
 
 def notes(warehouse):
     return sorted(row["note"] for row in warehouse.rows("select note from tailrace.notes"))
-
-
-def append(url, home, schemas, gate):
-    """What each of several processes does at once."""
-    from warehouse.spark import Spark  # noqa: PLC0415 - where the client is
-
-    with Spark(url, home=home, schemas=schemas) as warehouse:
-        batches.prepare(warehouse)
-        gate.wait()
-        for number in range(3):
-            batch = batches.Batch(warehouse, f"{multiprocessing.current_process().name}/{number}")
-            batch.append("tailrace.notes", pa.table({"note": ["one", "two"]}))
-            batch.commit(NOW)
-
-
-def test_writers_that_overlap_lose_nothing(opened, cluster):
-    """Spark itself would, of two plain inserts into one table; the rows of all are there, and all commits."""
-    context = multiprocessing.get_context("spawn")
-    gate = context.Barrier(3)
-    given = (cluster, opened.home, opened.names.schemas, gate)
-    processes = [context.Process(target=append, args=given, name=f"p{n}") for n in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0] * 3
-    assert notes(opened) == ["one"] * 9 + ["two"] * 9
 
 
 def test_files_that_a_killed_run_left_unknown_do_not_come_back(opened):
@@ -69,40 +35,13 @@ def test_files_that_a_killed_run_left_unknown_do_not_come_back(opened):
     assert notes(opened) == ["whole"]
 
 
-KILLED = """
-import sys, time
-from pathlib import Path
-from warehouse.spark import Spark
-
-warehouse = Spark(sys.argv[1], home=Path(sys.argv[2]), schemas={"tailrace": sys.argv[3]})
-warehouse.create_temporary("numbers", "select 1 as n")
-print(warehouse.scratch(), flush=True)
-time.sleep(600)
-"""
-
-
-def test_what_a_killed_session_kept_aside_goes_with_the_next(opened, cluster):
-    """And nothing of one that is under way."""
-    command = [sys.executable, "-c", KILLED, cluster, str(opened.home), opened.names.schemas["tailrace"]]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ}) as killed:
-        name = killed.stdout.readline().strip()
-        mine = opened.scratch()
-        assert opened.has(name)
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-    with type(opened)(cluster, home=opened.home, schemas=opened.names.schemas) as other:
-        other.scratch()
-        assert not opened.has(name)
-        assert opened.has(mine)
-
-
 @pytest.mark.parametrize(
     "text", ["${spark.app.name}", "a\\b\\n", "\\'", "it's raw.x \\", "tab\t\\t", 'q"', "`", "%s", "{x}", ":x", "\u2028"]
 )
 def test_signs_that_mean_something_to_spark_are_text(opened, text):
     """In a literal, as a parameter, and beside a name of ours."""
     literal = opened.dialect.literal(text)
-    found = opened.rows(f"select {literal} as a, ? as b, raw.c from (select {literal} as c) as raw", [text])
+    found = opened.rows(f"select {literal} as a, ? as b, told.c from (select {literal} as c) as told", [text])
     assert found == [{"a": text, "b": text, "c": text}]
 
 
