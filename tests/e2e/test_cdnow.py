@@ -30,7 +30,7 @@ STAGING = """\
 with
 
 raw_cdnow as (
-    select * from {{ raw('cdnow') }}
+    select * from {{ raw('cdnow') }} as landed
 ),
 
 renamed as (

@@ -71,7 +71,8 @@ class Company:
         places = {"project": self.folder, "profiles": self.folder.parent}
         options = [text for name, folder in places.items() for text in (f"--{name}-dir", str(folder))]
         target = ["--target-path", str(self.folder.parent / "their target"), "--log-path", str(self.folder.parent)]
-        done = dbt_calls.invoke(["run", *options, *target, "--quiet", "--no-send-anonymous-usage-stats"])
+        call = ["run", *options, *target, "--quiet", "--no-send-anonymous-usage-stats"]
+        done = dbt_calls.invoke(call, engine(Settings(self.folder, self.folder)))
         assert done.success, done.exception or done.result
 
     def asks(self, query: str) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from models.errors import NeedsPerson, UserError
+from tests.engines import spark_serving
 from warehouse import batches
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,7 +70,10 @@ def test_a_value_that_does_not_fit_is_told_of_in_dbts_session_too(opened, cluste
         ("http://127.0.0.1:1/s3cr3t", UserError, "cannot be used as an address"),
     ],
 )
-def test_a_server_that_is_not_there_is_told_of_at_once_and_without_the_token(tmp_path, url, kind, says):
+def test_a_server_that_is_not_there_is_told_of_at_once_and_without_the_token(tmp_path, monkeypatch, url, kind, says):
+    if (home := spark_serving.home()) is None:
+        pytest.skip("the client looks for a Spark before it connects: `make spark` gets one")
+    monkeypatch.setenv("SPARK_HOME", str(home))
     from warehouse.spark import Spark  # noqa: PLC0415 - where the client is
 
     with pytest.raises(kind, match=says) as caught:
