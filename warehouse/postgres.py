@@ -7,23 +7,19 @@ How a statement is sent is in postgres_session.py.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
-from itertools import chain
 from pathlib import Path
-from typing import NoReturn
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
-from models.errors import Refused, UserError
 from warehouse.dialect import removal
 from warehouse.names import parts
 from warehouse.postgres_arrow import arrow_type, kind_of, plain, sql_type
 from warehouse.postgres_errors import Absent, OtherColumns
 from warehouse.postgres_session import Session, lock_number
+from warehouse.server_session import functions
 
 ANALYZED = 1_000  # rows from which the planner's guesses about a new table cost more than to look at it
 FUNCTIONS = Path(__file__).with_name("postgres_functions")
@@ -46,11 +42,7 @@ class Postgres(Session):
         self.own = frozenset(own)
 
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
-        kinds = self.columns(table)
-        if not kinds:
-            message = f"there is no table {table}"
-            raise UserError(message)
-        _refuse_unknown(table, data.schema.names, kinds)
+        kinds = self._known(table, data.schema.names)
         wanted = pa.schema([pa.field(name, arrow_type(kinds[name])) for name in data.schema.names])
         place = self.rows(
             "select nspname as schema, relname as name from pg_catalog.pg_class "
@@ -60,8 +52,8 @@ class Postgres(Session):
         return self._copied(place["schema"], place["name"], data, wanted)
 
     def insert(self, table: str, query: str) -> int:
-        kinds, given = self.columns(table), self._described(self._written(query)).names
-        _refuse_unknown(table, given, kinds)
+        given = self._described(self._written(query)).names
+        kinds = self._known(table, given)
         quote = self.dialect.quote
         listed = ", ".join(map(quote, given))
         cast = ", ".join(f"cast(inserted.{quote(name)} as {self.dialect.kind(kinds[name])})" for name in given)
@@ -135,8 +127,7 @@ class Postgres(Session):
             yield
 
     def prepare_functions(self) -> None:
-        files = [path.read_text() for path in sorted(FUNCTIONS.glob("*.sql"))]
-        digest = sha256("".join(files).encode()).hexdigest()
+        digest, statements = functions(FUNCTIONS)
         noted = (
             "select prosrc from pg_proc inner join pg_namespace on pg_namespace.oid = pronamespace "
             f"where nspname = {self.dialect.literal(self._real('tailrace'))} and proname = 'functions_made_by'"
@@ -144,7 +135,7 @@ class Postgres(Session):
         if digest in str(self.rows(noted)):
             return
         with self.alone():
-            for statement in chain.from_iterable(map(_statements, files)):
+            for statement in statements:
                 self._run(statement)
             self._run(
                 "create or replace function tailrace.functions_made_by() returns text language sql immutable "
@@ -154,23 +145,6 @@ class Postgres(Session):
     def scratch(self) -> str:
         """The schema of temporary tables: the server forgets it with the connection, however that ends."""
         return "pg_temp"
-
-    def empty(self, schema: str) -> None:
-        real = self._real(schema)
-        if real not in self.own:
-            message = f"the schema {real} is not dropped: it is not this connection's own"
-            raise Refused(message)
-        self._run(f"drop schema if exists {self.dialect.quote(real)} cascade")
-
-    def attach(self, alias: str, path: Path) -> NoReturn:
-        message = (
-            f"{path}: PostgreSQL cannot read this database file as {alias}; it reads schemas of its own database: "
-            "load the tables into one, and name it in sources.yml"
-        )
-        raise UserError(message)
-
-    def detach(self, alias: str) -> None:
-        """Nothing is ever attached."""
 
     def _replace(self, kind: str, name: str, made: str | Mapping[str, str]) -> None:
         *schema, last = parts(name)
@@ -189,16 +163,3 @@ class Postgres(Session):
     def _analyze(self, relation: str, rows: int) -> None:
         if rows >= ANALYZED:
             self._run(f"analyze {relation}")
-
-
-def _refuse_unknown(table: str, given: Collection[str], kinds: Collection[str]) -> None:
-    unknown = [name for name in given if name not in kinds]
-    if unknown:
-        message = f"{table} has no column {', '.join(unknown)}; there are: {', '.join(kinds) or 'none'}"
-        raise UserError(message)
-
-
-def _statements(made: str) -> list[str]:
-    """Those of a file of functions, below its header."""
-    _, *statements = re.split(r"\n\n(?=create or replace )", made)
-    return [statement.rstrip().removesuffix(";") for statement in statements]

@@ -5,7 +5,6 @@ What asks a server is in postgres.py; how SQL spells a type is in postgres_diale
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,33 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.errors import UserError
+from warehouse import arrow_types
+from warehouse.arrow_types import DECIMAL, cast, fitted
 from warehouse.postgres_dialect import NUL, PostgresDialect
 
-_ARROW: dict[str, pa.DataType] = {
-    "varchar": pa.string(),
-    "json": pa.string(),
-    "bigint": pa.int64(),
-    "integer": pa.int32(),
-    "smallint": pa.int16(),
-    "double": pa.float64(),
-    "float": pa.float32(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "time": pa.time64("us"),
-    "timestamp": pa.timestamp("us"),
-    "timestamp with time zone": pa.timestamp("us", "UTC"),
-    "blob": pa.binary(),
-}
-_PLAIN = {  # where PostgreSQL has no such type, or COPY no way to send it
-    **dict.fromkeys((pa.null(), pa.large_string(), pa.string_view()), pa.string()),
-    pa.large_binary(): pa.binary(),
-    pa.date64(): pa.date32(),
-    pa.int8(): pa.int16(),
-    pa.uint8(): pa.int16(),
-    pa.uint16(): pa.int32(),
-    pa.uint32(): pa.int64(),
-    pa.uint64(): pa.decimal128(20, 0),
-}
+_ARROW = {**arrow_types.ARROW, "json": pa.string(), "time": pa.time64("us")}
+_PLAIN = {**arrow_types.PLAIN, pa.int8(): pa.int16()}
 _WORDS = {
     **dict.fromkeys(("text", "varchar", "bpchar", "name", "char", "unknown"), "varchar"),
     "int2": "smallint",
@@ -54,7 +32,6 @@ _WORDS = {
     "jsonb": "json",
     "numeric": "decimal",
 }
-_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
 
 def kind_of(field: pa.Field) -> str:
@@ -75,25 +52,12 @@ def _size(field: pa.Field) -> tuple[int, int] | None:
 
 def arrow_type(kind: str) -> pa.DataType:
     """What a column of this type (the port's word) is sent as."""
-    if kind.endswith("[]"):
-        return pa.list_(arrow_type(kind.removesuffix("[]")))
-    if found := _DECIMAL.fullmatch(kind):
-        return pa.decimal128(int(found[1]), int(found[2]))
-    if kind not in _ARROW:
-        message = f"rows of type {kind} cannot be loaded into PostgreSQL; keep them as varchar"
-        raise UserError(message)
-    return _ARROW[kind]
+    return arrow_types.arrow_type(kind, _ARROW, "PostgreSQL")
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
     """The type that Arrow rows of another are sent as to a table made for them."""
-    if pa.types.is_dictionary(kind):
-        return plain(kind.value_type)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.list_(plain(kind.value_type))
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", "UTC" if kind.tz else None)
-    return _PLAIN.get(kind, kind)
+    return arrow_types.plain(kind, _PLAIN)
 
 
 def sql_type(field: pa.Field) -> str:
@@ -116,10 +80,10 @@ def shaped(
         columns = []
         for field, column in zip(wanted, batch.columns, strict=True):
             try:
-                sent = _cast(column, field.type)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                mistakes.append(UserError(f"{table}.{field.name}: {column.type} is no {field.type}: {error}"))
-                raise mistakes[-1] from error
+                sent = fitted(column, field, table)
+            except UserError as error:
+                mistakes.append(error)
+                raise
             texts = sent.flatten() if pa.types.is_list(field.type) else sent
             if pa.types.is_string(texts.type) and pc.any(pc.match_substring(texts, NUL)).as_py():
                 message = f"{table}.{field.name}: a text holds the character U+0000, which PostgreSQL cannot keep"
@@ -129,28 +93,20 @@ def shaped(
         yield pa.RecordBatch.from_arrays(columns, schema=wanted)
 
 
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    if column.type == kind:
-        return column
-    if pa.types.is_decimal128(kind):  # Arrow asks for room for any value of the old type
-        column = column.cast(pa.decimal128(38, kind.scale))
-    return column.cast(kind)
-
-
 def streamed_type(field: pa.Field) -> pa.DataType:
     """What a column of a result is read as. Raises UserError for a numeric without precision."""
     kind = kind_of(field)
     if kind.removesuffix("[]") == "decimal":
         message = f"{field.name}: a number without a precision; cast it, as decimal(18, 2) or bigint"
         raise UserError(message)
-    if found := _DECIMAL.fullmatch(kind):
+    if found := DECIMAL.fullmatch(kind):
         return pa.decimal128(int(found[1]), int(found[2]))
     return getattr(field.type, "storage_type", field.type)
 
 
 def decoded(column: pa.Array, kind: pa.DataType) -> pa.Array:
     stored = column.storage if isinstance(column, pa.ExtensionArray) else column
-    return _cast(stored, kind)
+    return cast(stored, kind)
 
 
 def values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:

@@ -1,26 +1,23 @@
 """The warehouse as schemas of one PostgreSQL database: several targets may share it, many may write at once.
 
-The published copy is a generation: a schema of views of tables that are never written again. A reader takes the newest
-when it begins and keeps it; what no generation shows any more is dropped when nobody reads it.
+Whoever reads a generation holds its advisory lock: what nobody holds any more is dropped.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from hashlib import sha256
 from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
-from models.errors import TailraceError, UserError
+from models.errors import TailraceError
 from models.settings import Settings
-from models.steps import step
 from warehouse import postgres_locks
 from warehouse.base import Warehouse
 from warehouse.engine import Aside
+from warehouse.generations import Generations, schemas
 from warehouse.postgres import Postgres
 from warehouse.postgres_session import lock_number
 from warehouse.postgres_url import parsed, variables, with_host
@@ -30,7 +27,7 @@ PASSWORD = "DBT_ENV_SECRET_WAREHOUSE_PASSWORD"  # noqa: S105 - the variable in w
 BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
 
 
-class PostgresEngine:
+class PostgresEngine(Generations):
     name = "postgres"
     adapter = "dbt-postgres"
 
@@ -40,17 +37,7 @@ class PostgresEngine:
         self.settings, self.url = settings, with_host(settings.warehouse_url, settings.environ)
         self.parts = parsed(self.url, settings.environ)
         self.catalog = self.parts["dbname"]
-        prefix = "tailrace" if settings.target == "prod" else f"tailrace_{settings.target}"
-        self.schemas: Mapping[str, str] = {
-            "tailrace": prefix,
-            "raw": f"{prefix}_raw",
-            "main": f"{prefix}_models",
-            "published": f"{prefix}_published",
-        }
-
-    def exists(self) -> bool:
-        with Postgres(self.url, schemas=self.schemas, read_only=True) as warehouse:
-            return bool(warehouse.columns("tailrace.batch"))
+        self.schemas = schemas("tailrace" if settings.target == "prod" else f"tailrace_{settings.target}")
 
     def remarks(self) -> list[str]:
         with Postgres(self.url, read_only=True) as session:
@@ -64,7 +51,7 @@ class PostgresEngine:
         return [f"the database {self.catalog} orders texts by {name}; every other engine orders them by their bytes"]
 
     def open(self) -> Warehouse:
-        return postgres_locks.writer(self.url, self.schemas["tailrace"], dict(self.schemas))
+        return postgres_locks.writer(self.url, self.schemas["tailrace"], self.schemas)
 
     def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
         """Of the server: it holds on every machine."""
@@ -73,58 +60,31 @@ class PostgresEngine:
     def turn(self, what: str) -> AbstractContextManager[None]:
         return postgres_locks.turn(self.url, self.schemas["tailrace"], what)
 
-    def is_published(self) -> bool:
-        return bool(self._newest())
-
     def published(self) -> Warehouse:
         """As the port says. Raises UserError where nothing is published."""
         while True:
-            schema, _ = self._required()
+            schema = self._required()
             copy = Postgres(self.url, schemas={**self.schemas, "main": schema}, read_only=True)
             if _keep(copy, schema):
                 return copy
             copy.close()  # there is a newer one meanwhile
 
-    def publish(self, warehouse: Warehouse, changed: Mapping[str, str], digests: Mapping[str, str]) -> None:
-        quote, literal = warehouse.dialect.quote, warehouse.dialect.literal
-        warehouse.execute("create schema if not exists published")
-        warehouse.execute("create table if not exists tailrace.publication (generation bigint, digests varchar)")
-        stored = {*warehouse.relations("published")}  # of before: readers may have them still
-        for name, relation in changed.items():
-            if (place := _stored(name, digests[name])) not in stored:
-                warehouse.create_table(f"published.{quote(place)}", f"select * from {relation}")
-        found = warehouse.rows("select coalesce(max(generation), 0) + 1 as following from tailrace.publication")
-        generation = int(found[0]["following"])
-        schema = self._schema(generation)
-        warehouse.execute(f"drop schema if exists {schema} cascade")  # of a run that did not come to its end
-        warehouse.execute(f"create schema {schema}")
-        for name, digest in digests.items():
-            source = f"published.{quote(_stored(name, digest))}"
-            warehouse.create_view(f"{schema}.{quote(name)}", f"select * from {source}")
-        step("staged", file=schema)
-        told = literal(json.dumps(dict(digests)))
-        warehouse.execute(f"insert into tailrace.publication values ({generation}, {told})")
-        step("published", file=schema)
-        self._forget(warehouse, schema, {_stored(name, digest) for name, digest in digests.items()})
-
-    def _forget(self, warehouse: Warehouse, newest: str, shown: Collection[str]) -> None:
-        """Drop the generations that nobody reads now, and tables that none shows any more."""
-        pattern = warehouse.dialect.literal(f"^{self.schemas['published']}_[0-9]+$")
-        older = warehouse.rows(
-            f"select nspname as name from pg_namespace where nspname ~ {pattern} and nspname <> ?", [newest]
-        )
+    def _forget(self, warehouse: Warehouse, newest: int) -> None:
         warehouse.execute(f"set lock_timeout = '{PATIENCE}'")
-        for row in older:
-            _drop_unused(warehouse, str(row["name"]), [str(row["name"])])
-        for name in warehouse.relations("published"):
-            if name not in shown:
-                with contextlib.suppress(TailraceError):  # an older one shows it: the next publication tries again
-                    warehouse.execute(f"drop table published.{warehouse.dialect.quote(name)}")
+        for schema in self._there(warehouse):
+            if schema != self._schema(newest):
+                _drop_unused(warehouse, schema, [schema])
+        kept = {int(schema.removeprefix(self._stem)) for schema in self._there(warehouse)}
+        self._drop_stored(warehouse, kept)
+        listed = ", ".join(map(str, sorted(kept)))
+        warehouse.execute(f"delete from tailrace.publication where generation not in ({listed})")
         warehouse.execute("set lock_timeout = 0")
 
-    def published_digests(self) -> dict[str, str]:
-        newest = self._newest()
-        return newest[1] if newest else {}
+    def _there(self, warehouse: Warehouse) -> list[str]:
+        """The schemas of generations."""
+        pattern = warehouse.dialect.literal(f"^{self._stem}[0-9]+$")
+        found = warehouse.rows(f"select nspname as name from pg_namespace where nspname ~ {pattern}")
+        return [str(row["name"]) for row in found]
 
     @contextmanager
     def preview(self) -> Iterator[Aside]:
@@ -133,7 +93,7 @@ class PostgresEngine:
         own = {each: f"{name}_{each}" for each in self.schemas}
         with Postgres(self.url, schemas=own, own=own.values()) as warehouse:
             self._forget_previews(warehouse)
-            while not _keep(warehouse, generation := self._required()[0]):
+            while not _keep(warehouse, generation := self._required()):
                 pass  # there is a newer one meanwhile
             warehouse.rows(f"select pg_advisory_lock({lock_number(name)})")  # before there is anything to be dropped
             try:
@@ -156,8 +116,8 @@ class PostgresEngine:
         pattern = warehouse.dialect.literal(f"^({self._previews}[0-9a-f]{{12}})_({'|'.join(self.schemas)})$")
         found = warehouse.rows(f"select nspname as name from pg_namespace where nspname ~ {pattern} order by nspname")
         names = [str(row["name"]) for row in found]
-        for preview, schemas in groupby(names, key=lambda name: name[: len(self._previews) + 12]):
-            _drop_unused(warehouse, preview, [*schemas])
+        for preview, own in groupby(names, key=lambda name: name[: len(self._previews) + 12]):
+            _drop_unused(warehouse, preview, [*own])
 
     def profile(self, *, reads_published: bool = False) -> dict[str, Any]:  # noqa: ARG002 - compiling writes nothing
         return {
@@ -179,22 +139,8 @@ class PostgresEngine:
     def running_dbt(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def _newest(self) -> tuple[str, dict[str, str]] | None:
-        """The schema of the newest generation, and what each name in it shows; None before the first."""
-        with Postgres(self.url, schemas=self.schemas, read_only=True) as warehouse:
-            if not warehouse.columns("tailrace.publication"):
-                return None
-            rows = warehouse.rows("select * from tailrace.publication order by generation desc limit 1")
-        return (self._schema(int(rows[0]["generation"])), json.loads(rows[0]["digests"])) if rows else None
-
-    def _required(self) -> tuple[str, dict[str, str]]:
-        newest = self._newest()
-        if newest is None:
-            raise UserError("nothing is published yet; run `tailrace refresh`")
-        return newest
-
-    def _schema(self, generation: int) -> str:
-        return f"{self.schemas['published']}_{generation}"
+    def _reader(self) -> Warehouse:
+        return Postgres(self.url, schemas=self.schemas, read_only=True)
 
 
 def _keep(warehouse: Warehouse, schema: str) -> bool:
@@ -212,8 +158,3 @@ def _drop_unused(warehouse: Warehouse, lock: str, schemas: Sequence[str]) -> Non
         for schema in schemas:
             warehouse.execute(f"drop schema if exists {warehouse.dialect.quote(schema)} cascade")
     warehouse.rows(f"select pg_advisory_unlock({number})")
-
-
-def _stored(name: str, digest: str) -> str:
-    """The table that holds what a published name showed when it had this digest; a name of 63 bytes at most."""
-    return f"{name[:40]}_{sha256(f'{name}/{digest}'.encode()).hexdigest()[:16]}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from uuid import uuid4
@@ -71,7 +71,7 @@ def turn(url: str, target: str, what: str) -> Iterator[None]:
         yield
 
 
-def writer(url: str, target: str, schemas: dict[str, str]) -> Postgres:
+def writer(url: str, target: str, schemas: Mapping[str, str]) -> Postgres:
     """A connection to write by. Raises NeedsPerson where this process had a lock of the target and has it no more."""
     opened = Postgres(url, schemas=schemas, name=f"{WRITES} {_process(os.getpid())}")
     own = opened.dialect.literal(f"{HOLDS} {_process(os.getpid())}")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
@@ -21,6 +20,7 @@ from warehouse.names import Names, Written
 from warehouse.postgres_arrow import decoded, shaped, streamed_type, values
 from warehouse.postgres_dialect import PostgresDialect
 from warehouse.postgres_errors import refused, shown, translated, translating
+from warehouse.server_session import ServerSession
 
 OLDEST = 150000  # as the server counts its versions
 
@@ -41,9 +41,10 @@ _SETTINGS = {
 _ROOM = "cast(greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536) as text)"
 
 
-class Session:
+class Session(ServerSession):
     """One connection to one database. What `schemas` does not name is read where it says."""
 
+    engine, reads = "PostgreSQL", "schemas of its own database"
     dialect: Dialect = PostgresDialect()
 
     def __init__(
@@ -78,7 +79,7 @@ class Session:
             "default_transaction_read_only": "on" if read_only else "off",
         }
         literal = self.dialect.literal
-        chosen = ", ".join(f"set_config({literal(name)}, {literal(to)}, false)" for name, to in settings.items())
+        chosen = ", ".join(f"set_config({literal(setting)}, {literal(to)}, false)" for setting, to in settings.items())
         return f"{chosen}, set_config('work_mem', {_ROOM}, false)"
 
     @property
@@ -94,29 +95,8 @@ class Session:
         columns = [values(found.field(place), found.column(place)) for place in range(found.num_columns)]
         return [dict(zip(found.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def stream(self, sql: str, batch_rows: int = 65_536) -> pa.RecordBatchReader:
-        """As the port says. Raises UserError for a numeric without precision, which Arrow has no type for."""
-        batches = self._streamed(self._written(sql), batch_rows)
-        schema = next(batches)
-        return pa.RecordBatchReader.from_batches(schema, batches)
-
     def close(self) -> None:
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _real(self, schema: str) -> str:
-        """The schema that a logical one is here; any other is itself."""
-        return self.names.schemas.get(schema, schema)
-
-    def _written(self, sql: str, params: Sequence[Any] = ()) -> Written:
-        return self.names.write(sql, [self.dialect.literal(value) for value in params] if params else None)
 
     def _run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it wrote."""

@@ -11,15 +11,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 from pyspark.sql.connect.dataframe import DataFrame
 
-from models.errors import Refused, TailraceError, UserError
+from models.errors import TailraceError, UserError
 from warehouse.lock import hold, is_held
 from warehouse.names import parts
+from warehouse.server_session import functions
 from warehouse.spark_arrow import arrow_type, plain
 from warehouse.spark_errors import Absent
 from warehouse.spark_session import Session
@@ -60,15 +61,14 @@ class Spark(Session):
         return super().rows(sql, params)
 
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
-        kinds = self._known(table)
-        _refuse_unknown(table, data.schema.names, kinds)
+        kinds = self._known(table, data.schema.names)
         wanted = pa.schema([pa.field(name, arrow_type(kinds[name])) for name in data.schema.names])
         with self._viewed("incoming", data, wanted, table) as view:
             return self._inserted(table, kinds, data.schema.names, f"select * from {view}")
 
     def insert(self, table: str, query: str) -> int:
-        kinds, given = self.columns(table), list(self._described(self._written(query)))
-        _refuse_unknown(table, given, kinds)
+        given = list(self._described(self._written(query)))
+        kinds = self._known(table, given)
         return self._inserted(table, kinds, given, query)
 
     def remove(self, table: str, column: str, values: Collection[str]) -> None:
@@ -156,15 +156,13 @@ class Spark(Session):
                 self._depth -= 1
 
     def prepare_functions(self) -> None:
-        files = [path.read_text() for path in sorted(FUNCTIONS.glob("*.sql"))]
-        digest = sha256("".join(files).encode()).hexdigest()[:16]
+        digest, statements = functions(FUNCTIONS)
         made = f"made_by_{digest}"
         if self.rows(f"show user functions in {self.dialect.quote(self._real('tailrace'))} like '{made}'"):
             return
         with self.alone():
-            for text in files:
-                for statement in _statements(text):
-                    self._write(statement)
+            for statement in statements:
+                self._write(statement)
             self._write(f"create or replace function tailrace.{made}() returns boolean return true")
 
     def has(self, schema: str) -> bool:
@@ -201,23 +199,6 @@ class Spark(Session):
                 self._run(f"drop schema if exists {name} cascade")
                 lock.unlink(missing_ok=True)
 
-    def empty(self, schema: str) -> None:
-        real = self._real(schema)
-        if real not in self.own:
-            message = f"the schema {real} is not dropped: it is not this connection's own"
-            raise Refused(message)
-        self._write(f"drop schema if exists {self.dialect.quote(real)} cascade")
-
-    def attach(self, alias: str, path: Path) -> NoReturn:
-        message = (
-            f"{path}: Spark cannot read this database file as {alias}; it reads databases of its own catalogue: "
-            "load the tables into one, and name it in sources.yml"
-        )
-        raise UserError(message)
-
-    def detach(self, alias: str) -> None:
-        """Nothing is ever attached."""
-
     def close(self) -> None:
         if self._scratch:
             try:
@@ -237,13 +218,6 @@ class Spark(Session):
     def _refuse_writing(self, sql: str) -> None:
         if self.read_only and not sql.lstrip().lower().startswith(_QUERIES):
             raise UserError("this connection is read-only: it reads the published copy")
-
-    def _known(self, table: str) -> dict[str, str]:
-        kinds = self.columns(table)
-        if not kinds:
-            message = f"there is no table {table}"
-            raise UserError(message)
-        return kinds
 
     @contextmanager
     def _viewed(self, name: str, data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> Iterator[str]:
@@ -287,16 +261,3 @@ class Spark(Session):
             self._run(f"create table {fresh} {body}")
             self._run(f"drop table if exists {name}")
             self._run(f"alter table {fresh} rename to {name}")
-
-
-def _refuse_unknown(table: str, given: Collection[str], kinds: Collection[str]) -> None:
-    unknown = [name for name in given if name not in kinds]
-    if unknown:
-        message = f"{table} has no column {', '.join(unknown)}; there are: {', '.join(kinds) or 'none'}"
-        raise UserError(message)
-
-
-def _statements(made: str) -> list[str]:
-    """Those of a file of functions, below its header."""
-    _, *statements = made.split("\n\ncreate or replace ")
-    return [f"create or replace {statement.rstrip().removesuffix(';')}" for statement in statements]

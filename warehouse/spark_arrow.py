@@ -8,26 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from models.errors import UserError
+from warehouse import arrow_types
+from warehouse.arrow_types import fitted
 
-CHUNK = (
-    48 << 20
-)  # bytes of Arrow rows that are sent at a time; the server keeps one that is larger than 64 MB in a file
+CHUNK = 48 << 20  # bytes of rows that are sent at a time: of more than 64 MB the server makes a file
 
-_ARROW: dict[str, pa.DataType] = {
-    "varchar": pa.string(),
-    "bigint": pa.int64(),
-    "integer": pa.int32(),
-    "smallint": pa.int16(),
-    "tinyint": pa.int8(),
-    "double": pa.float64(),
-    "float": pa.float32(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "timestamp with time zone": pa.timestamp("us", "UTC"),
-    "blob": pa.binary(),
-}
+_ARROW = {**arrow_types.ARROW, "tinyint": pa.int8()}
 _WORDS = {
     "string": "varchar",
     "void": "varchar",
@@ -36,16 +22,6 @@ _WORDS = {
     "timestamp_ntz": "timestamp",
     "binary": "blob",
 }
-_PLAIN = {  # where Spark has no such type
-    **dict.fromkeys((pa.null(), pa.large_string(), pa.string_view()), pa.string()),
-    pa.large_binary(): pa.binary(),
-    pa.date64(): pa.date32(),
-    pa.uint8(): pa.int16(),
-    pa.uint16(): pa.int32(),
-    pa.uint32(): pa.int64(),
-    pa.uint64(): pa.decimal128(20, 0),
-}
-_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _ARRAY = re.compile(r"array<(.+)>")
 
 
@@ -58,25 +34,12 @@ def kind_of(name: str) -> str:
 
 def arrow_type(kind: str) -> pa.DataType:
     """What a column of this type (the port's word) is sent as."""
-    if kind.endswith("[]"):
-        return pa.list_(arrow_type(kind.removesuffix("[]")))
-    if found := _DECIMAL.fullmatch(kind):
-        return pa.decimal128(int(found[1]), int(found[2]))
-    if kind not in _ARROW:
-        message = f"rows of type {kind} cannot be loaded into Spark; keep them as varchar"
-        raise UserError(message)
-    return _ARROW[kind]
+    return arrow_types.arrow_type(kind, _ARROW, "Spark")
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
     """The type that Arrow rows of another are lent as."""
-    if pa.types.is_dictionary(kind):
-        return plain(kind.value_type)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.list_(plain(kind.value_type))
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", "UTC" if kind.tz else None)
-    return _PLAIN.get(kind, kind)
+    return arrow_types.plain(kind, arrow_types.PLAIN)
 
 
 def shaped(data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> Iterator[pa.Table]:
@@ -95,22 +58,8 @@ def shaped(data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str)
 
 
 def _cast_all(batch: pa.RecordBatch, wanted: pa.Schema, table: str) -> pa.RecordBatch:
-    columns = []
-    for field, column in zip(wanted, batch.columns, strict=True):
-        try:
-            columns.append(_cast(column, field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            message = f"{table}.{field.name}: {column.type} is no {field.type}: {error}"
-            raise UserError(message) from error
+    columns = [fitted(column, field, table) for field, column in zip(wanted, batch.columns, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=wanted)
-
-
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    if column.type == kind:
-        return column
-    if pa.types.is_decimal128(kind):  # Arrow asks for room for any value of the old type
-        column = column.cast(pa.decimal128(38, kind.scale))
-    return column.cast(kind)
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:

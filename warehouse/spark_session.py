@@ -9,8 +9,7 @@ import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
@@ -26,6 +25,7 @@ from pyspark.sql.types import StructType
 from models.errors import UserError, WarehouseVersion
 from warehouse.dialect import Dialect
 from warehouse.names import Names, Written
+from warehouse.server_session import ServerSession
 from warehouse.spark_arrow import arrow_type, kind_of, rows, shaped
 from warehouse.spark_dialect import TEXT, SparkDialect
 from warehouse.spark_errors import shown, translating, unreachable
@@ -45,9 +45,10 @@ SETTINGS = {
 }
 
 
-class Session:
+class Session(ServerSession):
     """One session. What `schemas` does not name is read where it says."""
 
+    engine, reads = "Spark", "databases of its own catalogue"
     dialect: Dialect = SparkDialect()
 
     def __init__(self, url: str, *, schemas: Mapping[str, str] | None = None) -> None:
@@ -70,28 +71,8 @@ class Session:
         with self._asked(self._written(sql, params)) as frame:
             return rows(frame.toArrow())
 
-    def stream(self, sql: str, batch_rows: int = 65_536) -> pa.RecordBatchReader:
-        batches = self._streamed(self._written(sql), batch_rows)
-        schema = next(batches)
-        return pa.RecordBatchReader.from_batches(schema, batches)
-
     def close(self) -> None:
         self._spark.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _real(self, schema: str) -> str:
-        """The database that a logical schema is here; any other is itself."""
-        return self.names.schemas.get(schema, schema)
-
-    def _written(self, sql: str, params: Sequence[Any] = ()) -> Written:
-        return self.names.write(sql, [self.dialect.literal(value) for value in params] if params else None)
 
     def _run(self, sql: str, params: Sequence[Any] = ()) -> DataFrame:
         """Run a statement; what it says of itself."""
