@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_SHOWN = re.compile(r"postgresql://(?:[^@/?#]*@)?([^@?#]*)(?:\?[^@]*)?")
+from models.postgres_server import shown
 
 
 @dataclass(frozen=True)
@@ -18,8 +17,7 @@ class JournalServer:
 
     def __str__(self) -> str:
         """Without who and by which password."""
-        found = _SHOWN.fullmatch(self.url)
-        return f"{self.schema} at postgresql://{found[1]}" if found else f"{self.schema} of the PostgreSQL server"
+        return f"{self.schema} at {shown(self.url)}"
 
 
 Place = Path | JournalServer

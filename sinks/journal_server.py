@@ -16,8 +16,9 @@ from psycopg2 import errors
 from psycopg2.extensions import connection as Raw  # noqa: N812 - the driver's class has the name of a variable
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from models.errors import NeedsPerson, StorageFull, TailraceError, UserError
+from models.errors import NeedsPerson, StorageFull
 from models.journal_place import JournalServer
+from models.postgres_server import refusal
 from sinks.journal_store import BUSY_SECONDS, VERSION, new_id
 
 OLDEST = 150000  # as the server counts its versions
@@ -294,7 +295,7 @@ def _connect(place: JournalServer) -> Raw:
     try:
         raw = psycopg2.connect(place.url, **_WIRE)
     except psycopg2.Error as error:
-        raise _refused(str(error), place) from None  # the driver's own text may quote the URL
+        raise refusal(str(error), str(place)) from None  # the driver's own text may quote the URL
     raw.autocommit = True
     if raw.server_version < OLDEST:
         raw.close()
@@ -311,22 +312,6 @@ def _written(sql: str) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _refused(text: str, place: JournalServer) -> TailraceError:
-    """Why there is no connection: what to do depends on whether a server answered."""
-    said = text.partition("FATAL:")[2].strip().splitlines()
-    if said and any(sign in said[0] for sign in ("starting up", "shutting down", "too many clients", "remaining conn")):
-        return NeedsPerson(f"{place}: {said[0]}; try again later")
-    if said and any(sign in said[0] for sign in ("authentication", "password", "pg_hba", "role")):
-        return UserError(f"{place}: the server does not let this user in; are user and password right?")
-    if said:
-        return UserError(f"{place}: {said[0]}")
-    if "password" in text:
-        return UserError(f"{place}: the server asks for a password, and TAILRACE_JOURNAL has none")
-    if "connection to server" in text or "could not translate host name" in text:
-        return NeedsPerson(f"{place}: no PostgreSQL server answers there; is it running, and the address right?")
-    return UserError(f"{place}: no address of a server; write postgresql://user:password@host/database")
 
 
 def _translated(error: Exception, place: JournalServer) -> Exception:

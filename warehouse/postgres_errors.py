@@ -14,8 +14,6 @@ import adbc_driver_postgresql.dbapi as adbc
 from models.errors import NeedsPerson, StorageFull, TailraceError, UserError, WarehouseHeld
 from warehouse.names import Written
 
-_SHOWN = re.compile(r"postgres(?:ql)?://(?:[^@/?#]*@)?([^@?#]*)(?:\?[^@]*)?")
-
 
 class Absent(UserError):
     """A relation that is not there."""
@@ -57,27 +55,6 @@ def _said(text: str) -> str:
     """The server's sentence in what the driver says around it."""
     found = re.search(r"(?:ERROR|FATAL):\s+(.*?)(?:\n|$)", text)
     return found[1] if found else text.split("\n\nQuery was:", maxsplit=1)[0]
-
-
-def shown(url: str) -> str:
-    """Where a server is, without who and by which password."""
-    found = _SHOWN.fullmatch(url)
-    return f"postgresql://{found[1]}" if found else "the PostgreSQL server"
-
-
-def refused(text: str, url: str) -> TailraceError:
-    where, said = shown(url), _said(text)
-    if "connection to server" not in text and "could not translate host name" not in text:
-        return UserError(
-            f"{where}: cannot be used as an address of a server; write postgresql://user:password@host/name"
-        )
-    if "FATAL" not in text and "password" not in text:
-        return NeedsPerson(f"{where}: no PostgreSQL server answers there; is it running, and the address right?")
-    if any(sign in said for sign in ("starting up", "shutting down", "too many clients", "remaining connection")):
-        return NeedsPerson(f"{where}: {said}; try again later")
-    if "authentication" in said or "password" in said or "pg_hba" in said or "role" in said:
-        return UserError(f"{where}: the server does not let this user in; are user and password right?")
-    return UserError(f"{where}: {said}")
 
 
 def _full(text: str) -> TailraceError:

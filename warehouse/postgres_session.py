@@ -15,11 +15,12 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
 from models.errors import TailraceError, UserError, WarehouseVersion
+from models.postgres_server import refusal, shown
 from warehouse.dialect import Dialect
 from warehouse.names import Names, Written
 from warehouse.postgres_arrow import decoded, shaped, streamed_type, values
 from warehouse.postgres_dialect import PostgresDialect
-from warehouse.postgres_errors import refused, shown, translated, translating
+from warehouse.postgres_errors import translated, translating
 from warehouse.server_session import ServerSession
 
 OLDEST = 150000  # as the server counts its versions
@@ -59,7 +60,7 @@ class Session(ServerSession):
         try:
             self._connection = adbc.connect(url, autocommit=True)
         except adbc.Error as error:
-            raise refused(str(error), url) from None  # the driver's own text may quote the URL
+            raise refusal(str(error), shown(url)) from None  # the driver's own text may quote the URL
         server = self.rows(
             "select current_setting('server_version') as version, "
             f"current_setting('server_version_num') as number, {self._chosen(name, read_only=read_only)}"

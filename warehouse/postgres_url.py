@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from models.errors import UserError
-from warehouse.postgres_errors import shown
+from models.postgres_server import shown
 
 SOCKETS = Path("/var/run/postgresql")  # where Debian's server listens; the library in the driver's wheel looks in /tmp
 OWN = ("host", "port", "user", "password", "dbname", "options")
