@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from assets import syncs
-from assets.deliveries import SyncResult
 from assets.plans import document
+from assets.sync_run import SyncResult
 from models.errors import Refused
 from models.settings import Settings
 from models.sync import Mode, Sync

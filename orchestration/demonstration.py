@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 
 from assets import builds, demo_shop, publish, refresh, stages, store
-from assets.deliveries import SyncResult
 from assets.journeys import documents, publication
 from assets.refresh import RefreshResult
+from assets.sync_run import SyncResult
 from models.clock import Clock, end_of_day
 from models.errors import NeedsPerson, UserError
 from models.settings import Settings

@@ -9,13 +9,13 @@ from typing import Unpack
 from assets import configuration, stages, store, syncs, troubles
 from assets import ledger as ledgers
 from assets import publish as publishing
-from assets.deliveries import SyncResult
 from assets.journeys import checks, crowds, documents, funnel, live, messages, publication, seen
 from assets.journeys.existing import members
 from assets.journeys.live import JourneysResult
 from assets.journeys.program import Version
 from assets.journeys.stranded import stranded
 from assets.mistakes import suggestion
+from assets.sync_run import SyncResult
 from models.clock import Clock
 from models.errors import Refused, UserError
 from models.settings import Settings

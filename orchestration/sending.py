@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
 from assets import deliveries, publish, stages, store, syncs
-from assets.deliveries import SyncResult
+from assets.sync_run import SyncResult
 from assets.unbuilt import build_unbuilt
 from models.clock import Clock
 from models.delivery import Plan

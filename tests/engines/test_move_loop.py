@@ -8,8 +8,8 @@ from datetime import UTC, timedelta
 import pytest
 
 from assets import builds, demo_shop, stages, store
-from assets.deliveries import SyncResult
 from assets.refresh import refresh
+from assets.sync_run import SyncResult
 from models.clock import Clock, end_of_day
 from models.settings import Settings
 from orchestration import comparing, journeys, moving, sending

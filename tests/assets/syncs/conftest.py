@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from assets import deliveries
+from assets.sync_run import SyncResult
 from models.clock import Clock
 from models.delivery import Plan
 from models.settings import Settings
@@ -106,12 +107,12 @@ class World:
     def plan(self, name: str, **options: Any) -> Plan:
         return deliveries.plan(self.settings, Clock.at(self.clock), name, manifest=self.manifest, **options)
 
-    def sync(self, *names: str, hours: int = 1) -> list[deliveries.SyncResult]:
+    def sync(self, *names: str, hours: int = 1) -> list[SyncResult]:
         results = deliveries.sync(self.settings, Clock.at(self.clock), names or None, manifest=self.manifest)
         self.clock += timedelta(hours=hours)
         return results
 
-    def apply(self, plan_id: str) -> deliveries.SyncResult:
+    def apply(self, plan_id: str) -> SyncResult:
         return deliveries.apply(self.settings, plan_id, manifest=self.manifest)
 
     def release(self, name: str, key: str | None = None) -> int:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from assets.deliveries import LOCK_SECONDS
+from assets.sync_run import LOCK_SECONDS
 from models.errors import WarehouseHeld
 from tests.nights import ROOT
 

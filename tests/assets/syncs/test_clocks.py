@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assets import deliveries
+from assets.sync_run import SyncResult
 from models.clock import Clock
 from models.errors import Refused
 
@@ -27,7 +28,7 @@ def ago(**time: float) -> datetime:
     return datetime.now(UTC) - timedelta(**time)
 
 
-def sync(world, as_of: datetime, launched_at: datetime | None = None) -> deliveries.SyncResult:
+def sync(world, as_of: datetime, launched_at: datetime | None = None) -> SyncResult:
     (result,) = deliveries.sync(world.settings, Clock.at(as_of), launched_at=launched_at, manifest=world.manifest)
     return result
 

@@ -10,9 +10,9 @@ from time import monotonic, sleep
 import pytest
 
 from assets import delivery_tables, identity, segments
-from assets.deliveries import SyncResult
 from assets.opening import Opener
 from assets.store import writing
+from assets.sync_run import SyncResult
 from assets.withdrawals import withdraw_departed
 from models.clock import Clock
 from sinks.journal import Journal
