@@ -1,79 +1,59 @@
-"""Keeps ledgers small: a batch that replaces the ones it read, one row an identity and what is unresolved."""
+"""Keeps what is append-only small: ledgers without their past, many small batches as one, what was replaced freed.
+
+The warehouse is let go between two parts; whoever reads meanwhile sees the rows before or after, which are the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import datetime
 
 from assets import ledger as ledgers
-from assets.delivery_tables import LEDGER_COLUMNS
-from assets.ledger import Ledger
+from assets import ledger_compaction, runner, small_batches, stages, store
+from assets.opening import Opener
+from assets.sync_run import prepared
+from assets.syncs import Manifest, load_syncs
+from models.settings import Settings
+from models.sync import Sync
+from sinks.journal import Journal
 from warehouse import batches
-from warehouse.base import Warehouse
-from warehouse.query import render
-
-SQL = Path(__file__).parent / "sql"
-TAIL_SHARE = 0.10  # rows beyond one an identity, past which reading costs more than writing once
-TAIL_ROWS = 10_000
-MANY_BATCHES = 200
-KEEP = timedelta(days=1)  # what was replaced may still be read by who opened before
 
 
-def compact(warehouse: Warehouse, ledger: Ledger, slug: str, at: datetime) -> bool:
-    """Write the ledger as one batch where it pays; whether it did. No run of the sync may be open."""
-    read = _visible(warehouse, ledger)
-    if len(read) <= 1 or not _pays(warehouse, ledger, len(read)):
-        return False
-    kinds = _kinds(warehouse, ledger)
-    epoch, seq = ledgers.position(warehouse, ledger)
-    query = _query(warehouse, ledger, kinds, [*LEDGER_COLUMNS, *kinds])
-    if len(ledger.relations) > 1 and warehouse.rows(
-        f"select 1 as found from ({_query(warehouse, ledger, kinds, ['_uncast'])}) as kept where _uncast limit 1"
-    ):
-        return False  # a value of an older generation that today's type does not have: it must stay readable
-    batch = batches.Batch(warehouse, f"compact/{slug}/{epoch}.{seq}", replaces=read)
-    batch.append(ledger.newest, query)
-    return batch.commit(at)
+@dataclass(frozen=True)
+class Compacted:
+    """What it did, in ledgers and batches. `freed`: what was replaced a day ago; `left`: syncs that have not ended."""
+
+    ledgers: int = 0
+    merged: int = 0
+    freed: int = 0
+    left: tuple[str, ...] = ()
 
 
-def discard_replaced(warehouse: Warehouse, relation: str, at: datetime) -> None:
-    """Free what was replaced in this log more than a day ago."""
-    literal = warehouse.dialect.literal
-    replaced = warehouse.rows(
-        f"select distinct replaced.batch_id from (select {warehouse.dialect.unnest('replaces')} as batch_id "
-        f"from tailrace.batch where committed_at < {literal(at - KEEP)}) as replaced "
-        f"inner join (select distinct batch_id from {relation}{batches.LOG_SUFFIX}) as kept "
-        "on replaced.batch_id = kept.batch_id"
-    )
-    batches.discard(warehouse, relation, [str(row["batch_id"]) for row in replaced])
+def compact(settings: Settings, at: datetime, manifest: Manifest | None = None) -> Compacted:
+    """All that pays, now. Waits for the warehouse as a refresh does; raises WarehouseHeld where that takes long."""
+    with store.locked(settings), stages.opened(settings) as warehouse:
+        freed = sum(batches.discard_replaced(warehouse, log, at) for log in batches.logs(warehouse))
+    done = {sync.name: _ledgers(settings, sync, at) for sync in load_syncs(settings, manifest)}
+    left = tuple(name for name, count in done.items() if count is None)
+    merged = part = _merged(settings, at)
+    while part:
+        part = _merged(settings, at)
+        merged += part
+    return Compacted(sum(count or 0 for count in done.values()), merged, freed, left)
 
 
-def _query(warehouse: Warehouse, ledger: Ledger, kinds: Mapping[str, str], columns: Sequence[str]) -> str:
-    return render(
-        SQL,
-        "compact",
-        warehouse.dialect,
-        ledger=ledgers.rows_sql(warehouse, ledger, kinds),
-        columns=columns,
-        identity=ledger.identity,
-    )
+def _ledgers(settings: Settings, sync: Sync, at: datetime) -> int | None:
+    """How many of the sync's ledgers it paid to write anew; None where one of its runs has not ended."""
+    with runner.free(settings, sync.name) as free, Journal(prepared(settings)) as journal:
+        if not free:
+            return None
+        with store.writing(settings, beside=True) as warehouse:
+            if Opener(settings, warehouse, journal).unclosed(sync.name):
+                return None
+            found = [ledgers.find(warehouse, sync, place) for place in ledgers.destinations(warehouse, sync)]
+            return sum(ledger_compaction.compact(warehouse, each, sync.slug, at) for each in found if each)
 
 
-def _visible(warehouse: Warehouse, ledger: Ledger) -> list[str]:
-    rows = " union ".join(f"select distinct batch_id from {relation}" for relation in ledger.relations)
-    return sorted(str(row["batch_id"]) for row in warehouse.rows(rows))
-
-
-def _pays(warehouse: Warehouse, ledger: Ledger, read: int) -> bool:
-    if read > MANY_BATCHES or len(ledger.relations) > 1:
-        return True
-    hashed = warehouse.dialect.row_hash([warehouse.dialect.quote(name) for name in ledger.identity])
-    found = warehouse.rows(f"select count(*) as n, count(distinct {hashed}) as identities from {ledger.newest}")[0]
-    tail = int(found["n"]) - int(found["identities"])
-    return tail > max(TAIL_ROWS, TAIL_SHARE * int(found["identities"]))
-
-
-def _kinds(warehouse: Warehouse, ledger: Ledger) -> Mapping[str, str]:
-    columns = warehouse.columns(ledger.newest)
-    return {name: kind for name, kind in columns.items() if name not in {*LEDGER_COLUMNS, "batch_id"}}
+def _merged(settings: Settings, at: datetime) -> int:
+    with store.writing(settings) as warehouse:
+        return small_batches.merge(warehouse, at)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,9 +16,8 @@ from assets.sync_run import Progress, SyncResult, SyncRun, now, prepared
 from assets.syncs import Manifest, destination_digest, load_syncs, named, sink_of
 from models.clock import Clock
 from models.delivery import Plan
-from models.errors import NeedsPerson, Refused, TailraceError, UserError, WarehouseHeld
+from models.errors import NeedsPerson, Refused, TailraceError, UserError
 from models.settings import Settings
-from models.sync import Sync
 from sinks.journal import Journal
 from sinks.limiter import Limiters
 
@@ -38,7 +36,7 @@ def plan(
     with Journal(prepared(settings)) as journal, writing(settings, beside=True) as warehouse:
         delivery_tables.prepare(warehouse)
         folder = Folder(warehouse, journal, Opener(settings, warehouse, journal))
-        with _free(settings, sync) as free:
+        with runner.free(settings, sync.name) as free:
             if free:
                 folder.recover(sync.name, now())
                 forgotten_entries.put_back(warehouse, sync, now())
@@ -128,21 +126,6 @@ def _guarded(run: SyncRun) -> SyncResult:
     except Exception as error:  # noqa: BLE001 - told in the result, with its traceback in the log
         _log.exception("%s failed", run.sync.name)
         return SyncResult(run.sync.name, error=NeedsPerson(f"{run.sync.name}: {type(error).__name__}: {error}"))
-
-
-@contextmanager
-def _free(settings: Settings, sync: Sync) -> Iterator[bool]:
-    """Be the sync's runner if it has none."""
-    held = runner.running(settings, sync.name)
-    try:
-        held.__enter__()
-    except WarehouseHeld:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        held.__exit__(None, None, None)
 
 
 def _refuse_clock(settings: Settings, clock: Clock, launched_at: datetime) -> None:

@@ -43,6 +43,11 @@ def relations(warehouse: Warehouse, sync: Sync) -> list[str]:
     return [str(row["relation"]) for row in _generations(warehouse, sync)]
 
 
+def destinations(warehouse: Warehouse, sync: Sync) -> list[str]:
+    """Those that the sync has a ledger of."""
+    return sorted({str(row["destination"]) for row in _generations(warehouse, sync)})
+
+
 def find(warehouse: Warehouse, sync: Sync, destination: str) -> Ledger | None:
     """The ledgers kept for this sync at this destination; None before the first plan."""
     known = [row for row in _generations(warehouse, sync) if row["destination"] == destination]

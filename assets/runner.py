@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from models.errors import WarehouseHeld
 from models.settings import Settings
 from sinks import leases
 from sinks.leases import Lease
@@ -28,6 +29,18 @@ def running(settings: Settings, sync: str, *, wait_seconds: float = 0.0) -> Iter
         leases.taken(settings.journal, sync, _machine(lock), wait_seconds=wait_seconds) as lease,
     ):
         yield lease
+
+
+@contextmanager
+def free(settings: Settings, sync: str) -> Iterator[bool]:
+    """Be the sync's runner for the block if it has none; whether it had none."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(running(settings, sync))
+        except WarehouseHeld:
+            yield False
+            return
+        yield True
 
 
 def is_running(settings: Settings, sync: str) -> bool:

@@ -10,10 +10,10 @@ from functools import cached_property
 
 from assets import configuration, dead_contacts, delivery_tables, forgotten_entries, plans, runner, troubles
 from assets import ledger as ledgers
-from assets.compaction import compact, discard_replaced
 from assets.destinations import failover
 from assets.fold import Folder
 from assets.folding import Folding
+from assets.ledger_compaction import compact
 from assets.messages import letters
 from assets.messages.composing import Letterhead
 from assets.opening import Opener
@@ -34,6 +34,7 @@ from sinks.journal import Journal
 from sinks.leases import Lease
 from sinks.limiter import Limiters
 from sinks.spool import Spool
+from warehouse import batches
 from warehouse.base import Warehouse
 
 LOCK_SECONDS = 5.0  # `status` looks at a sync's lock for a moment, `doctor` holds it while it settles what it found
@@ -206,7 +207,7 @@ class SyncRun:
             assert ledger, "this run planned with it"
             compact(warehouse, ledger, self.sync.slug, now())
             for relation in (*ledger.relations, opened.planned):
-                discard_replaced(warehouse, relation, now())
+                batches.discard_replaced(warehouse, relation, now())
 
     def _paused(self, journal: Journal) -> str | None:
         paused = journal.paused()

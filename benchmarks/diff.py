@@ -19,7 +19,6 @@ from plan_and_deliver import prepare as prepare_sync
 from assets import delivery_tables
 from assets import ledger as ledgers
 from assets.audience import Audience
-from assets.compaction import discard_replaced
 from assets.diff import Question, difference
 from models.sync import Mode
 from warehouse import batches
@@ -119,7 +118,7 @@ def append_tail(warehouse: Warehouse) -> None:
     old = f"case when {again} then orders - 1 else orders end as orders"
     append(warehouse, "compact/bench/1.2", f"select * replace ({old}) from state", 1, ["compact/bench/1.1"])
     append(warehouse, "fold/bench/2", f"select * from state where {again}", 2)
-    discard_replaced(warehouse, LEDGER, DAY + timedelta(days=2))
+    batches.discard_replaced(warehouse, LEDGER, DAY + timedelta(days=2))
     warehouse.execute("checkpoint")
 
 

@@ -12,6 +12,7 @@ from orchestration import (
     changes,
     clocks,
     collection,
+    compacting,
     days,
     deliveries,
     jobs,
@@ -42,6 +43,7 @@ def build(settings: Settings) -> dg.Definitions:
         *people.histories(settings, segments),
         *journey_assets.assets(settings, journeys),
         days.segment_days(settings, list(segments)),
+        compacting.asset(settings),
         people.published(settings, declared),
         *people.logs(segments, sync_keys),
         *deliveries.assets(settings, declared, model_keys),
@@ -53,7 +55,7 @@ def build(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=made,
         jobs=wanted,
-        schedules=[*jobs.schedules(names, clocks.zone(settings)), days.nightly(settings)],
+        schedules=[*jobs.schedules(names, clocks.zone(settings)), days.nightly(settings), compacting.nightly(settings)],
         sensors=[
             landing.sensor(settings, jobs.REFRESH),
             *([changes.sensor([sync.name for sync in declared], jobs.ACTIVATE, settings.target)] if declared else []),

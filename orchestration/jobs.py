@@ -1,6 +1,6 @@
 """Jobs are what a person wants: `refresh` what is true, `activate` what is sent, `learn` what came of it.
 
-`record_days` keeps who was in each segment at a day's end; its schedule, by partition, is orchestration/days.py.
+`record_days` keeps who was in each segment at a day's end, `compact` what is append-only small.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import dagster as dg
 
 from orchestration import keys, run_clock
 
-REFRESH, ACTIVATE, LEARN, TICK, RECORD_DAYS = "refresh", "activate", "learn", "tick", "record_days"
+REFRESH, ACTIVATE, LEARN, TICK = "refresh", "activate", "learn", "tick"
+RECORD_DAYS, COMPACT = "record_days", "compact"
 
 
 def jobs(
@@ -23,7 +24,7 @@ def jobs(
     `journeys`: these and what sends their messages.
     """
     sending, learning, moving = list(syncs), list(outcomes), list(journeys)
-    everything = dg.AssetSelection.all() - dg.AssetSelection.assets(*sending, keys.SEGMENT_DAYS)
+    everything = dg.AssetSelection.all() - dg.AssetSelection.assets(*sending, keys.SEGMENT_DAYS, keys.COMPACTION)
     made = [dg.define_asset_job(REFRESH, selection=everything, description="Load what landed; rebuild, publish.")]
     if sending:
         made.append(dg.define_asset_job(ACTIVATE, selection=sending, description="Plan and deliver every sync."))
@@ -33,6 +34,8 @@ def jobs(
         made.append(dg.define_asset_job(TICK, selection=moving, description="Move journeys; send what may go."))
     past = "Who was in each segment at the end of a day."
     made.append(dg.define_asset_job(RECORD_DAYS, selection=[keys.SEGMENT_DAYS], description=past))
+    small = "What is append-only, kept small."
+    made.append(dg.define_asset_job(COMPACT, selection=[keys.COMPACTION], description=small))
     return made
 
 

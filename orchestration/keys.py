@@ -7,6 +7,7 @@ import dagster as dg
 PUBLISHED = dg.AssetKey(["published"])
 PROFILE_MAP = dg.AssetKey(["identity", "profile_map"])
 SEGMENT_DAYS = dg.AssetKey(["segment_days"])
+COMPACTION = dg.AssetKey(["compaction"])
 SUPPRESSIONS = dg.AssetKey(["suppressions"])
 
 

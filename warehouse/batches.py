@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ from warehouse.base import Warehouse
 
 SCHEMA = "tailrace"
 LOG_SUFFIX = "__log"
+KEEP = timedelta(days=1)  # what was replaced may still be read by who began before
 
 
 def prepare(warehouse: Warehouse, *, moving: bool = False) -> None:
@@ -187,6 +188,18 @@ def discard(warehouse: Warehouse, name: str, batch_ids: Sequence[str]) -> None:
     """Delete rows that an interrupted run left in the log `name` under ids that are not visible."""
     if batch_ids:
         warehouse.remove(name + LOG_SUFFIX, "batch_id", batch_ids)
+
+
+def discard_replaced(warehouse: Warehouse, name: str, at: datetime) -> int:
+    """Free the rows of the log `name` that were replaced more than a day ago; of how many batches."""
+    literal = warehouse.dialect.literal
+    replaced = warehouse.rows(
+        f"select distinct replaced.batch_id from (select {warehouse.dialect.unnest('replaces')} as batch_id "
+        f"from {SCHEMA}.batch where committed_at < {literal(at - KEEP)}) as replaced "
+        f"inner join (select distinct batch_id from {name}{LOG_SUFFIX}) as kept on replaced.batch_id = kept.batch_id"
+    )
+    discard(warehouse, name, [str(row["batch_id"]) for row in replaced])
+    return len(replaced)
 
 
 def visible_in(warehouse: Warehouse, name: str) -> dict[str, int]:

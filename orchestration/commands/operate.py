@@ -1,4 +1,4 @@
-"""Commands for whoever keeps it running: status, doctor, ui, recorder."""
+"""Commands for whoever keeps it running: status, doctor, compact, ui, gateway, recorder."""
 # ruff: noqa: PLC0415 - imported when the command runs: `tailrace --help` must not wait for dbt
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orchestration.environment import settings
 
 
 def register(app: typer.Typer) -> None:
-    for command in (status, doctor, ui, gateway, recorder):
+    for command in (status, doctor, compact, ui, gateway, recorder):
         app.command()(command)
 
 
@@ -48,6 +48,25 @@ def doctor(*, as_json: AsJson = False) -> None:
         return
     rows = [{"found": one.what, "done": one.remedy} for one in found]
     console.out().print(console.table(rows) if rows else "nothing to put right")
+
+
+def compact(*, as_json: AsJson = False) -> None:
+    """Keep what is append-only small: ledgers without their past, small batches as one, what was replaced freed.
+
+    No row anybody sees becomes another. Dagster's job of this name does it every night. Example: `tailrace compact`
+    """
+    from orchestration import compacting
+
+    done = compacting.compact(settings())
+    if as_json:
+        console.print_json(done)
+        return
+    console.out().print(
+        f"{done.merged:,} small batches written as few, {done.ledgers:,} ledgers without their past, "
+        f"{done.freed:,} batches freed that were replaced a day ago"
+    )
+    if done.left:
+        console.out().print(f"left as they are, for a run has not ended: {', '.join(done.left)}")
 
 
 def ui(

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from assets import delivery_tables, identity, plans, segments
 from assets import ledger as ledgers
-from assets.compaction import compact
 from assets.fold import Folder
 from assets.ledger import Ledger, Rows
+from assets.ledger_compaction import compact
 from assets.opening import Opener
 from assets.plans import Planned
 from assets.syncs import destination_digest
