@@ -26,15 +26,16 @@ KEEP = timedelta(days=1)  # what was replaced may still be read by who began bef
 def prepare(warehouse: Warehouse, *, moving: bool = False) -> None:
     """Create the batch table and the view of visible batches where they are missing. Raises as metadata.stamp does."""
     dialect, text = warehouse.dialect, warehouse.dialect.text
+    columns = (
+        f"batch_id {text}{dialect.unique()}, tables {text}, row_count bigint, replaces {dialect.kind('varchar[]')}, "
+        f"committed_at {dialect.kind('timestamptz')}"
+    )
     with warehouse.alone():
         warehouse.execute(f"create schema if not exists {SCHEMA}")
         warehouse.prepare_functions()
         metadata.stamp(warehouse, moving=moving)
         definitions.prepare(warehouse)
-        warehouse.execute(
-            f"create table if not exists {SCHEMA}.batch (batch_id {text}, tables {text}, row_count bigint, "
-            f"replaces {dialect.kind('varchar[]')}, committed_at {dialect.kind('timestamptz')})"
-        )
+        warehouse.execute(f"create table if not exists {SCHEMA}.batch ({columns})")
         # `not in` a query is a scan of it for every row where it does not fit PostgreSQL's memory; this is a join
         definitions.create_view(
             warehouse,

@@ -20,6 +20,7 @@ class Dialect(Protocol):
     longest: int  # bytes that the name of a relation may have
 
     def quote(self, name: str) -> str: ...
+    def unique(self) -> str: ...
     def partitioned(self, column: str) -> str: ...
     def kind(self, kind: str) -> str: ...
     def stored(self, kind: str, *, is_key: bool) -> str: ...
@@ -60,6 +61,10 @@ class DuckDBDialect:
     def kind(self, kind: str) -> str:
         """A type that is named by DuckDB's word for it, as the port's `columns` names types, in the engine's words."""
         return kind
+
+    def unique(self) -> str:
+        """What the definition of a column ends with whose values may not come twice, where that is cheap."""
+        return ""
 
     def partitioned(self, column: str) -> str:  # noqa: ARG002 - a table is one thing here
         """What `create table` ends with where all rows of one value of the column come and go together."""

@@ -25,6 +25,11 @@ class Generations(ABC):
     def _reader(self) -> Warehouse:
         """The target's own schemas, to be read."""
 
+    def _show(self, warehouse: Warehouse, generation: int, digests: Mapping[str, str]) -> None:
+        """Make a generation, which is whole, the newest."""
+        told = warehouse.dialect.literal(json.dumps(dict(digests)))
+        warehouse.execute(f"insert into tailrace.publication values ({generation}, {told})")
+
     @abstractmethod
     def _forget(self, warehouse: Warehouse, newest: int) -> None:
         """Drop older generations that nobody reads, and tables of the schema `published` that none shows any more."""
@@ -41,7 +46,7 @@ class Generations(ABC):
         return newest[1] if newest else {}
 
     def publish(self, warehouse: Warehouse, changed: Mapping[str, str], digests: Mapping[str, str]) -> None:
-        quote, literal, text = warehouse.dialect.quote, warehouse.dialect.literal, warehouse.dialect.text
+        quote, text = warehouse.dialect.quote, warehouse.dialect.text
         warehouse.execute("create schema if not exists published")
         warehouse.execute(f"create table if not exists tailrace.publication (generation bigint, digests {text})")
         there = {*warehouse.relations("published")}  # whole: what was being made when a run was killed is not there
@@ -51,14 +56,9 @@ class Generations(ABC):
         found = warehouse.rows("select coalesce(max(generation), 0) + 1 as following from tailrace.publication")
         generation = int(found[0]["following"])
         schema = self._schema(generation)
-        warehouse.execute(f"drop schema if exists {schema} cascade")  # of a run that did not come to its end
-        warehouse.execute(f"create schema {schema}")
-        for name, digest in digests.items():
-            source = f"published.{quote(stored(name, digest))}"
-            warehouse.create_view(f"{schema}.{quote(name)}", f"select * from {source}")
+        make_views(warehouse, schema, digests)
         step("staged", file=schema)
-        told = literal(json.dumps(dict(digests)))
-        warehouse.execute(f"insert into tailrace.publication values ({generation}, {told})")
+        self._show(warehouse, generation, digests)
         step("published", file=schema)
         self._forget(warehouse, generation)
 
@@ -103,6 +103,16 @@ def schemas(prefix: str) -> dict[str, str]:
         "main": f"{prefix}_models",
         "published": f"{prefix}_published",
     }
+
+
+def make_views(warehouse: Warehouse, schema: str, digests: Mapping[str, str]) -> None:
+    """A schema of what each name shows, in the place of one of a run that did not come to its end."""
+    quote = warehouse.dialect.quote
+    warehouse.execute(f"drop schema if exists {schema} cascade")
+    warehouse.execute(f"create schema {schema}")
+    for name, digest in digests.items():
+        source = f"published.{quote(stored(name, digest))}"
+        warehouse.create_view(f"{schema}.{quote(name)}", f"select * from {source}")
 
 
 def stored(name: str, digest: str) -> str:

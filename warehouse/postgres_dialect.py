@@ -52,6 +52,9 @@ class PostgresDialect(DuckDBDialect):
         base = kind.removesuffix("[]")
         return _KINDS.get(base, base) + kind[len(base) :]
 
+    def unique(self) -> str:
+        return " primary key"
+
     def stored(self, kind: str, *, is_key: bool) -> str:  # noqa: ARG002 - nothing to choose here
         return self.kind(kind)
 

@@ -1,12 +1,14 @@
 """The warehouse as schemas of one PostgreSQL database: several targets may share it, many may write at once.
 
-Whoever reads a generation holds its advisory lock: what nobody holds any more is dropped.
+Whoever reads a generation holds its advisory lock: what nobody holds any more is dropped. Programs that know nothing of
+generations read the schema `…_current`: the same views under a name that stays, put in the place of the old ones in the
+transaction that publishes.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import groupby
 from typing import Any
@@ -17,7 +19,7 @@ from models.settings import Settings
 from warehouse import postgres_locks
 from warehouse.base import Warehouse
 from warehouse.engine import Aside
-from warehouse.generations import Generations, schemas
+from warehouse.generations import Generations, make_views, schemas
 from warehouse.postgres import Postgres
 from warehouse.postgres_session import lock_number
 from warehouse.postgres_url import parsed, variables, with_host
@@ -69,20 +71,31 @@ class PostgresEngine(Generations):
                 return copy
             copy.close()  # there is a newer one meanwhile
 
+    def _show(self, warehouse: Warehouse, generation: int, digests: Mapping[str, str]) -> None:
+        """As everywhere; who reads the old views at this moment reads them to the end of the statement."""
+        current = f"{self.schemas['tailrace']}_current"
+        fresh, old = f"{current}_{generation}", f"{current}_{generation - 1}"
+        make_views(warehouse, fresh, digests)
+        with warehouse.alone():
+            super()._show(warehouse, generation, digests)
+            if warehouse.rows("select 1 as found from pg_namespace where nspname = ?", [current]):
+                warehouse.execute(f"alter schema {current} rename to {old}")
+            warehouse.execute(f"alter schema {fresh} rename to {current}")
+
     def _forget(self, warehouse: Warehouse, newest: int) -> None:
         warehouse.execute(f"set lock_timeout = '{PATIENCE}'")
         for schema in self._there(warehouse):
             if schema != self._schema(newest):
                 _drop_unused(warehouse, schema, [schema])
-        kept = {int(schema.removeprefix(self._stem)) for schema in self._there(warehouse)}
+        kept = {int(schema.rpartition("_")[2]) for schema in self._there(warehouse)}
         self._drop_stored(warehouse, kept)
         listed = ", ".join(map(str, sorted(kept)))
         warehouse.execute(f"delete from tailrace.publication where generation not in ({listed})")
         warehouse.execute("set lock_timeout = 0")
 
     def _there(self, warehouse: Warehouse) -> list[str]:
-        """The schemas of generations."""
-        pattern = warehouse.dialect.literal(f"^{self._stem}[0-9]+$")
+        """The schemas of generations, and of what was current before."""
+        pattern = warehouse.dialect.literal(f"^({self._stem}|{self.schemas['tailrace']}_current_)[0-9]+$")
         found = warehouse.rows(f"select nspname as name from pg_namespace where nspname ~ {pattern}")
         return [str(row["name"]) for row in found]
 

@@ -76,6 +76,6 @@ def _gone(text: str) -> TailraceError:
 _EXPLAINED: dict[tuple[str, ...], Callable[[str], TailraceError]] = {
     ("53100 ", "No space left"): _full,
     ("53200 ", "out of memory"): _memory,
-    ("55P03 ", "40P01 "): _used,
+    ("55P03 ", "40P01 ", "23505 "): _used,
     ("57P01 ", "57P02 ", "57P03 ", "08006 ", "terminating connection", "server closed the", "no connection to"): _gone,
 }

@@ -103,6 +103,22 @@ def test_what_nobody_reads_any_more_goes(on_postgres, database):
     assert len(schemas(database, "tailrace_published_")) == 1
 
 
+def test_one_name_shows_what_is_newest(on_postgres, database):
+    """A program that holds the views in a transaction keeps nobody from publishing; what it held goes later."""
+    prefix, query = "tailrace_current", "select word from tailrace_current.said"
+    with Postgres(database) as program, Postgres(database) as other:
+        program.execute("begin")
+        assert program.rows(query) == [{"word": "first"}]
+        for word in ("second", "third"):
+            say(on_postgres, word)
+            assert [opened.rows(query) for opened in (program, other)] == [[{"word": word}]] * 2
+        assert len(schemas(database, prefix)) == 3
+        program.execute("commit")
+        say(on_postgres, "fourth")
+        assert schemas(database, prefix) == {prefix}
+        assert other.rows(query) == [{"word": "fourth"}]
+
+
 def test_what_a_killed_preview_left_goes_with_the_next(on_postgres, database):
     """And nothing of one that is under way."""
     prefix = "tailrace_preview_"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.engines.serving import URLS
 from warehouse import batches
 from warehouse.engine import Engine, engine
 from warehouse.postgres import Postgres
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["duckdb", "postgres", "spark"])
@@ -181,6 +184,19 @@ def test_a_name_that_the_engine_would_cut_is_refused(database, tmp_path):
         with pytest.raises(UserError, match="at most 63 bytes"):
             batches.create_log(warehouse, f"tailrace.{'x' * 59}", {"n": "integer"})
         assert f"tailrace.{'x' * 58}" in batches.logs(warehouse)
+
+
+def test_of_two_who_commit_the_same_batch_one_is_told(database):
+    """Locks keep them apart; where one fails to, the server does."""
+    with Postgres(database) as one, Postgres(database) as other:
+        batches.prepare(one)
+        batches.create_log(one, "tailrace.notes", {"note": "varchar"})
+        both = [batches.Batch(opened, "b") for opened in (one, other)]
+        for batch in both:
+            batch.append("tailrace.notes", "select 'a' as note")
+        both[0].commit(NOW)
+        with pytest.raises(WarehouseHeld, match="run the command again"):
+            both[1].commit(NOW)
 
 
 def test_a_publication_that_fails_leaves_what_was_published(home):
