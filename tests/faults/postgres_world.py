@@ -1,4 +1,4 @@
-"""The small worlds with their warehouse in a PostgreSQL database each, which the server copies like a folder."""
+"""The small worlds with a PostgreSQL database each, or two: warehouse and journal. They are copied like a folder."""
 
 from __future__ import annotations
 
@@ -22,53 +22,44 @@ class Server:
 
     served: Served
 
-    def settled(self, world: AnyWorld) -> AnyWorld:
-        """The same world, with a database of its own that is empty."""
-        return replace(world, warehouse=self._database())
+    def settled(self, world: AnyWorld, *, journal: bool = False) -> AnyWorld:
+        """The same world, with a database of its own that is empty, and another for its journal if asked."""
+        return replace(world, warehouse=self.database(), journal=self.database() if journal else None)
 
     def copied(self, world: AnyWorld, folder: Path) -> AnyWorld:
-        """Folder and database; nobody may be connected to it."""
+        """Folder and databases; nobody may be connected to them."""
         shutil.copytree(world.folder, folder, symlinks=True)
         assert world.warehouse
-        return replace(world, folder=folder, port=0, warehouse=self._database(like=world.warehouse), _recorder=None)
+        warehouse, journal = self.database(world.warehouse), world.journal and self.database(world.journal)
+        return replace(world, folder=folder, port=0, warehouse=warehouse, journal=journal, _recorder=None)
 
-    def kept(self, world: World) -> str:
-        """What the database holds now, as another one."""
-        assert world.warehouse
-        return self._database(like=world.warehouse)
-
-    def put_back(self, world: World, kept: str) -> None:
-        """Its database is what it was; `kept` is gone."""
-        assert world.warehouse
-        self.forget(world.warehouse)
+    def put_back(self, url: str, kept: str | None) -> None:
+        """The database is what `kept` is, which is gone then; or empty."""
+        self.forget(url)
         with Postgres(self.served.url) as opened:
-            opened.execute(f"alter database {_name(kept)} rename to {_name(world.warehouse)}")
+            how = f"alter database {_name(kept)} rename to" if kept else "create database"
+            opened.execute(f"{how} {_name(url)}")
 
-    def forget(self, url: str) -> None:
+    def forget(self, *urls: str | None) -> None:
         with Postgres(self.served.url) as opened:
-            opened.execute(f"drop database if exists {_name(url)} with (force)")
+            for url in filter(None, urls):
+                opened.execute(f"drop database if exists {_name(url)} with (force)")
 
-    def cut(self, world: World) -> int:
-        """End every connection to its database; how many there were."""
-        assert world.warehouse
-        with Postgres(self.served.url) as opened:
-            return len(
-                opened.rows(
-                    f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{_name(world.warehouse)}'"
-                )
-            )
-
-    def strike(self, world: World, how: str) -> None:
-        """`cut`, `restart` or `crash`. By the main thread: the server ends with the thread that began it."""
+    def strike(self, url: str, how: str) -> None:
+        """`cut` its connections, or `restart` or `crash` the server. By the main thread, with which the server ends."""
         if how == "cut":
-            self.cut(world)
+            with Postgres(self.served.url) as opened:
+                opened.rows(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{_name(url)}'")
         else:
             self.served.restart(crash=how == "crash")
 
-    def _database(self, like: str | None = None) -> str:
+    def database(self, like: str | None = None) -> str:
+        """A new one: a copy of another, or empty."""
         name = f"t{uuid4().hex[:12]}"
         with Postgres(self.served.url) as opened:
             opened.execute(f"create database {name}" + (f" template {_name(like)}" if like else ""))
+            if like:  # else a crash soon after has the copy's sequences give numbers that they gave before it
+                opened.execute("checkpoint")
         return urlsplit(self.served.url)._replace(path=f"/{name}").geturl()
 
 

@@ -131,8 +131,7 @@ def working_copy(postgres: Server, template: Template, command: str, folder: Pat
         yield world
     finally:
         world.stop_recorder()
-        assert world.warehouse
-        postgres.forget(world.warehouse)
+        postgres.forget(world.warehouse, world.journal)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -169,7 +168,7 @@ def test_a_planted_bug_is_caught(bug: str, fault: Struck, postgres: Server, temp
             come_to_rest(world, fault.command, bug)
 
 
-def come_to_rest(world: World, command: str, bug: str) -> None:
+def come_to_rest(world: World, command: str, bug: str | None = None) -> None:
     """Nothing more to say, and everything right."""
     recover(world, command, bug=bug)
     check(world, TODAY)
@@ -188,30 +187,34 @@ def test_four_at_once(postgres: Server, template: Template, tmp_path: Path) -> N
 
 
 def strike(postgres: Server, world: World, fault: Struck, template: Template, bug: str | None = None) -> None:
-    """Let it strike; what the command says then is an error in words, or nothing."""
-    kept = postgres.kept(world)
+    """Let it strike the journal, if it is on the server, or the warehouse; what is said then is words, or nothing."""
+    url = world.journal or world.warehouse
+    assert url
+    kept = postgres.database(like=url)
     world.behave(fault.behaviour)
     command = words(fault.command)
     nth = 1 + int(fault.where * template.counts[fault.command].get(fault.step, 0))
     if fault.step == "never":
         child = world.begun(*command, bug=bug)
         time.sleep(fault.where * template.seconds[fault.command])
-        postgres.strike(world, fault.how)
+        postgres.strike(url, fault.how)
         ran = world.ended(child)
     elif fault.how == "kill":
         ran = world.tailrace(*command, fault=(fault.step, nth, "kill"), bug=bug)
         assert bug or ran.code == -9, f"the step did not come: {ran.code} {ran.err}"
     else:
         child = world.stopped(*command, step=fault.step, nth=nth, bug=bug)
-        postgres.strike(world, fault.how)
+        postgres.strike(url, fault.how)
         ran = world.go_on(child)
     print(f"{fault}: exit {ran.code}: {ran.err[-300:]}")  # noqa: T201 - the suite's account
     in_words(ran, bug)
-    if fault.kind == "journal lost":
+    if fault.kind == "journal lost" and world.journal:
+        postgres.put_back(world.journal, None)
+    elif fault.kind == "journal lost":
         for file in world.root.glob("journal.sqlite*"):
             file.unlink()
-    elif fault.kind == "warehouse of yesterday":
-        postgres.put_back(world, kept)
+    if fault.kind.endswith("of yesterday"):
+        postgres.put_back(url, kept)
     else:
         postgres.forget(kept)
     world.behave({})

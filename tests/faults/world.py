@@ -108,16 +108,18 @@ class Ran:
 
 @dataclass
 class World:
-    """One copy of the world on disk, with its own recorder. `warehouse`: its URL, where it is no file of the home."""
+    """One copy of the world on disk, with its own recorder. `warehouse`, `journal`: URLs, where they are no files."""
 
     folder: Path
     port: int = 0
     warehouse: str | None = None
+    journal: str | None = None
+    home_name: str = "home"
     _recorder: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def home(self) -> Path:
-        return self.folder / "home"
+        return self.folder / self.home_name
 
     @property
     def root(self) -> Path:
@@ -125,7 +127,7 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.folder / "project", self.home, warehouse_url=self.warehouse)
+        return Settings(self.folder / "project", self.home, warehouse_url=self.warehouse, journal_url=self.journal)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -135,6 +137,7 @@ class World:
             "TAILRACE_RECORDER": f"http://127.0.0.1:{self.port}",
             "TAILRACE_TARGET": "dev",
             **({"TAILRACE_WAREHOUSE": self.warehouse} if self.warehouse else {}),
+            **({"TAILRACE_JOURNAL": self.journal} if self.journal else {}),
         }
         return {**os.environ, **ours}
 
