@@ -123,23 +123,23 @@ def append_tail(warehouse: Warehouse) -> None:
 
 
 def append(warehouse: Warehouse, batch_id: str, rows: str, epoch: int, replaces: Sequence[str] = ()) -> None:
-    batch = batches.Batch(warehouse, batch_id, replaces)
+    batch, at = batches.Batch(warehouse, batch_id, replaces), warehouse.dialect.literal(DAY)
     batch.append(
         LEDGER,
         f"""
-        select 'run' as _run_id, row_number() over () as _row, 'upsert' as _op, 'plan' as _plan_id,
-            'accepted' as _outcome, '' as _reason, '' as _provider_id, 1 as _attempt, {epoch} as _epoch,
-            row_number() over () as _seq, timestamptz '2026-03-01' as _recorded_at, timestamptz '2026-03-01' as _as_of,
-            '' as _dagster_run_id, 'config' as _config, kept.*
-        from ({rows}) as kept
+        select 'run' as _run_id, _seq as _row, 'upsert' as _op, 'plan' as _plan_id, 'accepted' as _outcome,
+            '' as _reason, '' as _provider_id, 1 as _attempt, {epoch} as _epoch, _seq, {at} as _recorded_at,
+            {at} as _as_of, '' as _dagster_run_id, 'config' as _config, {", ".join(COLUMNS)}
+        from (select row_number() over (order by md5(email)) as _seq, kept.* from ({rows}) as kept) as numbered
         """,
     )
     batch.commit(DAY)
 
 
-def audience() -> Audience:
-    listed = ", ".join(COLUMNS)
-    sql = f"select {listed}, cast(null as varchar) as _profile_id, null as _contact, false as _suppressed from model"
+def audience(text: str) -> Audience:
+    """The model as it is; `text`: the engine's word for a text."""
+    listed, nothing = ", ".join(COLUMNS), f"cast(null as {text})"
+    sql = f"select {listed}, {nothing} as _profile_id, {nothing} as _contact, false as _suppressed from main.model"
     return Audience(sql, COLUMNS, ("email",), ("email",), contact=None, refused=None)
 
 
@@ -153,13 +153,14 @@ def difference_once(warehouse: Warehouse) -> None:
     """The statement a plan runs, its result kept as a plan keeps it."""
     ledger = ledgers.Ledger("bench", (LEDGER,), ("email",))
     rows = ledgers.rows_of(warehouse, ledger, COLUMNS)
-    difference(warehouse, audience(), rows, Question(Mode.MIRROR, "config", DAY))
+    difference(warehouse, audience(warehouse.dialect.text), rows, Question(Mode.MIRROR, "config", DAY))
 
 
 def limit_once(warehouse: Warehouse) -> None:
     """A full outer join whose output has every column of both sides: each is counted, so each is carried."""
     counted = ", ".join(f"count({side}.{name}) as {side}_{name}" for side in ("model", "state") for name in COLUMNS)
-    warehouse.rows(f"select {counted} from model full outer join state on model.email = state.email")
+    both = "main.model as model full outer join main.state as state on model.email = state.email"
+    warehouse.rows(f"select {counted} from {both}")
 
 
 def check(warehouse: Warehouse, query: str, size: int) -> None:

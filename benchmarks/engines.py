@@ -1,7 +1,8 @@
-"""The same work on DuckDB and on PostgreSQL: a diff, rows streamed out, the first night of a shop and the one after it.
+"""The same work on every engine: a diff, rows streamed out, the first night of a shop and the one after it.
 
 The diff is beside the engine's own full outer join that carries all columns, streaming beside the engine's own scan of
-them; of whole nights the limit is DuckDB. PostgreSQL is a server of the benchmark's own, with Debian's settings.
+them; of whole nights the limit is DuckDB. PostgreSQL is a server of the benchmark's own, with Debian's settings; Spark,
+where `make spark` has put it, a cluster of its own with one worker, then with two, of a core each.
 """
 
 from __future__ import annotations
@@ -27,17 +28,21 @@ from assets.refresh import RefreshResult, refresh
 from models.clock import Clock, end_of_day
 from models.settings import Settings
 from orchestration import journeys
+from tests.engines import spark_serving
 from tests.engines.serving import serving
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.engine import engine
+from warehouse.postgres_dialect import PostgresDialect
 
 PROJECT = Path(__file__).parents[1]
 SIZES, QUICK = (200_000, 2_000_000), (2_000, 20_000)
 PEOPLE, FEW = (300, 3_000), (60,)
 CHANGED = 100  # one of so many rows is an operation
-DIFF = {"duckdb": 1.2, "postgres": 2.0}  # times the join, at the larger size
-STREAMED = {"duckdb": 1_000_000, "postgres": 200_000}  # rows a second, at least
+DIFF = {"duckdb": 1.2}  # times the join, at the larger size; 2.0 elsewhere
+STREAMED = {"duckdb": 1_000_000}  # rows a second, at least; 200,000 from a server
+WORKERS = {"spark, 1 worker": 1, "spark": 2}
+FASTER = 1.5  # two workers than one, at the larger size
 STREAM_MB = 200  # more than a process that reads one row
 NIGHTS, AS_DUCKDB = 2, 3.0  # a night may take so many times as long as on DuckDB
 
@@ -61,7 +66,7 @@ class Place:
 
 @contextmanager
 def places() -> Iterator[list[Place]]:
-    """One on each engine, empty; gone with the block."""
+    """One on DuckDB and one on PostgreSQL, empty; gone with the block."""
     with ExitStack() as kept:
         folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="bench-engines-")))
         url = kept.enter_context(serving()).url
@@ -69,21 +74,42 @@ def places() -> Iterator[list[Place]]:
         yield [Place("duckdb", project), Place("postgres", Settings(PROJECT, folder / "postgres", warehouse_url=url))]
 
 
+@contextmanager
+def on_spark(name: str) -> Iterator[Place]:
+    """One on a cluster of so many workers."""
+    with ExitStack() as kept:
+        folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="bench-engines-")))
+        url = kept.enter_context(spark_serving.serving(WORKERS[name]))
+        yield Place(name, Settings(PROJECT, folder, warehouse_url=url))
+
+
 def cases(options: report.Options) -> Iterator[report.Case]:
-    """Every work at each size, and how each grows."""
+    """Every work at each size, how each grows, and what a second worker gives."""
     done: list[report.Case] = []
-    for size in options.pick(SIZES, QUICK):
+    for case in works(options):
+        done.append(case)
+        yield case
+    yield from report.growths(case for case in done if case.unit == "s")
+    diffs = {(case.case.removeprefix("diff of one in a hundred, "), case.size): case.ours for case in done}
+    for size in sorted({case.size for case in done}):
+        one, two = (diffs.get((name, size)) for name in WORKERS)
+        if one and two:
+            yield report.Case("diff, two workers of Spark and one", size, one, two, "s", FASTER, "ratio at least")
+
+
+def works(options: report.Options) -> Iterator[report.Case]:
+    sizes, clusters = options.pick(SIZES, QUICK), WORKERS if spark_serving.home() else ()
+    for size in sizes:
         with places() as found:
             for place in found:
-                for case in at_size(place, size, options.rounds):
-                    done.append(case)
-                    yield case
+                yield from at_size(place, size, options.rounds)
+    for name in clusters:
+        for size in sizes:
+            with on_spark(name) as place:
+                yield from at_size(place, size, options.rounds)
     for people in FEW if options.quick else PEOPLE:
         with places() as found:
-            for case in nights(found, people):
-                done.append(case)
-                yield case
-    yield from report.growths(case for case in done if case.unit == "s")
+            yield from nights(found, people)
 
 
 def at_size(place: Place, size: int, rounds: int) -> Iterator[report.Case]:
@@ -99,17 +125,25 @@ def at_size(place: Place, size: int, rounds: int) -> Iterator[report.Case]:
         ours, limit = report.alternate(
             lambda: report.seconds(diff_once), lambda: report.seconds(lambda: diff.limit_once(warehouse)), rounds
         )
-        goal = DIFF[place.name] if size >= SIZES[-1] else DIFF[place.name] + diff.PLANNING
+        goal = DIFF.get(place.name, 2.0) + (0 if size >= SIZES[-1] else diff.PLANNING)
         yield report.Case(f"diff of one in a hundred, {place.name}", size, ours, limit, "s", goal)
         ours, limit = report.alternate(
-            lambda: size / report.seconds(lambda: stream_out.read(warehouse, "model")),
+            lambda: size / report.seconds(lambda: stream_out.read(warehouse, "main.model")),
             lambda: size / report.seconds(lambda: scanned(warehouse)),
             rounds,
         )
         yield report.Case(
-            f"streamed out, {place.name}", size, ours, limit, "rows/s", STREAMED[place.name], "ours at least"
+            f"streamed out, {place.name}",
+            size,
+            ours,
+            limit,
+            "rows/s",
+            STREAMED.get(place.name, 200_000),
+            "ours at least",
         )
-    peak, one = (stream_peak(place, relation) for relation in ("model", "(select * from model limit 1) as one"))
+    peak, one = (
+        stream_peak(place, relation) for relation in ("main.model", "(select * from main.model limit 1) as one")
+    )
     yield report.Case(f"memory of streaming, {place.name}", size, peak, one, "MB", one + STREAM_MB, "ours at most")
 
 
@@ -126,7 +160,8 @@ def prepare(warehouse: Warehouse, size: int) -> None:
         warehouse.load(f"main.{name}", table.to_arrow())
     batches.create_log(warehouse, diff.LEDGER, {**delivery_tables.LEDGER_COLUMNS, **diff.COLUMNS})
     diff.append(warehouse, "compact/bench/1.1", "select * from main.state", 1)
-    warehouse.execute("analyze")  # a server does by itself, some time after so many rows came
+    if isinstance(warehouse.dialect, PostgresDialect):  # the server does by itself, some time after so many rows came
+        warehouse.execute("analyze")
 
 
 def rows(first: int, last: int) -> pl.DataFrame:

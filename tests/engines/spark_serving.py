@@ -28,7 +28,6 @@ SETTINGS = {
     "spark.driver.extraJavaOptions": JAVA,
     "spark.executor.memory": "1200m",
     "spark.executor.extraJavaOptions": JAVA,
-    "spark.cores.max": str(WORKERS),
     "spark.sql.shuffle.partitions": "2",
     "spark.ui.enabled": "false",
     "spark.connect.grpc.binding.address": ADDRESS,
@@ -48,7 +47,7 @@ def home() -> Path | None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving(workers: int = WORKERS) -> Iterator[str]:
     """The address of a fresh cluster's Connect server, which ends with the block, or when this process is killed."""
     spark = home()
     if spark is None:
@@ -64,11 +63,12 @@ def serving() -> Iterator[str]:
             stack.callback(_end, process)
             return process
 
-        options = {**SETTINGS, "spark.connect.grpc.binding.port": str(connect_port)} | _kept_in(folder)
+        options = {**SETTINGS, "spark.cores.max": str(workers), "spark.connect.grpc.binding.port": str(connect_port)}
+        options |= _kept_in(folder)
         begin("spark-class", "org.apache.spark.deploy.master.Master", "--host", ADDRESS, "--port", str(master_port),
               "--webui-port", "0")  # fmt: skip
         _answers(master_port)
-        for number in range(WORKERS):
+        for number in range(workers):
             place = folder / f"worker{number}"
             begin("spark-class", "org.apache.spark.deploy.worker.Worker", "--host", ADDRESS, "--webui-port", "0",
                   "--cores", "1", "--memory", "1500m", "--work-dir", str(place), master)  # fmt: skip
