@@ -6,6 +6,8 @@ The decision itself is the pure function in resolution.py; what an identifier lo
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ import phonenumbers
 import polars as pl
 import pyarrow as pa
 
+from assets import components
 from assets.resolution import ALIAS, CHANGE_SCHEMA, KNOWN_SCHEMA, MOMENT, TYPES, Mint, resolve
 from models.clock import Clock
 from warehouse import definitions
@@ -23,6 +26,7 @@ from warehouse.batches import Batch, create_log
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
+AT_ONCE = 2_000_000  # combinations of identifiers in memory: some two gigabytes
 PHONES_AT_ONCE = 50_000  # numbers in memory, and in a batch: what is read stays read
 _NODE = ["identifier_type", "identifier"]
 HISTORY, RUNS, PHONES = "tailrace.profile_id_history", "tailrace.identity_run", "tailrace.phone"
@@ -76,14 +80,12 @@ def identify(
     read_phones(warehouse, clock, schema)
     incremental = last is not None and replayable and not changed and before == last.events
     _observe(warehouse, schema, last if incremental else None)
-    known = _known(warehouse, HISTORY, everyone=changed)
     mint = Mint(salt, _batch_id(warehouse, clock))
-    changes = resolve(_frame(warehouse, "select * from observed"), known, mint, rebuild=changed)
     number = (last.number if last else 0) + 1
-    _append(warehouse, clock, mint.batch, changes, _Run(number, clock.as_of, clock.known_by, visible, definition))
-    merged = changes.filter(change="merged", identifier_type=ALIAS)
-    minted = changes.filter(change="minted", identifier_type=ALIAS)
-    return IdentityResult(len(minted), len(merged), len(changes))
+    run = _Run(number, clock.as_of, clock.known_by, visible, definition)
+    pieces = _pieces(warehouse, everyone=changed)
+    changed_by = (resolve(observed, known, mint, rebuild=changed) for observed, known in pieces)
+    return _append(warehouse, clock, mint.batch, changed_by, run)
 
 
 def last_number(warehouse: Warehouse) -> int:
@@ -103,7 +105,9 @@ def replay(
     """
     read_phones(warehouse, clock, schema)
     _observe(warehouse, schema, None)
-    held = _known(warehouse, HISTORY, everyone=True, known_by=clock.known_by)
+    held = _frame(warehouse, _known_sql(warehouse, everyone=True, known_by=clock.known_by)).match_to_schema(
+        KNOWN_SCHEMA
+    )
     # what a night knew is true; what nights that never were would have known comes after it
     derived = KNOWN_SCHEMA.to_frame() if derived is None else derived.join(held, on=_NODE, how="anti")
     known = pl.concat([held, derived])
@@ -162,13 +166,32 @@ def _write_map(warehouse: Warehouse, schema: str, looked_up: pl.DataFrame, deriv
     warehouse.load(f"{schema}.profile_map", everyone.drop("minted_at").to_arrow())
 
 
-def _append(warehouse: Warehouse, clock: Clock, batch_id: str, changes: pl.DataFrame, run: _Run) -> None:
-    batch = Batch(warehouse, batch_id)
+def _append(
+    warehouse: Warehouse, clock: Clock, batch_id: str, pieces: Iterable[pl.DataFrame], run: _Run
+) -> IdentityResult:
+    batch, counted = Batch(warehouse, batch_id), Counter[str]()
     moments = {name: pl.lit(value).cast(MOMENT) for name, value in vars(clock).items()}
-    rows = changes.match_to_schema(CHANGE_SCHEMA).with_columns(**moments, number=pl.lit(run.number, dtype=pl.Int64))
-    batch.append(HISTORY, rows.to_arrow())
+    for changes in pieces:
+        rows = changes.match_to_schema(CHANGE_SCHEMA).with_columns(**moments, number=pl.lit(run.number, dtype=pl.Int64))
+        batch.append(HISTORY, rows.to_arrow())
+        counted.update(changes.filter(identifier_type=ALIAS)["change"].to_list())
+        counted["identifiers"] += len(changes)
     batch.append(RUNS, pa.Table.from_pylist([vars(run)]))
     batch.commit(clock.known_by)
+    return IdentityResult(counted["minted"], counted["merged"], counted["identifiers"])
+
+
+def _pieces(warehouse: Warehouse, *, everyone: bool) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """What is seen together, and who holds it now: at once, or in pieces that each fit memory and tear nobody apart."""
+    known = _known_sql(warehouse, everyone=everyone)
+    seen = int(warehouse.rows("select count(*) as n from observed")[0]["n"])
+    if seen <= AT_ONCE:
+        yield _frame(warehouse, "select * from observed"), _frame(warehouse, known).match_to_schema(KNOWN_SCHEMA)
+        return
+    warehouse.create_temporary("known_identifier", known)
+    components.tie(warehouse)
+    for observed, held in components.placed(warehouse, min(-(-seen // AT_ONCE), components.PLACES)):
+        yield _frame(warehouse, observed), _frame(warehouse, held).match_to_schema(KNOWN_SCHEMA)
 
 
 def _batch_id(warehouse: Warehouse, clock: Clock) -> str:
@@ -197,11 +220,9 @@ def _count(warehouse: Warehouse, last: _Run | None, schema: str) -> tuple[int, i
     return int(found[0]["visible"]), int(found[0]["before"])
 
 
-def _known(warehouse: Warehouse, history: str, *, everyone: bool, known_by: datetime | None = None) -> pl.DataFrame:
-    sql = _render(
-        warehouse, "read_known_identifiers", history=history, everyone=everyone, known_by=known_by, types=TYPES
-    )
-    return _frame(warehouse, sql).match_to_schema(KNOWN_SCHEMA)
+def _known_sql(warehouse: Warehouse, *, everyone: bool, known_by: datetime | None = None) -> str:
+    values = {"history": HISTORY, "everyone": everyone, "known_by": known_by, "types": TYPES}
+    return _render(warehouse, "read_known_identifiers", **values)
 
 
 def _frame(warehouse: Warehouse, sql: str) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets import identity
+from assets import components, identity
 from assets.resolution import ALIAS, KNOWN_SCHEMA, TYPES, Mint, resolve
 from models.clock import Clock
 from warehouse import batches
@@ -98,6 +98,33 @@ def test_incremental_equals_full(seen: list[dict[str, object]], cuts: list[int])
     assert partition(known) == by_hand(seen)
 
 
+@settings(deadline=None, max_examples=40)
+@given(rows, rows, st.sampled_from([1, 2, 5, components.PLACES]), st.booleans())
+def test_pieces_give_what_the_whole_gives(first, then, count, rebuild) -> None:
+    """Nobody is torn apart, whatever is known of them before: every change is the same."""
+    known = after(nobody(), resolve(observed(first), nobody(), mint()))
+    seen = observed([*first, *then] if rebuild else then).unique(list(TYPES), keep="first", maintain_order=True)
+    seen = seen.filter(pl.any_horizontal(pl.col(TYPES).is_not_null()))
+    whole = resolve(seen, known, mint("second"), rebuild=rebuild)
+    with DuckDB(Path(":memory:")) as warehouse:
+        for name, frame in (("observed", seen), ("known_identifier", known)):
+            with warehouse.lend("lent", frame.to_arrow()):
+                warehouse.create_temporary(name, "select * from lent")
+        components.tie(warehouse)
+        pieces = [
+            resolve(*(read(warehouse, sql) for sql in both), mint("second"), rebuild=rebuild)
+            for both in components.placed(warehouse, count)
+        ]
+    assert len(pieces) == count
+    assert pl.concat(pieces).sort(pl.all()).equals(whole.sort(pl.all()))
+
+
+def read(warehouse: DuckDB, sql: str) -> pl.DataFrame:
+    frame = pl.DataFrame(pl.from_arrow(warehouse.stream(sql).read_all()))
+    moments = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    return frame.with_columns(pl.col(moments).dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
+
+
 @settings(deadline=None)
 @given(rows)
 def test_a_second_run_changes_nothing(seen: list[dict[str, object]]) -> None:
@@ -173,9 +200,10 @@ def test_a_phone_number_is_one_in_e164(written: str, country: str, number: str |
     assert identity.e164(written, country) == number
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path):
-    """A warehouse with the two views that identity reads, as tables."""
+@pytest.fixture(params=[identity.AT_ONCE, 1], ids=["at once", "in pieces"])
+def warehouse(tmp_path: Path, request, monkeypatch):
+    """A warehouse with the two views that identity reads, as tables; what is seen fits memory, or does not."""
+    monkeypatch.setattr(identity, "AT_ONCE", request.param)
     with DuckDB(tmp_path / "warehouse.duckdb") as opened:
         batches.prepare(opened)
         identity.prepare(opened)
