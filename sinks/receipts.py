@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.delivery import Outcome, Outcomes, Ranges
+from models.delivery import Outcome, Outcomes, Ranges, RowOutcome
 
 CODES: tuple[Outcome, ...] = tuple(Outcome)  # a code is a position here: new outcomes go at the end
 REASON_CHARACTERS = 500  # a vendor's page of HTML is not a reason
@@ -52,15 +52,14 @@ class Written:
 
 
 def encode(outcomes: Outcomes) -> str:
-    """The compact text of what became of a claim."""
-    default = outcomes.default
-    exceptions = [
-        [offset, _CODE[row.outcome], row.reason[:REASON_CHARACTERS], row.provider_id]
-        for offset, row in outcomes.rows.items()
-    ]
-    return orjson.dumps(
-        [[_CODE[default.outcome], default.reason[:REASON_CHARACTERS], default.provider_id], exceptions]
-    ).decode()
+    """The compact text of what became of a claim. U+0000 in a vendor's words is shown as �: not every engine keeps it."""
+    exceptions = [[offset, *_compact(row)] for offset, row in outcomes.rows.items()]
+    return orjson.dumps([_compact(outcomes.default), exceptions]).decode()
+
+
+def _compact(row: RowOutcome) -> list[Any]:
+    words = (row.reason[:REASON_CHARACTERS], row.provider_id)
+    return [_CODE[row.outcome], *(text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in words)]
 
 
 def expand(receipts: Sequence[Written]) -> pa.Table:

@@ -27,7 +27,7 @@ def cluster() -> Iterator[str]:
         yield url
     elif os.environ.get(STARTED) and spark_serving.home():
         with spark_serving.serving() as started:
-            yield started
+            yield started.url
     else:
         pytest.skip(f"no Spark cluster: `make spark test-engines` starts one, or {SPARK} is the address of one")
 

@@ -12,9 +12,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
+Process = subprocess.Popen[bytes]
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
 SECONDS = 180
@@ -46,36 +47,87 @@ def home() -> Path | None:
     return next(ROOT.glob(".spark/lib/python*/site-packages/pyspark"), None)
 
 
+class Cluster:
+    """One that runs, and what can befall it."""
+
+    def __init__(self, spark: Path, folder: Path, workers: int) -> None:
+        self._spark, self._folder = spark, folder
+        self._master_port, self._connect_port = _free(), _free()
+        self._master = f"spark://{ADDRESS}:{self._master_port}"
+        self._workers: list[Process] = []
+        self._others: list[Process] = []
+        self._options = {
+            **SETTINGS,
+            **_kept_in(folder),
+            "spark.cores.max": str(workers),
+            "spark.connect.grpc.binding.port": str(self._connect_port),
+        }
+        self.url = f"sc://{ADDRESS}:{self._connect_port}"
+
+    def start(self) -> None:
+        ports = ("--host", ADDRESS, "--port", str(self._master_port), "--webui-port", "0")
+        self._others.append(self._begin("spark-class", "org.apache.spark.deploy.master.Master", *ports))
+        _answers(self._master_port)
+        for number in range(int(self._options["spark.cores.max"])):
+            self._workers.append(self._worker(number))
+        self._serve()
+
+    def kill_executors(self, worker: int) -> None:
+        """Of one worker, which begins others."""
+        for pid in _children(self._workers[worker].pid):
+            os.kill(pid, signal.SIGKILL)
+
+    def kill_worker(self, worker: int) -> None:
+        """With its executors, the rows they kept and what they had written for others; another takes its place."""
+        self._workers[worker].kill()
+        self._workers[worker].wait()
+        self._workers[worker] = self._worker(worker)
+
+    def restart_server(self) -> None:
+        """The Connect server is killed and begun again; nothing of a session is left."""
+        server = self._others.pop()
+        server.kill()
+        server.wait()
+        self._serve()
+
+    def end(self) -> None:
+        for process in (*reversed(self._others), *self._workers):
+            _end(process)
+
+    def _worker(self, number: int) -> Process:
+        place = ("--work-dir", str(self._folder / f"worker{number}"))
+        size = ("--host", ADDRESS, "--webui-port", "0", "--cores", "1", "--memory", "1500m")
+        return self._begin("spark-class", "org.apache.spark.deploy.worker.Worker", *size, *place, self._master)
+
+    def _serve(self) -> None:
+        listed = [text for key, value in self._options.items() for text in ("--conf", f"{key}={value}")]
+        server = self._begin("spark-submit", "--class", CONNECT, "--master", self._master, *listed, "spark-internal")
+        self._others.append(server)
+        _answers(self._connect_port, server, self._folder)
+
+    def _begin(self, program: str, *arguments: str) -> Process:
+        return _begun(self._spark, self._folder, program, arguments)
+
+
 @contextmanager
-def serving(workers: int = WORKERS) -> Iterator[str]:
-    """The address of a fresh cluster's Connect server, which ends with the block, or when this process is killed."""
+def serving(workers: int = WORKERS) -> Iterator[Cluster]:
+    """A fresh cluster with a Connect server, which ends with the block, or when this process is killed."""
     spark = home()
     if spark is None:
         message = "there is no Spark to start here, or no Java: `make spark` installs them"
         raise FileNotFoundError(message)
-    with tempfile.TemporaryDirectory(prefix="tailrace-spark-") as name, ExitStack() as stack:
-        folder = Path(name)
-        master_port, connect_port = _free(), _free()
-        master = f"spark://{ADDRESS}:{master_port}"
+    with tempfile.TemporaryDirectory(prefix="tailrace-spark-", ignore_cleanup_errors=True) as name:
+        cluster = Cluster(spark, Path(name), workers)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.end()
 
-        def begin(program: str, *arguments: str) -> subprocess.Popen[bytes]:
-            process = _begun(spark, folder, program, arguments)
-            stack.callback(_end, process)
-            return process
 
-        options = {**SETTINGS, "spark.cores.max": str(workers), "spark.connect.grpc.binding.port": str(connect_port)}
-        options |= _kept_in(folder)
-        begin("spark-class", "org.apache.spark.deploy.master.Master", "--host", ADDRESS, "--port", str(master_port),
-              "--webui-port", "0")  # fmt: skip
-        _answers(master_port)
-        for number in range(workers):
-            place = folder / f"worker{number}"
-            begin("spark-class", "org.apache.spark.deploy.worker.Worker", "--host", ADDRESS, "--webui-port", "0",
-                  "--cores", "1", "--memory", "1500m", "--work-dir", str(place), master)  # fmt: skip
-        listed = [text for key, value in options.items() for text in ("--conf", f"{key}={value}")]
-        server = begin("spark-submit", "--class", CONNECT, "--master", master, *listed, "spark-internal")
-        _answers(connect_port, server, folder)
-        yield f"sc://{ADDRESS}:{connect_port}"
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def _kept_in(folder: Path) -> Mapping[str, str]:
@@ -94,7 +146,7 @@ def _free() -> int:
         return int(found.getsockname()[1])
 
 
-def _begun(spark: Path, folder: Path, program: str, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
+def _begun(spark: Path, folder: Path, program: str, arguments: tuple[str, ...]) -> Process:
     environment = {
         **os.environ,
         "SPARK_HOME": str(spark),
@@ -114,7 +166,7 @@ def _begun(spark: Path, folder: Path, program: str, arguments: tuple[str, ...]) 
         )
 
 
-def _answers(port: int, process: subprocess.Popen[bytes] | None = None, folder: Path | None = None) -> None:
+def _answers(port: int, process: Process | None = None, folder: Path | None = None) -> None:
     deadline = time.monotonic() + SECONDS
     while True:
         try:
@@ -129,7 +181,7 @@ def _answers(port: int, process: subprocess.Popen[bytes] | None = None, folder: 
             return
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Process) -> None:
     """It is our own child, so the number is nobody else's; executors end with their worker."""
     process.send_signal(signal.SIGTERM)
     try:

@@ -10,7 +10,8 @@ from sinks.claims import ranges_of
 from sinks.receipts import SCHEMA, Written, encode, expand
 from tests.sinks.desk import AT
 
-outcome = st.builds(RowOutcome, st.sampled_from(Outcome), st.text(max_size=20), st.text(max_size=5))
+words = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+outcome = st.builds(RowOutcome, st.sampled_from(Outcome), st.text(words, max_size=20), st.text(words, max_size=5))
 
 
 @st.composite
@@ -51,3 +52,11 @@ def test_ranges_hold_the_same_rows_and_are_fewest(rows: set[int]) -> None:
 def test_a_vendors_page_is_not_a_reason() -> None:
     """Reasons are cut where they stop being reasons."""
     assert len(encode(Outcomes.all(Outcome.REJECTED, "x" * 100_000))) < 1_000
+
+
+def test_what_an_engine_cannot_keep_is_no_word_of_a_vendor() -> None:
+    """Binary garbage with U+0000 would keep a fold from PostgreSQL for ever."""
+    said = Outcomes(RowOutcome(Outcome.REJECTED, "a\0b"), {0: RowOutcome(Outcome.ACCEPTED, "", "\0")})
+    table = expand([Written(0, "upsert", ranges_of([0, 1]), 1, encode(said), AT)])
+    assert table["reason"].to_pylist() == ["", "a\N{REPLACEMENT CHARACTER}b"]
+    assert table["provider_id"].to_pylist() == ["\N{REPLACEMENT CHARACTER}", ""]
