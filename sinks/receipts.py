@@ -52,7 +52,7 @@ class Written:
 
 
 def encode(outcomes: Outcomes) -> str:
-    """The compact text of what became of a claim. U+0000 in a vendor's words is shown as �: not every engine keeps it."""
+    """The compact text of what became of a claim. U+0000 in the vendor's words is �: not every engine keeps it."""
     exceptions = [[offset, *_compact(row)] for offset, row in outcomes.rows.items()]
     return orjson.dumps([_compact(outcomes.default), exceptions]).decode()
 
