@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from assets import store
@@ -193,26 +193,18 @@ class World:
 
     def start_recorder(self) -> None:
         """Start the shipped recorder on a free port of the loopback, keeping what it received across restarts."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        line = [sys.executable, "-m", "orchestration", "recorder", "--port", str(self.port)]
+        line = [sys.executable, "-m", "orchestration", "recorder", "--port", "0", "--json"]
         self._recorder = subprocess.Popen(
             [*line, "--db", str(self.folder / "recorder.sqlite")],
             env=self.environment,
             cwd=ROOT,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                self.received()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        raise TimeoutError("the recorder did not start")
+        assert self._recorder.stdout
+        told = self._recorder.stdout.readline()
+        assert told, "the recorder did not start"
+        self.port = urlsplit(json.loads(told)["url"]).port or 0
 
     def stop_recorder(self) -> None:
         if self._recorder is not None:
