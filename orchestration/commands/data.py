@@ -71,8 +71,10 @@ def sql(query: Annotated[str, typer.Argument(help="One statement.")], *, as_json
         rows = warehouse.rows(query)
     if as_json:
         console.print_json(rows)
-    else:
-        console.out().print(console.table(rows) if rows else "no rows")
+        return
+    screen = console.out()
+    for shown in console.fitting(rows, screen) if rows else ["no rows"]:
+        screen.print(shown)
 
 
 def compare(
