@@ -63,7 +63,7 @@ def sql(query: Annotated[str, typer.Argument(help="One statement.")], *, as_json
     """Ask the published copy a question; it is opened read-only and never waits for a run.
 
     Examples: `tailrace sql "select count(*) as people from profiles"` ·
-    `tailrace sql "from seg_lapsed limit 5" --json`
+    `tailrace sql "select * from seg_lapsed limit 5" --json`
     """
     from assets import store
 
