@@ -130,16 +130,16 @@ class DuckDBEngine:
         published = self.settings.published
         path = published.with_suffix(".new")
         _forget(path)
-        if keeps:
-            shutil.copyfile(published, path)
         try:
+            if keeps:
+                shutil.copyfile(published, path)
             yield path
+            _sync(path)
         except BaseException:
             with contextlib.suppress(duckdb.Error, TailraceError):  # after a full disk it may refuse everything
                 warehouse.execute("detach database if exists aside")
             _forget(path)
             raise
-        _sync(path)
         step("staged", file=path.name)
         path.replace(published)
         _sync(path.parent)
@@ -152,7 +152,10 @@ class DuckDBEngine:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            message = f"{self.settings.published}: no space left to write the published copy; the old one is as it was"
+            message = (
+                f"{self.settings.published}: no space left to write the published copy; the old one is as it was. "
+                "Free some and run the command again"
+            )
             raise StorageFull(message) from error
 
 
