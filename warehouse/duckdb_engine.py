@@ -66,7 +66,13 @@ class DuckDBEngine:
         return self.settings.published.exists()
 
     def published(self) -> Warehouse:
-        return DuckDB(self.settings.published, read_only=True, memory_limit=self.settings.memory_limit)
+        try:
+            return DuckDB(self.settings.published, read_only=True, memory_limit=self.settings.memory_limit)
+        except WarehouseHeld:
+            raise
+        except NeedsPerson as error:  # damaged, or of another engine version
+            message = f"{error}\nIt is only a copy: `tailrace refresh` makes it anew"
+            raise type(error)(message) from error
 
     def publish(self, warehouse: Warehouse, changed: Mapping[str, str], digests: Mapping[str, str]) -> None:
         quote, literal = warehouse.dialect.quote, warehouse.dialect.literal

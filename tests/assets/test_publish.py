@@ -11,7 +11,7 @@ import pytest
 
 from assets import raw, store
 from assets.publish import publish
-from models.errors import StorageFull, UserError
+from models.errors import NeedsPerson, StorageFull, UserError
 from models.settings import Settings
 from warehouse.duckdb import DuckDB
 
@@ -156,6 +156,8 @@ def test_a_damaged_copy_is_made_again(settings, content):
     """It is only a copy: the next publish writes all of it."""
     build(settings, EVENTS, LAPSED)
     settings.published.write_bytes(content)
+    with pytest.raises(NeedsPerson, match="`tailrace refresh` makes it anew"):
+        store.reading(settings)
     assert {"events", "seg_lapsed"} <= set(build(settings))
     assert published(settings, "select count(*) from events") == [(5,)]
 
