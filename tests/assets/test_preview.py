@@ -169,6 +169,8 @@ MISTAKES = {
     "a column of": ("profiles.ordrs > 0", r"seg_mine\.sql:4:14: there is no column 'ordrs'; did you mean 'orders'"),
     "syntax": ("orders > > 0", r"seg_mine\.sql:4:14: syntax error at or near \">\""),
     "a function": ("uper(email) = 'A'", r"seg_mine\.sql:4:5: .*uper does not exist"),
+    "a clock": ("last_order_at > now()", r"seg_mine\.sql:4:21: `now` is refused: the clock is an argument"),
+    "a statement": ("orders > 0;", r"seg_mine\.sql:4:15: syntax error at or near \";\""),
     "a value": ("cast(email as int) = 1", r"seg_mine\.sql:4:5: Could not convert string '.\*\*\*@s\*\*\*' to INT32"),
     "jinja": ("orders > {{ var('high' }}", r"seg_mine\.sql:4: "),
     "a model": (
