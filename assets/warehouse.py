@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,15 @@ class BuildResult:
             **dict.fromkeys(skipped, "not built: a model above it failed"),
             **{node.model: node.message for node in self.failed},
         }
+
+    def broken(self, reasons: Mapping[str, str]) -> BuildResult:
+        """The same, where these models are broken though they could be built."""
+        wrong = {node.unique_id: reasons[node.name] for node in self.nodes if node.is_model and node.name in reasons}
+        nodes = [
+            replace(node, status="error", message=wrong[node.unique_id]) if node.unique_id in wrong else node
+            for node in self.nodes
+        ]
+        return replace(self, nodes=tuple(nodes))
 
     def require(self) -> BuildResult:
         """Itself; raises BuildFailed naming every failure."""

@@ -199,6 +199,24 @@ def test_a_segment_gives_profile_ids(settings) -> None:
         preview(settings, None, "seg_mine")
 
 
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (
+            "select cast(email as date) as profile_id\nfrom {{ ref('profiles') }}\n",
+            r"seg_mine\.sql:(1:8:)? invalid .*\"p\*\*\*@",
+        ),
+        ("\n", r"seg_mine\.sql: holds no SQL"),
+        ("select 1 as profile_id\n", r"seg_mine\.sql: profile_id is integer; a segment gives those of profiles"),
+    ],
+)
+def test_what_is_no_segment_says_so(settings, sql: str, said: str) -> None:
+    """A file that is empty, and one whose profile ids are none."""
+    write(settings, "seg_mine", "true").write_text(sql)
+    with pytest.raises(ConfigError, match=said):
+        preview(settings, None, "seg_mine")
+
+
 def test_an_unknown_segment_is_guessed(settings) -> None:
     """The closest name is offered."""
     with pytest.raises(UserError, match=r"no segment 'seg_laspd'; did you mean 'seg_lapsed'\?"):
