@@ -17,6 +17,7 @@ from assets import dbt_project, lineage, warehouse
 from assets.dbt_errors import refusal
 from assets.parsed import Node, Project
 from models.clock import Clock
+from models.errors import ConfigError
 from models.settings import Settings
 from warehouse.engine import engine
 
@@ -53,7 +54,7 @@ def compile_models(settings: Settings, clock: Clock, node_ids: Collection[str]) 
         raise refusal(outcome.exception, settings.dbt_project) from outcome.exception
     results: list[Any] = getattr(outcome.result, "results", [])
     texts = {result.node.unique_id: str(result.node.compiled_code) for result in results}
-    return tuple(_model(settings, parsed, node_id, texts[node_id]) for node_id in in_order(parsed, node_ids))
+    return tuple(_model(settings, parsed, node_id, texts.get(node_id, "")) for node_id in in_order(parsed, node_ids))
 
 
 def above(parsed: Project, names: Collection[str]) -> set[str]:
@@ -78,6 +79,9 @@ def _model(settings: Settings, parsed: Project, node_id: str, sql: str) -> Model
     node = parsed.nodes[node_id]
     file = settings.dbt_project / node.file
     shown = str(file.relative_to(settings.project))
+    if not sql.strip():
+        message = "holds no SQL"
+        raise ConfigError(message, file=shown)
     return Model(node_id, node.name, file, shown, node.materialized == "view", sql)
 
 

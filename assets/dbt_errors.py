@@ -13,7 +13,8 @@ _IN_MODEL = re.compile(r"\bin \w+ (?P<name>\S+) \((?P<path>[^)]+)\)")
 _UNKNOWN_NODE = re.compile(r"depends on a (?P<kind>node|source) named '(?P<name>[^']+)'")
 _ENGINE_LINE = re.compile(r"^\s*LINE (?P<line>\d+): (?P<text>.*)$", re.MULTILINE)
 _YAML_LINE = re.compile(r"line (?P<line>\d+)")
-_ENGINE = re.compile(r"(\w+ ){1,2}Error: ")
+_VARIABLES = re.compile(r":\s*Vars supplied to .*? = \{\n.*\n\s*\}$", re.DOTALL | re.MULTILINE)
+_ENGINE = re.compile(r"(\w+ ){1,3}Error: ")
 _CANDIDATES = re.compile(r"Candidate bindings: (.*)")
 _HEADINGS = re.compile(r"^\s*(Compilation|Runtime|Database|Parsing|Dependency|Validation) Error\b.*$", re.IGNORECASE)
 _NOISE = re.compile(r"^\s*(> in macro|> called by|compiled code at|\(at |raise_compiler_error|^$)")
@@ -27,6 +28,10 @@ def refusal(error: BaseException, project: Path) -> TailraceError:
     unknown = _UNKNOWN_NODE.search(text)
     file = _file(text, project)
     shown = file.relative_to(project.parent) if file else None
+    if unknown and unknown["kind"] == "source":
+        name = unknown["name"].rpartition(".")[2]
+        line = _line_of(file, name) if file else None
+        return ConfigError(f"there is no source '{unknown['name']}'", file=shown, line=line)
     if unknown and file is not None:
         name = unknown["name"]
         message = f"there is no model '{name}'{suggestion(name, _models(project), 'models')}"
@@ -36,9 +41,11 @@ def refusal(error: BaseException, project: Path) -> TailraceError:
 
 def engine_words(message: str) -> str | None:
     """What the engine itself said in dbt's message, as it said it; None where it was not the engine."""
-    lines = textwrap.dedent(message.partition("\n")[2]).splitlines()
+    heading, _, rest = message.partition("\n")
+    lines = textwrap.dedent(rest).splitlines()
     said = "\n".join(line for line in lines if not line.startswith("compiled code at"))
-    return said if _ENGINE.match(said) or _ENGINE_LINE.search(said) else None
+    is_said = heading.startswith("Database Error") or _ENGINE.match(said) or _ENGINE_LINE.search(said)
+    return said if is_said else None
 
 
 def candidates(said: str) -> list[str]:
@@ -48,8 +55,8 @@ def candidates(said: str) -> list[str]:
 
 
 def readable(text: str) -> str:
-    """The message without dbt's headings, compiled paths and blank lines."""
-    lines = [line.rstrip() for line in text.splitlines()]
+    """The message without dbt's headings, compiled paths, blank lines and the list of all variables there are."""
+    lines = [line.rstrip() for line in _VARIABLES.sub("", text).splitlines()]
     kept = [line.strip() for line in lines if line and not _HEADINGS.match(line) and not _NOISE.match(line)]
     return "\n".join(kept) or text.strip()
 

@@ -50,7 +50,6 @@ def apply(
     plan_id: str,
     *,
     on_progress: Progress | None = None,
-    dagster_run_id: str = "",
     manifest: Manifest | None = None,
 ) -> SyncResult:
     """Carry out a stored plan, whatever its guards say. Raises Refused when anything it was made of has moved."""
@@ -61,7 +60,7 @@ def apply(
     clock = Clock.at(kept["as_of"])
     _refuse_old(settings, kept)
     desk = Desk(settings)
-    run = SyncRun(desk, clock, sync, Limiters(), on_progress, dagster_run_id, kept["planned_at"], apply=kept)
+    run = SyncRun(desk, clock, sync, Limiters(), on_progress, "", kept["planned_at"], apply=kept)
     try:
         return run.run()
     finally:

@@ -5,6 +5,7 @@ Also makes ready by which destinations the messages of a sync go on when their o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from assets.configuration import Document, parse
@@ -15,6 +16,8 @@ from models.sync import Destination, Destinations, Mode, Sync
 from sinks import base, registry
 from sinks.destinations import Outlet, secrets_for
 from sinks.reporting import Reporting
+
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def destinations(settings: Settings) -> dict[str, Destination]:
@@ -51,10 +54,13 @@ def _checked(document: Document, name: str, destination: Destination) -> Destina
         kind = registry.load(destination.sink)
     except UserError as error:
         raise document.error(str(error), *place, "sink") from error
-    for secret in destination.secrets:
+    for secret, variable in destination.secrets.items():
         allowed = [*kind.secrets, *(kind.webhook_secrets if issubclass(kind, Reporting) else ())]
         if secret not in allowed:
             message = f"sink '{destination.sink}' has no such secret{suggestion(secret, allowed)}"
+            raise document.error(message, *place, "secrets", secret)
+        if not VARIABLE.fullmatch(variable):  # what stands there may be the secret: it is not repeated
+            message = "is no name of an environment variable, like CRM_TOKEN; the secret itself does not stand here"
             raise document.error(message, *place, "secrets", secret)
     document.check(kind.Options, *place, "options")
     if kind.channel and destination.channel not in (None, kind.channel):

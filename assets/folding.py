@@ -21,8 +21,8 @@ PATIENCE_SECONDS = 5.0  # a busy warehouse is asked again at the next turn
 class Folding:
     """A thread that folds for the length of a block. What goes wrong in it is raised at the end of the block."""
 
-    def __init__(self, settings: Settings, every_seconds: float = EVERY_SECONDS) -> None:
-        self._settings, self._every = settings, every_seconds
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._over = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="folding", daemon=True)
@@ -41,7 +41,7 @@ class Folding:
 
     def _run(self) -> None:
         try:
-            while not self._over.wait(self._every):
+            while not self._over.wait(EVERY_SECONDS):
                 self._fold()
         except BaseException as error:  # noqa: BLE001 - raised by the block that started this
             self._error = error

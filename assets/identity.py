@@ -64,7 +64,7 @@ def prepare(warehouse: Warehouse) -> None:
 
 
 def identify(
-    warehouse: Warehouse, clock: Clock, *, salt: str, definition: str, schema: str = "main", replayable: bool = True
+    warehouse: Warehouse, clock: Clock, *, salt: str, definition: str, replayable: bool = True
 ) -> IdentityResult:
     """Bring the history up to the events visible at `clock`; equal input changes nothing.
 
@@ -73,13 +73,13 @@ def identify(
     out anew from what is observed, and profiles may split. `replayable` says that no source may change in place.
     """
     last = _last_run(warehouse)
-    visible, before = _count(warehouse, last, schema)
+    visible, before = _count(warehouse, last)
     changed = last is not None and (last.definition != definition or before < last.events)
     if last and replayable and not changed and visible == before == last.events:
         return IdentityResult(skipped=True)
-    read_phones(warehouse, clock, schema)
+    read_phones(warehouse, clock)
     incremental = last is not None and replayable and not changed and before == last.events
-    _observe(warehouse, schema, last if incremental else None)
+    _observe(warehouse, "main", last if incremental else None)
     mint = Mint(salt, _batch_id(warehouse, clock))
     number = (last.number if last else 0) + 1
     run = _Run(number, clock.as_of, clock.known_by, visible, definition)
@@ -213,10 +213,10 @@ def _last_run(warehouse: Warehouse) -> _Run | None:
     return _Run(**found[0]) if found else None
 
 
-def _count(warehouse: Warehouse, last: _Run | None, schema: str) -> tuple[int, int]:
+def _count(warehouse: Warehouse, last: _Run | None) -> tuple[int, int]:
     never = datetime(1, 1, 1, tzinfo=UTC)
     as_of, known_by = (last.as_of, last.known_by) if last else (never, never)
-    found = warehouse.rows(_render(warehouse, "count_events", schema=schema, as_of=as_of, known_by=known_by))
+    found = warehouse.rows(_render(warehouse, "count_events", as_of=as_of, known_by=known_by))
     return int(found[0]["visible"]), int(found[0]["before"])
 
 

@@ -14,6 +14,7 @@ from assets.diff import mask
 from assets.mistakes import suggestion
 from assets.preview_syncs import SyncPreview, preview_syncs
 from assets.scratch import Scratch
+from assets.segments import mistaken_key
 from assets.working_copy import WorkingCopy, published
 from models.clock import Clock
 from models.errors import ConfigError, UserError
@@ -100,9 +101,7 @@ def preview(settings: Settings, clock: Clock | None, segment: str, *, show_pii: 
 def _size(scratch: Scratch, copy: WorkingCopy, segment: str) -> Size:
     """Counts. Raises ConfigError for a model that gives no profile_id."""
     relation, before = scratch.moved[LIVE, segment], _before(scratch, copy, segment)
-    columns = scratch.warehouse.columns(relation)
-    if "profile_id" not in columns:
-        message = f"a segment gives a column profile_id; this one gives {', '.join(columns)}"
+    if message := mistaken_key(scratch.warehouse.columns(relation)):
         raise ConfigError(message, file=copy.file(segment))
     sql = render(SQL, "compare_members", scratch.warehouse.dialect, now=relation, before=before)
     return Size(segment, **scratch.warehouse.rows(sql)[0])

@@ -38,7 +38,7 @@ class Scratch:
             create = self.warehouse.create_view if model.is_view else self.warehouse.create_table
             relation = self.relation(model.name)
             try:
-                create(relation, "\n" + self._relocated(model.sql))
+                create(relation, f"(\n{self._relocated(model.sql)}\n)")  # one query, as it is for dbt
             except UserError as error:
                 raise mistake(str(error), model.file, model.shown, self._columns(model)) from error
             self.moved[LIVE, model.name] = relation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,14 @@ class Recorded:
     left: int = 0
     cause: Cause = "data"  # of what no merge explains
     advanced: bool = True
+
+
+def mistaken_key(columns: Mapping[str, str]) -> str | None:
+    """What is wrong with the columns of a segment's model, name → kind; None where nothing is."""
+    kind = columns.get("profile_id")
+    if kind is None:
+        return f"a segment gives a column profile_id; this one gives {', '.join(columns)}"
+    return None if kind == "varchar" else f"profile_id is {kind}; a segment gives those of profiles, which are varchar"
 
 
 def prepare(warehouse: Warehouse) -> None:

@@ -5,7 +5,7 @@ The caller holds the writer's lock (store.locked) and has no connection open; re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,9 +180,20 @@ def _building(settings: Settings, clock: Clock, names: Sequence[str]) -> Iterato
     """Models built, which of them are whole or broken remembered, and the file open for what else is to be."""
     result = run_dbt(settings, clock, names)
     with opened(settings) as warehouse:
+        result = result.broken(_mistaken_segments(settings, warehouse, result.built))
         builds.remember_models(warehouse, clock, result.built, result.reasons)
         _remember_definitions(settings, warehouse, clock, result.built)
         yield warehouse, result
+
+
+def _mistaken_segments(settings: Settings, warehouse: Warehouse, built: Collection[str]) -> dict[str, str]:
+    """The segments that were built and name no people → why: whatever reads them would fail instead."""
+    parsed, wrong = project(settings), dict[str, str]()
+    for name in [name for name in segment_names(settings) if name in built]:
+        if message := segments.mistaken_key(warehouse.columns(f"{LIVE}.{name}")):
+            file = settings.dbt_project.name + "/" + parsed.nodes[lineage.unique_id(parsed, name)].file
+            wrong[name] = f"{file}: {message}"
+    return wrong
 
 
 def _moments(settings: Settings, clock: Clock, names: Iterable[str]) -> str:

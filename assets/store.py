@@ -64,12 +64,12 @@ def locked(settings: Settings, wait_seconds: float = 60, *, beside: bool = False
 
 
 @contextmanager
-def kept_open(settings: Settings, wait_seconds: float = 60) -> Iterator[None]:
+def kept_open(settings: Settings) -> Iterator[None]:
     """The writer's lock, and the file open: whoever opens it by and by in this process, dbt too, need not read it anew.
 
     Opening and closing the file of a project takes a tenth of a second, and a refresh does it twenty times.
     """
-    with locked(settings, wait_seconds), engine(settings).open():
+    with locked(settings), engine(settings).open():
         yield
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from assets import configuration, packages
 from assets.dbt_errors import candidates, engine_words, readable, refusal
@@ -21,7 +21,6 @@ from models.errors import BuildFailed
 from models.settings import Settings
 from warehouse.engine import engine
 
-Command = Literal["build", "run", "test", "seed", "compile"]
 FAILED = frozenset({"error", "fail", "runtime error"})
 
 
@@ -80,6 +79,15 @@ class BuildResult:
             **{node.model: node.message for node in self.failed},
         }
 
+    def broken(self, reasons: Mapping[str, str]) -> BuildResult:
+        """The same, where these models are broken though they could be built."""
+        wrong = {node.unique_id: reasons[node.name] for node in self.nodes if node.is_model and node.name in reasons}
+        nodes = [
+            replace(node, status="error", message=wrong[node.unique_id]) if node.unique_id in wrong else node
+            for node in self.nodes
+        ]
+        return replace(self, nodes=tuple(nodes))
+
     def require(self) -> BuildResult:
         """Itself; raises BuildFailed naming every failure."""
         if self.failed:
@@ -91,23 +99,22 @@ def run_dbt(
     settings: Settings,
     clock: Clock,
     select: Sequence[str],
-    command: Command = "build",
     *,
     full_refresh: bool = False,
     exclude: Sequence[str] = (),
     variables: Mapping[str, Any] | None = None,
 ) -> BuildResult:
-    """Run one dbt command at `clock`; failures of nodes are in the result, anything before that is raised."""
+    """Build models with their tests at `clock`; failures are in the result, anything before that is raised."""
     from assets import dbt_calls  # noqa: PLC0415 - see there
 
     parsed = manifest(settings)
     passed = {**clock_variables(settings, clock), **run_variables(settings), **(variables or {})}
     # the parse wrote the manifest; writing it again would take as long as building a small model
     options = [*arguments(settings), "--no-write-json", "--vars", json.dumps(passed)]
-    call = [command, *options, "--select", *select]
+    call = ["build", *options, "--select", *select]
     left_out = [*exclude, *(f"package:{name}" for name in packages.declared(settings))]
     call += ["--exclude", *left_out] if left_out else []
-    call += ["--full-refresh"] if full_refresh and command in ("build", "run", "seed") else []
+    call += ["--full-refresh"] if full_refresh else []
     outcome = dbt_calls.invoke(call, engine(settings), parsed)
     if outcome.exception is not None:
         raise refusal(outcome.exception, settings.dbt_project) from outcome.exception

@@ -20,6 +20,7 @@ from models.clock import Clock
 from models.errors import ConfigError, UserError
 from models.settings import Settings
 from warehouse.engine import engine
+from warehouse.lint import unrepeatable
 
 EVENTS = "events"
 
@@ -93,9 +94,12 @@ class WorkingCopy:
         return str(file.relative_to(self.settings.project))
 
     def create(self, scratch: Scratch, names: Collection[str]) -> None:
-        """Create these models and nothing else; each after those above it."""
+        """Create these models and nothing else; each after those above it. Raises ConfigError for what is no model."""
         wanted = [lineage.unique_id(self.parsed, name) for name in names]
-        scratch.create(compile_models(self.settings, self.clock, wanted))
+        models = compile_models(self.settings, self.clock, wanted)
+        scratch.create(models)
+        for found in (each for model in models for each in unrepeatable(model.file.read_text(), model.shown)):
+            raise ConfigError(found.message, file=found.file, line=found.line, column=found.column)
 
     def _is_read(self, node_id: str) -> bool:
         """Whether the published copy holds what this model would be. Raises ConfigError where it cannot be made."""

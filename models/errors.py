@@ -8,7 +8,6 @@
         ├── WarehouseHeld    another process holds the writer lock or the file
         ├── WarehouseVersion the database file was written by another engine version
         ├── StorageFull      no space left where something durable had to be written
-        ├── SinkStopped      the vendor refuses the account, or answers nothing we can use
         └── BuildFailed      a dbt model or test failed
 
 Every message says what is wrong, where, and what to do; the CLI prints it without a traceback.
@@ -77,10 +76,6 @@ class WarehouseVersion(NeedsPerson):
 
 class StorageFull(NeedsPerson):
     """No space left on the device where something durable had to be written."""
-
-
-class SinkStopped(NeedsPerson):
-    """The vendor refuses the account, or what it answers cannot be used; nothing more is sent."""
 
 
 class BuildFailed(NeedsPerson):

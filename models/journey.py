@@ -125,8 +125,8 @@ class Stance(StrEnum):
 
 
 WITHDRAWING = (Ended.EXIT_CONDITION, Ended.GOAL, Ended.MERGED, Ended.RETIRED)
-"""Who leaves in one of these ways gets no message of the run any more that has not gone; transactional ones do go."""
-LATE_EVENT = "late_event"  # … nor does who did what a timed out wait waited for, when it becomes known too late
+"""Who leaves in one of these ways gets no message of the run any more that has not gone; transactional ones do go. Nor
+does who did what a timed out wait waited for, when it becomes known too late (`late_event`)."""
 
 Reentry = Literal["once", "after_exit", "per_key", "always"]
 

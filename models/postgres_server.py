@@ -7,7 +7,15 @@ import re
 from models.errors import NeedsPerson, TailraceError, UserError
 
 _SHOWN = re.compile(r"postgres(?:ql)?://(?:[^@/?#]*@)?([^@?#]*)(?:\?[^@]*)?")
-_BUSY = ("starting up", "shutting down", "too many clients", "remaining connection")
+_BUSY = (
+    "starting up",
+    "shutting down",
+    "terminating connection",
+    "in recovery mode",  # a server that crashed
+    "not yet accepting",  # … or a copy that is not far enough
+    "too many clients",
+    "remaining connection",
+)
 _UNKNOWN = ("authentication", "password", "pg_hba", "role")
 
 

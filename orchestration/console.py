@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 PIPE_WIDTH = 240  # columns where there is no terminal: nothing is cut that a pipe could use
+PLAIN: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": None, "pad_edge": False}  # of a table
+UNBOUNDED = 1_000_000  # columns: to ask how wide something would be
 
 
 def out() -> Console:
@@ -59,17 +61,30 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - one answer a type
 
 def table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> Table:
     """Rows as a table; the columns are those of the first row, numbers stand to the right."""
-    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    shown = Table(title=title, header_style="bold", **PLAIN)
     for name in rows[0] if rows else ():
         values = [row.get(name) for row in rows]
         number = any(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in values)
-        shown.add_column(name, justify="right" if number else "left", overflow="fold")
+        shown.add_column(cell(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(cell(row.get(name)) for name in rows[0]))
     return shown
 
 
-def cell(value: object) -> str:
+def fitting(rows: Sequence[Mapping[str, Any]], screen: Console) -> Iterator[Table]:
+    """The rows as one table; where that is wider than the screen, each row as a table of its own, a column a line."""
+    whole = table(rows)
+    if screen.measure(whole, options=screen.options.update_width(UNBOUNDED)).maximum <= screen.width:
+        yield whole
+        return
+    for number, row in enumerate(rows, 1):
+        shown = Table("", Column(overflow="fold"), title=f"row {number:,} of {len(rows):,}", show_header=False, **PLAIN)
+        for name, value in row.items():
+            shown.add_row(cell(name), cell(value))
+        yield shown
+
+
+def cell(value: object) -> str:  # noqa: PLR0911 - one answer a type
     """A value as a person reads it in a table."""
     match value:
         case None:
@@ -82,6 +97,8 @@ def cell(value: object) -> str:
             return value.strftime("%Y-%m-%d %H:%M")
         case Mapping():
             return ", ".join(f"{key} {cell(item)}" for key, item in value.items())
+        case list() | tuple():
+            return ", ".join(map(cell, value)) or "-"
         case _:
             return str(value).replace("[", r"\[")
 

@@ -10,11 +10,11 @@ from orchestration.sending import exit_code
 
 NEXT = """\
 Next:
-  tailrace status                              everything on one screen
-  tailrace plan crm/seg_lapsed                 what would be sent now, and why
-  tailrace sql "from results limit 5"          what came of what was sent
-  tailrace preview seg_high_value              edit dbt_project/models/segments/seg_high_value.sql first
-  tailrace ui                                  the graph, the runs and their schedules in Dagster
+  tailrace status                               everything on one screen
+  tailrace plan crm/seg_lapsed                  what would be sent now, and why
+  tailrace sql "select * from results limit 5"  what came of what was sent
+  tailrace preview seg_high_value               edit dbt_project/models/segments/seg_high_value.sql first
+  tailrace ui                                   the graph, the runs and their schedules in Dagster
 """
 
 

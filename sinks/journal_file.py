@@ -233,10 +233,14 @@ def _translated(error: sqlite3.Error, path: Path) -> Exception:
         return NeedsPerson(
             f"{path}: another process has held the journal for {BUSY_SECONDS:.0f} s; wait for it, or end it"
         )
-    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+    if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
+        return NeedsPerson(
+            f"{path}: the journal cannot be opened and written ({error}); may you write it, and beside it?"
+        )
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
         message = (
-            f"{path}: not a journal that can be opened and written ({error}); if it is damaged, move it away and "
-            "run the command again: what was under way is then listed in `unknowns`"
+            f"{path}: damaged, or no journal ({error}); move it away and run the command again: "
+            "what was under way is then listed in `unknowns`"
         )
         return NeedsPerson(message)
     return error

@@ -13,11 +13,14 @@ import yaml
 from assets import stages, store
 from assets.publish import KEPT
 from models.settings import Settings
+from warehouse.lint import lint_sql
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 COMMAND = re.compile(r"tailrace ([a-z]+)\b")
+QUERY = re.compile(r'tailrace sql "([^"]+)"')
+PRINTED = [*PAGES, ROOT / "orchestration" / "demo_report.py"]  # what the demo says to type next
 
 
 def commands() -> set[str]:
@@ -41,6 +44,14 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     blocks = re.findall(r"```sh\n(.*?)```|`(tailrace [^`]+)`", page.read_text(), re.DOTALL)
     named = {name for block in blocks for text in block for name in COMMAND.findall(text)}
     assert named <= commands()
+
+
+@pytest.mark.parametrize("page", PRINTED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_queries_are_of_every_engine(page: Path) -> None:
+    """What a page gives `tailrace sql` is a query that PostgreSQL reads, too."""
+    for query in QUERY.findall(page.read_text()):
+        assert query.startswith("select "), query
+        assert lint_sql(query, page.name) == []
 
 
 def test_reference_is_what_the_code_says() -> None:

@@ -66,7 +66,13 @@ class DuckDBEngine:
         return self.settings.published.exists()
 
     def published(self) -> Warehouse:
-        return DuckDB(self.settings.published, read_only=True, memory_limit=self.settings.memory_limit)
+        try:
+            return DuckDB(self.settings.published, read_only=True, memory_limit=self.settings.memory_limit)
+        except WarehouseHeld:
+            raise
+        except NeedsPerson as error:  # damaged, or of another engine version
+            message = f"{error}\nIt is only a copy: `tailrace refresh` makes it anew"
+            raise type(error)(message) from error
 
     def publish(self, warehouse: Warehouse, changed: Mapping[str, str], digests: Mapping[str, str]) -> None:
         quote, literal = warehouse.dialect.quote, warehouse.dialect.literal
@@ -130,16 +136,16 @@ class DuckDBEngine:
         published = self.settings.published
         path = published.with_suffix(".new")
         _forget(path)
-        if keeps:
-            shutil.copyfile(published, path)
         try:
+            if keeps:
+                shutil.copyfile(published, path)
             yield path
+            _sync(path)
         except BaseException:
             with contextlib.suppress(duckdb.Error, TailraceError):  # after a full disk it may refuse everything
                 warehouse.execute("detach database if exists aside")
             _forget(path)
             raise
-        _sync(path)
         step("staged", file=path.name)
         path.replace(published)
         _sync(path.parent)
@@ -152,7 +158,10 @@ class DuckDBEngine:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            message = f"{self.settings.published}: no space left to write the published copy; the old one is as it was"
+            message = (
+                f"{self.settings.published}: no space left to write the published copy; the old one is as it was. "
+                "Free some and run the command again"
+            )
             raise StorageFull(message) from error
 
 

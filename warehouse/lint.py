@@ -70,6 +70,12 @@ def lint_sql(text: str, file: Path | str) -> list[Problem]:
     return sorted(set(found))
 
 
+def unrepeatable(text: str, file: Path | str) -> list[Problem]:
+    """Clocks and chance in a query or model that an engine has read: the same events would not give the same rows."""
+    plain = without_jinja(text)
+    return list(_unrepeatable(_words(plain), _Places(str(file), plain)))
+
+
 def without_jinja(text: str) -> str:
     """The text with each expression as one name, each tag and comment as spaces; lines and columns stay."""
     return _JINJA.sub(lambda match: _blank(match.group()), text)

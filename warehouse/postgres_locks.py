@@ -10,11 +10,11 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from uuid import uuid4
 
-from models.errors import NeedsPerson, WarehouseHeld
+from models.errors import NeedsPerson, UserError, WarehouseHeld
 from warehouse.base import Warehouse
 from warehouse.postgres import Postgres
 from warehouse.postgres_session import lock_number
@@ -116,15 +116,18 @@ def _end_orphans(session: Warehouse) -> None:
             message = f"server process {found[0]} still runs a statement of a run that is gone; end it, or wait for it"
             raise WarehouseHeld(message)
         for pid in found:
-            session.rows(f"select pg_terminate_backend({pid}, 1000)")
+            with suppress(UserError):  # the server's refusal: it is somebody else's, who is to end it
+                session.rows(f"select pg_terminate_backend({pid}, 1000)")
+                continue
+            time.sleep(LOOKS_UP)
 
 
 def _holder(session: Warehouse, name: str) -> str:
     found = session.rows(
-        "select pid, client_addr::text as address from pg_stat_activity "
+        "select pid, coalesce(', from ' || host(client_addr), '') as address from pg_stat_activity "
         "where pid in (select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 1 "
         f"and ((cast(classid as bigint) << 32) | cast(objid as bigint)) = {lock_number(name)}) "
         "and datname = current_database() limit 1"
     )
-    who = f"server process {found[0]['pid']}, from {found[0]['address']}" if found else "another process"
+    who = f"server process {found[0]['pid']}{found[0]['address']}" if found else "another process"
     return f"the warehouse is held by {who}; wait for it, or end it if it hangs"

@@ -2,4 +2,4 @@
 select
     count(*) as visible,
     count(case when occurred_at <= {{ literal(as_of) }} and known_at <= {{ literal(known_by) }} then 1 end) as before
-from {{ schema }}.stg_events
+from main.stg_events

@@ -41,6 +41,7 @@ held as (
 members as (
     select distinct profile_id
     from {{ relation }}
+    where profile_id is not null
 ),
 
 departures as (

@@ -63,7 +63,7 @@ def sql(query: Annotated[str, typer.Argument(help="One statement.")], *, as_json
     """Ask the published copy a question; it is opened read-only and never waits for a run.
 
     Examples: `tailrace sql "select count(*) as people from profiles"` ·
-    `tailrace sql "from seg_lapsed limit 5" --json`
+    `tailrace sql "select * from seg_lapsed limit 5" --json`
     """
     from assets import store
 
@@ -71,8 +71,10 @@ def sql(query: Annotated[str, typer.Argument(help="One statement.")], *, as_json
         rows = warehouse.rows(query)
     if as_json:
         console.print_json(rows)
-    else:
-        console.out().print(console.table(rows) if rows else "no rows")
+        return
+    screen = console.out()
+    for shown in console.fitting(rows, screen) if rows else ["no rows"]:
+        screen.print(shown)
 
 
 def compare(

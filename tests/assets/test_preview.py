@@ -169,6 +169,8 @@ MISTAKES = {
     "a column of": ("profiles.ordrs > 0", r"seg_mine\.sql:4:14: there is no column 'ordrs'; did you mean 'orders'"),
     "syntax": ("orders > > 0", r"seg_mine\.sql:4:14: syntax error at or near \">\""),
     "a function": ("uper(email) = 'A'", r"seg_mine\.sql:4:5: .*uper does not exist"),
+    "a clock": ("last_order_at > now()", r"seg_mine\.sql:4:21: `now` is refused: the clock is an argument"),
+    "a statement": ("orders > 0;", r"seg_mine\.sql:4:15: syntax error at or near \";\""),
     "a value": ("cast(email as int) = 1", r"seg_mine\.sql:4:5: Could not convert string '.\*\*\*@s\*\*\*' to INT32"),
     "jinja": ("orders > {{ var('high' }}", r"seg_mine\.sql:4: "),
     "a model": (
@@ -194,6 +196,24 @@ def test_a_segment_gives_profile_ids(settings) -> None:
     path = write(settings, "seg_mine", "true")
     path.write_text(path.read_text().replace("select profile_id", "select email, orders"))
     with pytest.raises(ConfigError, match=r"seg_mine\.sql: .*profile_id; this one gives email, orders"):
+        preview(settings, None, "seg_mine")
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (
+            "select cast(email as date) as profile_id\nfrom {{ ref('profiles') }}\n",
+            r"seg_mine\.sql:(1:8:)? invalid .*\"p\*\*\*@",
+        ),
+        ("\n", r"seg_mine\.sql: holds no SQL"),
+        ("select 1 as profile_id\n", r"seg_mine\.sql: profile_id is integer; a segment gives those of profiles"),
+    ],
+)
+def test_what_is_no_segment_says_so(settings, sql: str, said: str) -> None:
+    """A file that is empty, and one whose profile ids are none."""
+    write(settings, "seg_mine", "true").write_text(sql)
+    with pytest.raises(ConfigError, match=said):
         preview(settings, None, "seg_mine")
 
 

@@ -71,6 +71,13 @@ def world() -> Iterator[World]:
         yield World(warehouse)
 
 
+def test_nobody_is_no_member(world: World) -> None:
+    """A row without a profile id enters nobody, as in a preview."""
+    world.warehouse.execute("create or replace table seg_x as select unnest(['a', null]) as profile_id")
+    assert world.record(1).entered == 1
+    assert world.changes(1) == [("a", "entered", "first")]
+
+
 def test_the_first_evaluation_is_no_news(world: World) -> None:
     """Whoever is there when a segment is first evaluated entered because of that; afterwards data is the cause."""
     world.members("a", "b")

@@ -200,6 +200,21 @@ def test_a_segment_with_two_rows_a_person_is_broken(settings, land, night, ask) 
     assert history == [{"n": 1}]
 
 
+def test_a_segment_of_no_people_stops_only_itself(settings, land, night, ask) -> None:
+    """One without profile ids, or with numbers for them, is broken; everybody else's history goes on."""
+    land("shop/1.ndjson", [order("1", "ann", night(1))])
+    folder = settings.dbt_project / "models" / "segments"
+    (folder / "seg_numbers.sql").write_text("select 1 as profile_id\n")
+    (folder / "seg_addresses.sql").write_text("select email\nfrom {{ ref('profiles') }}\n")
+    result = refresh(settings, night(1))
+    place, other = (f"dbt_project/models/segments/seg_{name}.sql: " for name in ("numbers", "addresses"))
+    assert result.broken == {
+        "seg_numbers": f"{place}profile_id is integer; a segment gives those of profiles, which are varchar",
+        "seg_addresses": f"{other}a segment gives a column profile_id; this one gives email",
+    }
+    assert ask("select count(*) as n from segment_history where segment = 'seg_new'") == [{"n": 1}]
+
+
 def test_a_broken_profile_model_stops_the_refresh(settings, land, night, ask) -> None:
     """What everybody reads must be whole: the error says where, the copy has it and is else as it was."""
     land("shop/1.ndjson", [order("1", "ann", night(1))])

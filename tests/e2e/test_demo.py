@@ -331,14 +331,23 @@ def test_the_demo_again_sends_nothing(demo: Loop) -> None:
 
 
 @pytest.mark.slow
-def test_what_the_readme_says_next_works(demo: Loop) -> None:
-    """The commands that the README shows after the demo run on what the demo made, as they are written there."""
-    typed = (ROOT / "README.md").read_text().split("```sh\n")[2].split("```")[0].splitlines()
-    commands = [shlex.split(line, comments=True) for line in typed if line.startswith(".venv/bin/tailrace ")]
-    assert [command[1] for command in commands] == ["status", "plan", "sql"]
-    for command in commands:
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("README.md", ["status", "plan", "sql"]),
+        ("docs/quick-start.md", ["status", "sql", "sql", "plan", "preview", "refresh", "plan"]),
+    ],
+)
+def test_what_the_pages_say_next_works(demo: Loop, page: str, says: list[str]) -> None:
+    """The commands that the README and the quick start show after the demo run on what it made, as written there."""
+    blocks = [block.split("```")[0] for block in (ROOT / page).read_text().split("```sh\n")[1:]]
+    typed = [line for block in blocks for each in block.splitlines() for line in each.split(" && ")]
+    commands = [shlex.split(line.removeprefix(".venv/bin/"), comments=True) for line in typed]
+    commands = [command[1:] for command in commands if command[:1] == ["tailrace"] and command[-1] != "PLAN_ID"]
+    assert [command[0] for command in commands][: len(says)] == says
+    for command in commands[: len(says)]:
         ran = subprocess.run(
-            [sys.executable, "-m", "orchestration", *command[1:]],
+            [sys.executable, "-m", "orchestration", *command],
             cwd=ROOT,
             env={**os.environ, **child(demo.settings)},
             capture_output=True,

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from models.errors import NeedsPerson, UserError
+from models.postgres_server import refusal
 from warehouse.postgres import Postgres
 from warehouse.postgres_errors import translated
 
@@ -31,6 +32,23 @@ def test_a_server_that_does_not_let_us_in_is_told_of_without_the_password(server
     error = caught.value
     assert SECRET not in f"{error}{error!r}{error.__cause__!r}"
     assert error.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "the database system is starting up",
+        "the database system is in recovery mode",
+        "the database system is not yet accepting connections",
+        "terminating connection due to administrator command",
+        "sorry, too many clients already",
+    ],
+)
+def test_a_server_that_comes_back_is_waited_for(said):
+    """It is no mistake of whoever asked, who may ask again."""
+    refused = refusal(f'connection to server at "db" failed: FATAL:  {said}\n', "postgresql://db/shop")
+    assert type(refused) is NeedsPerson
+    assert str(refused) == f"postgresql://db/shop: {said}; try again later"
 
 
 def test_nothing_shows_the_password(server, schemas):

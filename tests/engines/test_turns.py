@@ -5,13 +5,15 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
 from models.errors import NeedsPerson, UserError, WarehouseHeld
 from models.settings import Settings
 from tests.engines.serving import URLS
-from warehouse import batches
+from warehouse import batches, postgres_locks
 from warehouse.engine import Engine, engine
 from warehouse.postgres import Postgres
 
@@ -145,6 +147,37 @@ def test_a_statement_of_who_was_killed_writes_nothing_any_more(database, tmp_pat
         with home.locked(20, beside=True), home.open() as warehouse:
             assert watching.rows(running) == []
             assert warehouse.rows("select * from main.late") == []
+
+
+def test_who_takes_far_too_long_in_turn_is_named(database, tmp_path, monkeypatch):
+    """What is done in turn takes seconds: who waits for minutes is told which process of the server to look at."""
+    home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=database))
+    monkeypatch.setattr(postgres_locks, "TURN_SECONDS", 0.2)
+    with home.locked(0, beside=True), home.turn("receipts"):
+        with pytest.raises(WarehouseHeld, match=r"by server process \d+, from 127\.0\.0\.1;"), home.turn("receipts"):
+            pass
+        with home.turn("publish"):
+            pass
+
+
+def test_who_may_not_be_ended_is_named(database, tmp_path, monkeypatch):
+    """A statement of another user's run that is gone is not written beside: its process is told, and holds no lock."""
+    role = f"t{uuid4().hex[:10]}"
+    url = urlsplit(database)
+    theirs = url._replace(netloc=f"{role}@{url.hostname}:{url.port}").geturl()
+    home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=theirs))
+    monkeypatch.setattr(postgres_locks, "ENDING_SECONDS", 1.5)
+    with Postgres(database) as owner:
+        owner.execute(f"create role {role} login")
+        try:
+            with Postgres(database, name="tailrace writes 1-gone") as gone:
+                pid = gone.rows("select pg_backend_pid() as pid")[0]["pid"]
+                with pytest.raises(WarehouseHeld, match=f"server process {pid} still runs a statement"), home.locked(5):
+                    pass
+            with home.locked(5):
+                pass
+        finally:
+            owner.execute(f"drop role {role}")
 
 
 def test_who_lost_the_lock_does_not_write_on(database, tmp_path):

@@ -230,6 +230,7 @@ def test_two_mirrors_of_one_audience_are_refused(shop: Settings, tailrace: Tailr
     ("given", "key", "said"),
     [
         ("{sink: recorder, secrets: {tokn: X}}", "sinks.crm.secrets.tokn", "has no such secret; did you mean 'token'?"),
+        ("{sink: recorder, secrets: {token: sg.Hunter2}}", "sinks.crm.secrets.token", "is no name of an environment"),
         ("{sink: recorder, options: {acount: x}}", "sinks.crm.options.acount", "did you mean 'account'?"),
         ("{sink: webhook, options: {rows: 0}}", "sinks.crm.options.rows", "must be greater than or equal to 1, not 0"),
         (
@@ -254,6 +255,7 @@ def test_a_mistake_in_a_destination_says_where(
     assert (error["key"], error["line"]) == (key, 2)
     assert error["file"].endswith("sinks.yml")
     assert said in error["message"]
+    assert "Hunter2" not in ran.out + ran.err
 
 
 @pytest.mark.parametrize("clock", ["now()", "current_date", "random()"])

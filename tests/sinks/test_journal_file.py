@@ -64,6 +64,15 @@ def test_another_file_is_not_a_journal(tmp_path: Path) -> None:
     assert path.read_text().startswith("something else")
 
 
+def test_a_place_that_cannot_be_written_is_no_damage(tmp_path: Path) -> None:
+    """Nobody is told to move a whole journal away."""
+    path = tmp_path / "journal.sqlite"
+    path.mkdir()
+    with pytest.raises(NeedsPerson, match="may you write it") as refused:
+        Journal(path)
+    assert "move it away" not in str(refused.value)
+
+
 def test_a_full_disk_is_told_and_nothing_is_half_written(journal: Journal, writer: Writer) -> None:
     """A commit that finds no space raises StorageFull; after space is made the same claim is granted."""
     claimed(writer, 0, 1)
