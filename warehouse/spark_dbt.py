@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pyspark.sql.connect.conf import RuntimeConf
 from pyspark.sql import DataFrame
+from pyspark.sql.connect.conf import RuntimeConf
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import Row, StructType
 
