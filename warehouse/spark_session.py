@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame
 from pyspark.sql.connect import functions
 from pyspark.sql.connect.client import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy
@@ -33,6 +33,7 @@ from warehouse.spark_dialect import TEXT, SparkDialect
 from warehouse.spark_errors import shown, translating, unreachable
 
 OLDEST = (4, 1)
+COUNTED = "counted"  # the metric with the rows of an insert
 PATIENCE = 10  # seconds for a server to answer at all
 
 SETTINGS = {
@@ -109,11 +110,11 @@ class Session(ServerSession):
 
     def _appended(self, table: str, frame: DataFrame, written: Written | None) -> int:
         """Append rows, in the table's order, to `table`; how many: of an insert the server does not say."""
-        counted = Observation()
         with translating(written):
-            observed = frame.observe(counted, functions.count(functions.lit(1)).alias("n"))
+            observed = frame.observe(COUNTED, functions.count(functions.lit(1)).alias("n"))
             observed.write.insertInto(self._written(table).sql)
-        return int(counted.get["n"])
+            told = observed.executionInfo
+        return sum(int(values["n"]) for name, values in (told.flows if told else ()) if name == COUNTED)
 
     def _aside(self, frame: DataFrame, written: Written | None) -> DataFrame:
         """The same rows, worked out and kept beside the session until nobody has them: no table, and no file of one."""
