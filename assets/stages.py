@@ -30,7 +30,7 @@ from models.errors import ConfigError
 from models.settings import Settings
 from models.source import FileSource, TableSource
 from sinks.journal import Journal
-from warehouse import batches
+from warehouse import batches, definitions
 from warehouse.base import Warehouse
 from warehouse.engine import engine
 from warehouse.query import render
@@ -63,9 +63,10 @@ def opened(settings: Settings) -> Iterator[Warehouse]:
 
 def prepare(settings: Settings, warehouse: Warehouse) -> None:
     """Create everything Python keeps that is missing, where the batch table is in place."""
-    raw.ensure_raw(warehouse, configuration.sources(settings))
-    for part in (builds, identity, segments, segment_days, delivery_tables, tables, versions):
-        part.prepare(warehouse)
+    with definitions.together(warehouse):
+        raw.ensure_raw(warehouse, configuration.sources(settings))
+        for part in (builds, identity, segments, segment_days, delivery_tables, tables, versions):
+            part.prepare(warehouse)
 
 
 def last_staged(warehouse: Warehouse) -> Build | None:

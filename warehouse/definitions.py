@@ -7,7 +7,8 @@ and a view that is replaced is a write, after which the file is checkpointed whe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from hashlib import sha256
 from weakref import WeakKeyDictionary
 
@@ -15,13 +16,32 @@ from warehouse.base import Warehouse
 
 TABLE = "tailrace.relation_definition"
 _KNOWN: WeakKeyDictionary[Warehouse, dict[str, str]] = WeakKeyDictionary()  # what is noted, while it is open
+_MAKING: WeakKeyDictionary[Warehouse, _Making] = WeakKeyDictionary()
 
 
 def prepare(warehouse: Warehouse) -> None:
     """The schema exists. Who else writes meanwhile makes the same: another checkout's definitions come in turns."""
     text = warehouse.dialect.text
     warehouse.execute(f"create table if not exists {TABLE} (name {text}, digest {text})")
-    _KNOWN[warehouse] = {row["name"]: row["digest"] for row in warehouse.rows(f"select name, digest from {TABLE}")}
+    _KNOWN[warehouse] = _noted(warehouse)
+
+
+@contextmanager
+def together(warehouse: Warehouse) -> Iterator[None]:
+    """What the block makes is made alone, and noted at its end, at once: a server takes its time for a statement.
+
+    What was made until something failed is made again the next time.
+    """
+    if warehouse in _MAKING:
+        yield
+        return
+    with ExitStack() as stack:
+        making = _MAKING[warehouse] = _Making(stack)
+        try:
+            yield
+            making.note(warehouse)
+        finally:
+            del _MAKING[warehouse]
 
 
 @contextmanager
@@ -31,16 +51,38 @@ def made(warehouse: Warehouse, name: str, definition: str) -> Iterator[bool]:
     if _KNOWN[warehouse].get(name) == digest:
         yield True
         return
-    with warehouse.alone():
-        noted = [row["digest"] for row in warehouse.rows(f"select digest from {TABLE} where name = ?", [name])]
-        yield noted == [digest]  # by somebody else, since this was opened
-        if noted == [digest]:
-            _KNOWN[warehouse][name] = digest
+    with together(warehouse):
+        making = _MAKING[warehouse]
+        making.begin(warehouse)
+        is_made = _KNOWN[warehouse].get(name) == digest  # by somebody else, since this was opened
+        yield is_made
+        if not is_made:
+            making.notes[name] = digest
+
+
+@dataclass
+class _Making:
+    """Relations that are being made, and when that is done what is to be noted of them."""
+
+    stack: ExitStack
+    notes: dict[str, str] = field(default_factory=dict)
+    begun: bool = False
+
+    def begin(self, warehouse: Warehouse) -> None:
+        if not self.begun:
+            self.stack.enter_context(warehouse.alone())
+            _KNOWN[warehouse] = _noted(warehouse)
+            self.begun = True
+
+    def note(self, warehouse: Warehouse) -> None:
+        if not self.notes:
             return
-        if noted:
-            warehouse.remove(TABLE, "name", [name])
-        warehouse.execute(f"insert into {TABLE} values (?, ?)", [name, digest])
-    _KNOWN[warehouse][name] = digest
+        known, literal = _KNOWN[warehouse], warehouse.dialect.literal
+        if other := [name for name in self.notes if name in known]:
+            warehouse.remove(TABLE, "name", other)
+        rows = ", ".join(f"({literal(name)}, {literal(digest)})" for name, digest in self.notes.items())
+        warehouse.execute(f"insert into {TABLE} values {rows}")
+        known.update(self.notes)
 
 
 def create_view(warehouse: Warehouse, name: str, query: str) -> None:
@@ -54,3 +96,9 @@ def forget(warehouse: Warehouse) -> None:
     """A table is about to get new columns: what reads all of them is created again."""
     warehouse.remove(TABLE, "name", [row["name"] for row in warehouse.rows(f"select name from {TABLE}")])
     _KNOWN[warehouse].clear()
+    if warehouse in _MAKING:
+        _MAKING[warehouse].notes.clear()
+
+
+def _noted(warehouse: Warehouse) -> dict[str, str]:
+    return {row["name"]: row["digest"] for row in warehouse.rows(f"select name, digest from {TABLE}")}

@@ -18,6 +18,7 @@ class Dialect(Protocol):
     name: str
     text: str  # the type of any text
     longest: int  # bytes that the name of a relation may have
+    numbered: str  # numbers rows from 1, in no order
 
     def quote(self, name: str) -> str: ...
     def unique(self) -> str: ...
@@ -53,6 +54,7 @@ class DuckDBDialect:
     name = "duckdb"
     text = "varchar"
     longest = 1_000  # nobody says
+    numbered = "row_number() over ()"
 
     def quote(self, name: str) -> str:
         """`a"b` → `"a""b"`: any name is safe."""

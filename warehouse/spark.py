@@ -7,6 +7,7 @@ session has a database of its own for what is temporary. How a statement is sent
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
@@ -15,19 +16,22 @@ from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
-from pyspark.sql.connect.dataframe import DataFrame
+from pyspark.sql import DataFrame
 
 from models.errors import TailraceError, UserError
 from warehouse.lock import hold, is_held
-from warehouse.names import parts
+from warehouse.names import Written, parts
 from warehouse.server_session import functions
 from warehouse.spark_arrow import arrow_type, plain
-from warehouse.spark_errors import Absent
+from warehouse.spark_errors import Absent, shown, translating
 from warehouse.spark_session import Session
 
 FUNCTIONS = Path(__file__).with_name("spark_functions")
 LOCKS = "spark"  # the folder of a home with the locks of its sessions
 WAIT_SECONDS = 3600.0  # for the statement of another process of this home
+_IF_ABSENT = re.compile(r"create (schema|table) if not exists ")
+_MADE: set[tuple[str, str]] = set()  # what this process saw to be there: to ask again costs a tenth of a second each
+_ROWS_ONLY = ("insert ", "create or replace temporary view ", "use ")  # these change no table
 _QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "from", "(")
 
 
@@ -52,9 +56,18 @@ class Spark(Session):
         self.read_only, self.own = read_only, frozenset(own)
         self.home, self._locks, self._depth, self._kept = home, home / LOCKS, 0, kept or ExitStack()
         self._scratch = ""
+        self._server = shown(url)
+        self._temporary: dict[str, DataFrame] = {}
+        self._shapes: dict[str, tuple[Mapping[str, str], str | None]] = {}  # of tables: columns, partitioned by
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
-        self._write(sql, params)
+        if not _IF_ABSENT.match(sql):
+            self._write(sql, params)
+            return
+        made = self._server, self._written(sql, params).sql
+        if made not in _MADE:
+            self._write(sql, params)
+            _MADE.add(made)
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         self._refuse_writing(sql)
@@ -63,13 +76,12 @@ class Spark(Session):
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
         kinds = self._known(table, data.schema.names)
         wanted = pa.schema([pa.field(name, arrow_type(kinds[name])) for name in data.schema.names])
-        with self._viewed("incoming", data, wanted, table) as view:
-            return self._inserted(table, kinds, data.schema.names, f"select * from {view}")
+        return self._inserted(table, kinds, data.schema.names, self._sent(data, wanted, table), None)
 
     def insert(self, table: str, query: str) -> int:
-        given = list(self._described(self._written(query)))
-        kinds = self._known(table, given)
-        return self._inserted(table, kinds, given, query)
+        written = self._written(query)
+        given = list(self._described(written))
+        return self._inserted(table, self._known(table, given), given, self._frame(written), written)
 
     def remove(self, table: str, column: str, values: Collection[str]) -> None:
         """As the port says. Of a table that is not partitioned by the column all rows are read and written again."""
@@ -83,18 +95,17 @@ class Spark(Session):
                 self._write(f"alter table {table} add if not exists {' '.join(named)}")
                 self._write(f"alter table {table} drop if exists {', '.join(named)}")
                 return
-            listed = ", ".join(map(literal, values))
-            kept = f"select * from {table} where {quote(column)} is null or {quote(column)} not in ({listed})"
-            with self._asked(self._written(kept)) as frame:
-                rows = frame.toArrow()
-            if len(rows) < self.rows(f"select count(*) as n from {table}")[0]["n"]:
-                with self._viewed("remaining", rows, rows.schema, table) as view:
-                    self._write(f"insert overwrite {table} select * from {view}")
+            among = f"{quote(column)} in ({', '.join(map(literal, values))})"
+            if self.rows(f"select 1 as found from {table} where {among} limit 1"):
+                kept = self._written(f"select * from {table} where {quote(column)} is null or not {among}")
+                rest = self._aside(self._frame(kept), kept)  # aside, for it is read from what is written over
+                with translating(kept):
+                    rest.write.insertInto(self._written(table).sql, overwrite=True)
 
     @contextmanager
     def lend(self, name: str, data: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
         wanted = pa.schema([pa.field(field.name, plain(field.type)) for field in data.schema])
-        self._lent(self.dialect.quote(name), data, wanted, name)
+        self._shown(self.dialect.quote(name), self._sent(data, wanted, name))
         try:
             yield
         finally:
@@ -124,23 +135,22 @@ class Spark(Session):
         self._replace(name, made)
 
     def create_temporary(self, name: str, query: str) -> None:
-        """A table in the session's own database; readers of the published copy see it through a view."""
-        schema = self.scratch()
-        self._run(f"drop view if exists {name}") if self.read_only else None
-        self._replace(f"{schema}.{name}", query)
-        if self.read_only:
-            self._run(f"create or replace temporary view {name} as select * from {schema}.{name}")
+        """Rows that Spark keeps aside for this session. Where a worker is lost with them, what reads them says so."""
+        written = self._written(query)
+        self._keep(name, self._aside(self._frame(written), written))
 
     def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
-        if is_view:
-            self._spark.catalog.dropTempView(name)
-        else:
-            self._run(f"drop table if exists {self.scratch()}.{name}")
+        del is_view
+        self._spark.catalog.dropTempView(name)
+        self._temporary.pop(name, None)
 
     def replace_temporary(self, name: str, by: str) -> None:
-        schema = self.scratch()
-        self._run(f"drop table {schema}.{name}")
-        self._run(f"alter table {schema}.{by} rename to {schema}.{name}")
+        self._keep(name, self._temporary[by])
+        self.drop_temporary(by)
+
+    def _keep(self, name: str, rows: DataFrame) -> None:
+        self._temporary[name] = rows
+        self._shown(name, rows)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -158,7 +168,11 @@ class Spark(Session):
     def prepare_functions(self) -> None:
         digest, statements = functions(FUNCTIONS)
         made = f"made_by_{digest}"
+        known = self._server, self._written(f"tailrace.{made}").sql
+        if known in _MADE:
+            return
         if self.rows(f"show user functions in {self.dialect.quote(self._real('tailrace'))} like '{made}'"):
+            _MADE.add(known)
             return
         with self.alone():
             for statement in statements:
@@ -181,8 +195,6 @@ class Spark(Session):
             self._kept.enter_context(hold(self._locks / f"{name}.lock", what=name))
             self._run(f"create schema {name}")
             self._scratch = name
-            if not self.read_only:
-                self._run(f"use {name}")
         return self._scratch
 
     @property
@@ -210,41 +222,58 @@ class Spark(Session):
         self._kept.close()
         super().close()
 
-    def _write(self, sql: str, params: Sequence[Any] = ()) -> DataFrame:
+    def _write(self, sql: str, params: Sequence[Any] = ()) -> None:
         self._refuse_writing(sql)
         with self.alone():
-            return self._run(sql, params)
+            self._run(sql, params)
+
+    def _run(self, sql: str, params: Sequence[Any] = ()) -> None:
+        super()._run(sql, params)
+        if not sql.lstrip().lower().startswith(_ROWS_ONLY):
+            self._shapes.clear()
+        if sql.lstrip().lower().startswith("drop "):
+            _MADE.clear()
 
     def _refuse_writing(self, sql: str) -> None:
         if self.read_only and not sql.lstrip().lower().startswith(_QUERIES):
             raise UserError("this connection is read-only: it reads the published copy")
 
-    @contextmanager
-    def _viewed(self, name: str, data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> Iterator[str]:
-        view = f"{name}_{uuid4().hex[:12]}"
-        self._lent(view, data, wanted, table)
-        try:
-            yield view
-        finally:
-            self._spark.catalog.dropTempView(view)
-
-    def _inserted(self, table: str, kinds: Mapping[str, str], given: Collection[str], query: str) -> int:
+    def _inserted(
+        self, table: str, kinds: Mapping[str, str], given: Collection[str], frame: DataFrame, written: Written | None
+    ) -> int:
         """Rows by name, in the table's order and types, a file a value of the column it is partitioned by."""
         quote, kind = self.dialect.quote, self.dialect.kind
-        cast = ", ".join(
-            f"cast({f'inserted.{quote(name)}' if name in given else 'null'} as {kind(each)}) as {quote(name)}"
+        listed = [
+            f"cast({quote(name) if name in given else 'null'} as {kind(each)}) as {quote(name)}"
             for name, each in kinds.items()
-        )
-        column = self._partition(table)
-        hint = f"/*+ rebalance({quote(column)}) */ " if column else ""
+        ]
+        frame = frame.selectExpr(*listed)
+        if table in self._temporary:
+            more = self._aside(frame, written)
+            self._keep(table, self._temporary[table].unionAll(more))
+            return more.count()
         self._refuse_writing("insert")
+        if column := self._partition(table):
+            frame = frame.hint("rebalance", column)
         with self.alone():
-            return self._appended(table, self._written(f"select {hint}{cast} from ({query}\n) as inserted"))
+            return self._appended(table, frame, written)
+
+    def _known(self, table: str, given: Collection[str]) -> Mapping[str, str]:
+        """As the base says; looked at once, until a table of this session changes."""
+        if table not in self._shapes:
+            self._shapes[table] = super()._known(table, ()), self._partition_column(table)
+        kinds = self._shapes[table][0]
+        return kinds if all(name in kinds for name in given) else super()._known(table, given)
 
     def _partition(self, table: str) -> str | None:
         """The column that a table is partitioned by."""
-        described = self.rows(f"describe table {table}")
-        names = [str(row["col_name"]) for row in described]
+        self._known(table, ())
+        return self._shapes[table][1]
+
+    def _partition_column(self, table: str) -> str | None:
+        if table in self._temporary:
+            return None
+        names = [str(row["col_name"]) for row in self.rows(f"describe table {table}")]
         return names[names.index("# col_name") + 1] if "# col_name" in names else None
 
     def _replace(self, name: str, made: str | Mapping[str, str]) -> None:

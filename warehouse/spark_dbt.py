@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyspark.sql import DataFrame
 from pyspark.sql.connect.conf import RuntimeConf
 from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.types import Row, StructType
 
+from warehouse.names import Written
+from warehouse.spark_errors import translating
 from warehouse.spark_session import channel, chosen
 
 
@@ -18,10 +22,35 @@ class _Settled(RuntimeConf):
         """What a builder of sessions was told to set; who sets a thing by itself is heard."""
 
 
+class _Found:
+    """A statement's rows as dbt's cursor asks for them; what goes wrong is told in words, and without the data."""
+
+    def __init__(self, frame: DataFrame, written: Written) -> None:
+        self.frame, self.written = frame, written
+
+    @property
+    def schema(self) -> StructType:
+        with translating(self.written):
+            return self.frame.schema
+
+    def collect(self) -> list[Row]:
+        with translating(self.written):
+            return self.frame.collect()
+
+    def take(self, count: int) -> list[Row]:
+        with translating(self.written):
+            return self.frame.take(count)
+
+
 class _Session(SparkSession):
     @property
     def conf(self) -> RuntimeConf:
         return _Settled(self.client)
+
+    def sql(self, sql: str) -> _Found:  # type: ignore[override]
+        written = Written(sql, sql, ())
+        with translating(written):
+            return _Found(super().sql(sql), written)
 
 
 @contextmanager

@@ -45,6 +45,7 @@ class SparkDialect(DuckDBDialect):
     name = "spark"
     text = "string"
     longest = 128  # the catalogue's, Hive's
+    numbered = "row_number() over (order by 1)"  # without an order it is refused
 
     def kind(self, kind: str) -> str:
         if kind.endswith("[]"):

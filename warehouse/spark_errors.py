@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import grpc
@@ -15,8 +15,6 @@ from warehouse.names import Written
 
 _POSITION = re.compile(r"\(line (\d+), pos(?:ition)? (\d+)\)")
 _CONDITION = re.compile(r"^\[[A-Z_.0-9]+\] ")
-_SQLSTATE = re.compile(r" SQLSTATE: \w{5}")
-
 
 # The client prints what the server said as well as raising it
 logging.getLogger("SQLQueryContextLogger").disabled = True
@@ -27,8 +25,12 @@ class Absent(UserError):
 
 
 _ABSENT = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "VIEW_NOT_FOUND")
-# Classes of SQLSTATE that are mistakes of who wrote the statement or the data
-_OF_USERS = ("0A", "21", "22", "2B", "42", "54", "XXKD")
+# Classes of SQLSTATE that are mistakes of who wrote the statement or the data; what a statement itself raises
+_OF_USERS = ("0A", "21", "22", "23", "2B", "42", "54", "P0001", "XXKD")
+# Those of data: what is said of it may be personal, but for types, functions, settings and sizes
+_MASK = "…"
+_OF_DATA = ("22", "23", "P0001")
+_TOLD = re.compile(r"\w*(?:[tT]ype|Name|[fF]unc(?:tion)?|[cC]onfig|precision|scale|suggestion|alternative|Mode)")
 
 
 @contextmanager
@@ -40,7 +42,10 @@ def translating(written: Written | None) -> Iterator[None]:
 
 
 def translated(error: Exception, written: Written | None) -> Exception:
-    """The server's error as ours where a person can act on it; unchanged where it is a bug of ours."""
+    """The server's error as ours where a person can act on it; unchanged where it is a bug of ours.
+
+    What it says of a value that does not fit is masked.
+    """
     condition = (error.getCondition() if isinstance(error, PySparkException) else None) or ""
     text = str(error)
     for signs, explained in _EXPLAINED.items():
@@ -49,15 +54,29 @@ def translated(error: Exception, written: Written | None) -> Exception:
     if condition.startswith(_ABSENT):
         return Absent(_said(text) + _place(error, text, written))
     state = (error.getSqlState() if isinstance(error, PySparkException) else None) or ""
-    if state.startswith(_OF_USERS):
-        return UserError(_said(text) + _place(error, text, written))
+    if isinstance(error, PySparkException) and state.startswith(_OF_USERS):
+        told = error.getMessageParameters() or {}
+        said = _masked(_said(text), told) if state.startswith(_OF_DATA) else _said(text)
+        if condition.startswith("UNRESOLVED_COLUMN"):
+            said = f'column "{told["objectName"].strip("`")}" does not exist'  # as PostgreSQL says it
+        elif said.startswith(_MASK):  # it may be all of it
+            said = f"{condition.split('.')[0].replace('_', ' ').lower()}: {said}"
+        return UserError(said + _place(error, text, written))
     return error
 
 
 def _said(text: str) -> str:
-    """The server's sentence, without its name for it, its code, its advice to change the engine and the statement."""
-    first = re.split(r"\n+== SQL|\n+JVM stacktrace| If necessary set \"", text, maxsplit=1)[0]
-    return " ".join(_SQLSTATE.sub("", _POSITION.sub("", _CONDITION.sub("", first.strip()))).split()).rstrip("; ")
+    """The server's sentence, without its name for it, its code and what follows it, its advice to change the engine."""
+    first = re.split(r" SQLSTATE: |\n+== SQL|\n+JVM stacktrace| If necessary set \"", text, maxsplit=1)[0]
+    return " ".join(_POSITION.sub("", _CONDITION.sub("", first.strip())).split()).rstrip("; ")
+
+
+def _masked(said: str, told: Mapping[str, str]) -> str:
+    """The sentence with a sign for all that was put into it and may be of the data."""
+    values = {" ".join(value.split()) for name, value in told.items() if not _TOLD.fullmatch(name)}
+    for value in sorted(values - {""}, key=len, reverse=True):
+        said = said.replace(value, _MASK)
+    return said
 
 
 def _place(error: Exception, text: str, written: Written | None) -> str:

@@ -13,11 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
 from pyspark.sql.connect import functions
 from pyspark.sql.connect.client import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy
-from pyspark.sql.connect.dataframe import DataFrame
-from pyspark.sql.connect.observation import Observation
+from pyspark.sql.connect.dataframe import DataFrame as ConnectDataFrame
+from pyspark.sql.connect.plan import SQL
+from pyspark.sql.connect.proto import ConfigRequest, KeyValue, Plan
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
@@ -31,6 +33,7 @@ from warehouse.spark_dialect import TEXT, SparkDialect
 from warehouse.spark_errors import shown, translating, unreachable
 
 OLDEST = (4, 1)
+COUNTED = "counted"  # the metric with the rows of an insert
 PATIENCE = 10  # seconds for a server to answer at all
 
 SETTINGS = {
@@ -68,53 +71,78 @@ class Session(ServerSession):
         return f"spark {self._version}"
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        with self._asked(self._written(sql, params)) as frame:
-            return rows(frame.toArrow())
+        written = self._written(sql, params)
+        with translating(written):
+            found, _, _ = self._spark.client.to_table(self._planned(written), {})
+            return rows(found)
 
     def close(self) -> None:
         self._spark.stop()
 
-    def _run(self, sql: str, params: Sequence[Any] = ()) -> DataFrame:
-        """Run a statement; what it says of itself."""
-        with self._asked(self._written(sql, params)) as frame:
-            return frame
-
-    @contextmanager
-    def _asked(self, written: Written) -> Iterator[DataFrame]:
-        """The statement's rows, to be fetched in the block; what is no query has run by then."""
+    def _run(self, sql: str, params: Sequence[Any] = ()) -> None:
+        """Run a statement for its effect."""
+        written = self._written(sql, params)
         with translating(written):
-            yield self._spark.sql(written.sql)  # type: ignore[misc]
+            self._spark.sql(written.sql)
+
+    def _frame(self, written: Written) -> DataFrame:
+        """A query's rows. The server hears of it when they are asked for, not before as by the client's `sql`."""
+        return ConnectDataFrame(SQL(written.sql), self._spark)
+
+    def _planned(self, written: Written) -> Plan:
+        return SQL(written.sql).to_proto(self._spark.client)
 
     def _described(self, written: Written) -> dict[str, str]:
         """Column → type in the port's words."""
-        with self._asked(written) as frame:
-            return {field.name: kind_of(field.dataType.simpleString()) for field in frame.schema.fields}
+        with translating(written):
+            return _kinds(self._spark.client.schema(self._planned(written)))
 
     def _streamed(self, written: Written, batch_rows: int) -> Generator[Any, None, None]:
-        """The schema, then batches of it, as the server sends them: what the client has a public name for reads all."""
-        with self._asked(written) as frame:
-            schema = pa.schema([(name, arrow_type(kind)) for name, kind in _kinds(frame.schema).items()])
+        """The schema, then batches of it, as the server sends them."""
+        with translating(written):
+            parts = self._spark.client.to_table_as_iterator(self._planned(written), {})
+            found = next(part for part in parts if isinstance(part, StructType))
+            schema = pa.schema([(name, arrow_type(kind)) for name, kind in _kinds(found).items()])
             yield schema
-            client = frame._session.client  # noqa: SLF001 - see above
-            for part in client.to_table_as_iterator(frame._plan.to_proto(client), {}):  # noqa: SLF001 - see above
+            for part in parts:
                 if isinstance(part, pa.Table):
                     yield from part.cast(schema).to_batches(max_chunksize=batch_rows)
 
-    def _appended(self, table: str, written: Written) -> int:
-        """Append a query's rows, in the table's order, to `table`; how many: of an insert the server does not say."""
-        counted = Observation()
-        with self._asked(written) as frame:
-            observed = frame.observe(counted, functions.count(functions.lit(1)).alias("n"))
+    def _appended(self, table: str, frame: DataFrame, written: Written | None) -> int:
+        """Append rows, in the table's order, to `table`; how many: of an insert the server does not say."""
+        with translating(written):
+            observed = frame.observe(COUNTED, functions.count(functions.lit(1)).alias("n"))
             observed.write.insertInto(self._written(table).sql)
-        return int(counted.get["n"])
+            told = observed.executionInfo
+        return sum(int(values["n"]) for name, values in (told.flows if told else ()) if name == COUNTED)
 
-    def _lent(self, name: str, data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> None:
-        """Make Arrow rows a temporary view of this session."""
+    def _aside(self, frame: DataFrame, written: Written | None) -> DataFrame:
+        """The same rows, worked out and kept beside the session until nobody has them: no table, and no file of one."""
+        with translating(written), _active(self._spark):
+            return frame.localCheckpoint()
+
+    def _sent(self, data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> DataFrame:
+        """Arrow rows, in these types. Raises UserError that names the column."""
         with translating(None):
             kinds = from_arrow_schema(wanted, prefer_timestamp_ntz=True)
             frames = [self._spark.createDataFrame(part, kinds) for part in shaped(data, wanted, table)]
-            whole = reduce(lambda one, other: one.unionAll(other), frames)
-            whole.createOrReplaceTempView(name)
+            return reduce(lambda one, other: one.unionAll(other), frames)
+
+    def _shown(self, name: str, frame: DataFrame) -> None:
+        """Make rows a temporary view of this session, in the place of one of that name."""
+        with translating(None):
+            frame.createOrReplaceTempView(name)
+
+
+@contextmanager
+def _active(session: SparkSession) -> Iterator[None]:
+    """For the block it is this thread's: the client gives what is kept aside to that, whoever asked."""
+    before = SparkSession.getActiveSession()
+    SparkSession._active_session.session = session  # noqa: SLF001 - there is no public way to choose one
+    try:
+        yield
+    finally:
+        SparkSession._active_session.session = before  # noqa: SLF001 - as above
 
 
 def _kinds(schema: StructType) -> dict[str, str]:
@@ -124,8 +152,8 @@ def _kinds(schema: StructType) -> dict[str, str]:
 def chosen(session: SparkSession) -> None:
     """Settings, and how long a server that is gone is asked again: by itself the client does for ten minutes."""
     session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=5000)])
-    for name, value in SETTINGS.items():
-        session.conf.set(name, value)
+    pairs = [KeyValue(key=name, value=value) for name, value in SETTINGS.items()]
+    session.client.config(ConfigRequest.Operation(set=ConfigRequest.Set(pairs=pairs)))  # at once
 
 
 def channel(url: str) -> DefaultChannelBuilder:

@@ -37,7 +37,7 @@ def take(tick: Tick) -> None:
     if tick.least_tick < tick.number - 1:  # a journey is new or waited
         seen = f"tick > {tick.least_tick}"
         new = tick.counts("new_event")["new_event"]
-        numbered = f"{new} + row_number() over () as e, {_EVENT} from {tables.EVENTS}"
+        numbered = f"{new} + {tick.warehouse.dialect.numbered} as e, {_EVENT} from {tables.EVENTS}"
         tick.create("seen_event", f"select {numbered} where {seen} and name in ({names})")
         events += " union all select * from seen_event"
         evaluations += (

@@ -121,9 +121,24 @@ def warehouse(connect) -> Warehouse:
 
 
 @pytest.fixture(scope="module")
-def both(schemas, server) -> Iterator[tuple[Warehouse, Warehouse]]:
+def beside_postgres(schemas, server) -> Iterator[tuple[Warehouse, Warehouse]]:
     """DuckDB and PostgreSQL, prepared, to be asked the same."""
     with DuckDB(Path(":memory:")) as duckdb, Postgres(server, schemas=schemas) as postgres:
         for opened in (duckdb, postgres):
             batches.prepare(opened)
         yield duckdb, postgres
+
+
+@pytest.fixture(scope="module")
+def beside_spark(spark) -> Iterator[tuple[Warehouse, Warehouse]]:
+    """DuckDB and Spark, the same."""
+    with DuckDB(Path(":memory:")) as duckdb, spark() as other:
+        for opened in (duckdb, other):
+            batches.prepare(opened)
+        yield duckdb, other
+
+
+@pytest.fixture(scope="module", params=["postgres", "spark"])
+def both(request) -> tuple[Warehouse, Warehouse]:
+    """DuckDB, and beside it each of the others."""
+    return request.getfixturevalue(f"beside_{request.param}")

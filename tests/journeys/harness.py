@@ -16,26 +16,35 @@ from assets.journeys import publication, tables, ticking
 from assets.journeys.tick import Inputs, Ticked
 from models.clock import Clock
 from tests.journeys import oracle as truth
-from warehouse import batches
+from warehouse import batches, definitions
 from warehouse.base import Warehouse
 from warehouse.batches import Batch
 from warehouse.duckdb import DuckDB
 
 EVENTS = "main.event"
-_EVENT_COLUMNS = (
-    "source varchar, event_id varchar, profile_id varchar, name varchar, occurred_at timestamptz, "
-    "known_at timestamptz, properties varchar"
-)
+_EVENT_COLUMNS = {
+    **dict.fromkeys(("source", "event_id", "profile_id", "name"), "varchar"),
+    **dict.fromkeys(("occurred_at", "known_at"), "timestamptz"),
+    "properties": "varchar",
+}
 
 
 def open_world(path: Path, world: truth.World) -> DuckDB:
-    """A warehouse with everything of the world in it, as refreshes would have left it."""
+    """A warehouse with everything of the world in it."""
     warehouse = DuckDB(path)
     plan_fast(warehouse)
+    fill(warehouse, world)
+    return warehouse
+
+
+def fill(warehouse: Warehouse, world: truth.World) -> None:
+    """Everything of the world, as refreshes would have left it, on any engine."""
     batches.prepare(warehouse)
-    for part in (identity, segments, tables):
-        part.prepare(warehouse)
-    warehouse.execute(f"create table {EVENTS} ({_EVENT_COLUMNS})")
+    warehouse.execute("create schema if not exists main")
+    with definitions.together(warehouse):
+        for part in (identity, segments, tables):
+            part.prepare(warehouse)
+    warehouse.create_table(EVENTS, _EVENT_COLUMNS)
     load(warehouse, EVENTS, [_event(event) for event in world.events if event.visible_at is None])
     _append(warehouse, "identity", identity.HISTORY, _merges(world))
     _append(warehouse, "memberships", segments.HISTORY, [_row(each) for each in world.memberships])
@@ -48,7 +57,6 @@ def open_world(path: Path, world: truth.World) -> DuckDB:
     _append(warehouse, "pauses", tables.PAUSES, list(_changes(world)))
     for version in world.versions:
         publication.append(warehouse, published(version), Clock.at(version.published_at))
-    return warehouse
 
 
 def plan_fast(warehouse: Warehouse) -> None:

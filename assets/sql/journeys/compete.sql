@@ -73,8 +73,16 @@ near as (
         {% if has_pauses %}
         and (
             admitted.again_at is null
-            or (admitted.again_at, -admitted.again_priority, admitted.again_logical_at, admitted.send_key)
-            > (turn.window_at, -turn.priority, turn.logical_at, turn.send_key)
+            or admitted.again_at > turn.window_at
+            or (admitted.again_at = turn.window_at and admitted.again_priority < turn.priority)
+            or (
+                admitted.again_at = turn.window_at
+                and admitted.again_priority = turn.priority
+                and (
+                    admitted.again_logical_at > turn.logical_at
+                    or (admitted.again_logical_at = turn.logical_at and admitted.send_key > turn.send_key)
+                )
+            )
         )
         {% endif %}
         and (

@@ -106,7 +106,7 @@ other_entrants as (
 entrants as (
     select
         (select coalesce(max(event.e), 0) + 1 from taken_event as event) * {{ versions }}
-        + row_number() over () as r,
+        + {{ dialect.numbered }} as r,
         other_entrants.*
     from other_entrants
     {% if has_events %}

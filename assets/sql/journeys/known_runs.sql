@@ -16,7 +16,7 @@ units as (
 
 {% endif %}
 select
-    {{ entered }} + row_number() over () as r,
+    {{ entered }} + {{ dialect.numbered }} as r,
     run.run_id,
     run.journey,
     run.version as entry_version,

@@ -93,7 +93,7 @@ ranked as (
         *,
         row_number() over (
             partition by r
-            order by move_at, move_rank, new_pv
+            order by move_at, move_rank, new_pv nulls last
         ) as place
     from interruptions
 ),

@@ -18,7 +18,7 @@
         and occurred_at >= {{ literal(since) }}
 {% endset %}
 select
-    row_number() over () as e,
+    {{ dialect.numbered }} as e,
     found.*,
     cast({{ number }} as bigint) as tick
 from (

@@ -65,7 +65,7 @@ undecided as (
     union all
 
     select
-        -row_number() over () as o,
+        -{{ dialect.numbered }} as o,
         outbox.run_id,
         outbox.unit_id,
         run.arm,

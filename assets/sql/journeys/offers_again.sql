@@ -1,6 +1,6 @@
 -- Messages just admitted that are paused when they were to go.
 select
-    {{ offers }} + row_number() over () as o,
+    {{ offers }} + {{ dialect.numbered }} as o,
     offer.send_key,
     offer.round + 1 as round,
     offer.run_id,

@@ -24,7 +24,7 @@ sends as (
 )
 
 select
-    row_number() over () as o,
+    {{ dialect.numbered }} as o,
     sends.*
 from sends
 left join known on sends.run_id = known.run_id and sends.hop = known.hop

@@ -1,0 +1,63 @@
+"""Spark's errors are said in words that a person can act on, and what is in the data is not shown."""
+
+import pytest
+
+from models.errors import UserError
+
+SECRET = "ann@secret.example"
+LONG = "9999999999999"
+
+
+@pytest.fixture(scope="module")
+def opened(spark):
+    with spark() as warehouse:
+        warehouse.create_table("main.people", f"select '{SECRET}' as who, '{LONG}' as n")
+        yield warehouse
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("select cast(who as int) as n from main.people", 'value … of the type "STRING" cannot be cast to "INT"'),
+        ("select cast(cast(n as bigint) as int) as n from main.people", 'value … of the type "BIGINT" cannot be cast'),
+        ("select cast(n as decimal(5, 1)) as n from main.people", r"… cannot be represented as Decimal\(5, 1\)"),
+        ("select cast(n as bigint) * 9000000000000000000 as n from main.people", "arithmetic overflow: …"),
+        ("select cast(who as date) as n from main.people", 'cannot be cast to "DATE"'),
+        ("select to_timestamp(who, 'yyyy') as n from main.people", "cannot parse timestamp|to_timestamp"),
+        ("select parse_json(who) as n from main.people", "Malformed records"),
+        ("select raise_error(who) as n from main.people", "user raised exception: …"),
+        ("select map(who, 1, who, 2) as n from main.people", "Duplicate map key …"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_not_shown(opened, query, says):
+    """Nor is it where rows are written, and not the whole sentence where that is made of it."""
+    for run in (opened.rows, lambda sql: opened.create_table("main.made", sql)):
+        with pytest.raises(UserError, match=says) as caught:
+            run(query)
+        said = str(caught.value).split("\n\nLINE")[0]  # the statement itself is ours
+        assert SECRET not in said
+        assert LONG not in said
+
+
+def test_a_column_that_is_not_there_is_named_with_its_place(opened):
+    """Without the plan that the server shows of it."""
+    with pytest.raises(UserError) as caught:
+        opened.rows(f"select '{SECRET}' as a,\n    whom\nfrom main.people")
+    assert str(caught.value) == 'column "whom" does not exist\n\nLINE 2:     whom\n            ^'
+
+
+def test_dbt_is_told_the_same(opened, cluster, monkeypatch):
+    """Of a model that is made, and of a test whose rows are fetched later."""
+    from dbt.adapters.spark.session import Cursor  # noqa: PLC0415 - where the adapter is
+
+    from warehouse.spark_dbt import dbt_session  # noqa: PLC0415 - where the client is
+
+    monkeypatch.setenv("SPARK_REMOTE", cluster)
+    query = f"select cast(who as int) as n from {opened.names.schemas['main']}.people"
+    with dbt_session(cluster):
+        for sql in (query, f"create table {opened.names.schemas['main']}.made_by_dbt using parquet as {query}"):
+            cursor = Cursor()
+            with pytest.raises(UserError, match="The value …") as caught:  # noqa: PT012 - a query runs when it is fetched
+                cursor.execute(sql)
+                cursor.fetchall()
+            assert SECRET not in str(caught.value)

@@ -1,0 +1,146 @@
+"""The whole loop on Spark is as on DuckDB: nights with journeys, what is sent and what is not sent again, looking."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, date, timedelta
+from urllib.request import urlopen
+
+import pytest
+
+from assets import comparison, demo_shop, store
+from assets.comparison import Compared
+from assets.journeys.backtest import backtest
+from assets.past import backfill
+from assets.preview import preview
+from assets.refresh import refresh
+from assets.status import status
+from models.clock import Clock, end_of_day
+from models.settings import Settings
+from orchestration import comparing, journeys, preview_report, sending, why_report
+from orchestration.console import silent
+from orchestration.project import read_manifest
+from tests import nights, recorders
+from warehouse.duckdb_engine import STATE
+
+PEOPLE, NIGHTS = 40, 2  # a statement takes tenths of a second, whatever it is about
+JOURNEYS = ("cart_recovery", "post_purchase", "welcome", "win_back")
+SYNCS = (
+    "crm/sync_contacts",
+    "files/seg_one_time_buyers",
+    "hook/seg_cart_abandoned",
+    "mail/message_outbox/cart_recovery",
+    "mail/message_outbox/post_purchase_transactional",
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]
+
+Shops = tuple[Settings, Settings]
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory, catalogue) -> Iterator[Shops]:
+    """Some nights of a shop with its journeys, on DuckDB and on Spark, each with a vendor of its own."""
+    folder = tmp_path_factory.mktemp("loop")
+    shop = demo_shop.generate(folder / "shop", people=PEOPLE, days=NIGHTS, seed=20)
+    on_duckdb = nights.project(folder)
+    on_spark = replace(on_duckdb, home=folder / "other home", warehouse_url=catalogue)
+    with recorders.running(folder / "one.sqlite") as one, recorders.running(folder / "other.sqlite") as other:
+        both = replace(on_duckdb, recorder=one.url), replace(on_spark, recorder=other.url)
+        for settings in both:
+            for ago in reversed(range(NIGHTS)):
+                day = shop.last_day - timedelta(days=ago)
+                for file in (folder / "shop").glob(f"*/{day}*"):
+                    place = settings.landing / file.relative_to(folder / "shop")
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(file, place)
+                done = refresh(settings, at(day))
+                assert done.ok, done
+                if ago == NIGHTS - 1:
+                    for name in JOURNEYS:
+                        journeys.publish(settings, name, at(day, 1))
+        yield both
+
+
+def at(day: date, microseconds: int = 0) -> Clock:
+    return Clock.at(end_of_day(day, UTC) + timedelta(microseconds=microseconds))
+
+
+def last(settings: Settings) -> Clock:
+    with store.reading(settings) as copy:
+        return Clock.at(copy.rows("select max(as_of) as as_of from segment_evaluation")[0]["as_of"])
+
+
+def differing(shops: Shops) -> dict[str, int]:
+    """Published tables that are not the same in both, and in how many rows."""
+    left_out, found = comparing.volatile(read_manifest(shops[0])), list[Compared]()
+    with store.reading(shops[0]) as one, store.reading(shops[1]) as other:
+        for name in sorted({*one.relations("main"), *other.relations("main")} - {STATE}):
+            found.append(comparison.compare(one, other, name, left_out.get(name, ())))
+    assert len(found) > 40
+    return {each.name: each.differing for each in found if not each.is_same}
+
+
+def heard(settings: Settings) -> list[tuple[str, ...]]:
+    """What the vendor was told, in no order: sync, operation, whom, and of contacts what."""
+    with urlopen(f"{settings.recorder}/_received") as answer:
+        rows = [json.loads(line) for line in answer.read().splitlines()]
+    told = [(row["sync"], row["op"], row["identity"], row["payload"]) for row in rows]
+    return sorted((*keys, json.dumps(payload) if keys[0].startswith("crm/") else "") for *keys, payload in told)
+
+
+def test_every_table_is_the_same(shops):
+    """Profiles, segments, histories, journeys' runs, their outbox and the marts, row by row."""
+    assert differing(shops) == {}
+    with store.reading(shops[1]) as copy:
+        for name in ("profiles", "segment_history", "journey_run", "journey_transition", "message_outbox"):
+            assert copy.rows(f"select count(*) as n from {name}")[0]["n"] > 0, name
+
+
+def test_a_vendor_is_told_the_same_and_only_once(shops):
+    """The syncs of segments, a file and messages; then there is nothing left to send, and the ledgers are the same."""
+    for expected in (True, False):
+        for settings in shops:
+            results = sending.sync(settings, last(settings), SYNCS, silent)
+            assert [result.error for result in results] == [None] * len(SYNCS)
+            sent = {result.sync: sum(result.counts.values()) for result in results if result.counts}
+            assert bool(sum(sent.values())) is expected, sent
+    assert heard(shops[0]) == heard(shops[1])
+    assert differing(shops) == {}
+
+
+def test_a_tick_at_once_has_nothing_to_do(shops):
+    """And a refresh at the same clock changes nothing."""
+    for settings in shops:
+        clock = last(settings)
+        assert journeys.tick(settings, Clock.at(clock.as_of + timedelta(microseconds=1)), silent).synced == ()
+    done = refresh(shops[1], last(shops[1]))
+    assert (done.staged.built, done.identity.skipped) == (False, True)
+
+
+def test_looking_is_the_same(shops):
+    """A preview, a person's account, what is known of segments and sources."""
+    said = []
+    for settings in shops:
+        with store.reading(settings) as copy:
+            person = copy.rows("select min(unit_id) as who from journey_run")[0]["who"]
+        told = why_report.ask(settings, person, None, show_pii=True)
+        found = status(settings, last(settings), read_manifest(settings))
+        previewed = preview_report.document(preview(settings, None, "seg_high_value", show_pii=True))
+        said.append((told.lines, [row["segment"] for row in found.segments], previewed))
+        assert told.lines
+    assert said[0] == said[1]
+
+
+def test_the_past_is_the_same(shops):
+    """A day worked out anew, and a journey's backtest over it."""
+    said = []
+    for settings in shops:
+        day = last(settings).as_of.date()
+        done = asdict(backfill(settings, last(settings), day, day, known_by="day-end"))
+        tested = backtest(settings, "win_back", day - timedelta(days=NIGHTS - 1), day)
+        with store.reading(settings) as copy:
+            days = sorted(map(str, copy.rows("select day, segment, profile_id from segment_days")))
+        said.append((done, tested.document(), days))
+    assert said[0] == said[1]
