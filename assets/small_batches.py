@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from itertools import accumulate
+from pathlib import Path
 
 from assets import builds, delivery_tables, identity, segments, suppressions
 from assets.journeys import tables
 from assets.messages import versions
 from warehouse import batches
 from warehouse.base import Warehouse
+from warehouse.query import render
 
 LOGS = frozenset(
     {
@@ -24,21 +27,20 @@ LOGS = frozenset(
         *tables.LOGS,
     }
 )
+SQL = Path(__file__).parent / "sql"
+MERGED = "merged/"  # how ids begin of what this writes
 MANY, AT_ONCE = 100, 5_000  # batches: fewer are left as they are; as many as one statement may list
 SMALL_ROWS, PART_ROWS = 100_000, 1_000_000  # of a batch that is written again, and of those written as one
 
 
 def merge(warehouse: Warehouse, at: datetime) -> int:
-    """Write the smallest batches as one, which replaces them; how many, 0 where they are few.
-
-    Killed, it leaves nothing that is seen, and the same again replaces it.
-    """
+    """Write the smallest batches as one, which replaces them; how many, 0 where few. Killed, nobody sees it."""
     found = _small(warehouse)
-    if len(found) < MANY:
+    if not found:
         return 0
     ids = sorted(found)
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
-    batch = batches.Batch(warehouse, f"merged/{digest[:32]}", ids)
+    batch = batches.Batch(warehouse, f"{MERGED}{digest[:32]}", ids)
     listed = ", ".join(map(warehouse.dialect.literal, ids))
     for log in sorted({log for logs in found.values() for log in logs}):
         columns = [name for name in warehouse.columns(log + batches.LOG_SUFFIX) if name != "batch_id"]
@@ -48,18 +50,23 @@ def merge(warehouse: Warehouse, at: datetime) -> int:
     return len(ids)
 
 
+def forget_killed(warehouse: Warehouse) -> None:
+    """Free what merges left that were killed: the next one may be of other batches, and have another id."""
+    for log in LOGS & {*batches.logs(warehouse)}:
+        sql = render(SQL, "list_invisible_batches", warehouse.dialect, log=log + batches.LOG_SUFFIX)
+        left = [str(row["batch_id"]) for row in warehouse.rows(sql)]
+        batches.discard(warehouse, log, [batch_id for batch_id in left if batch_id.startswith(MERGED)])
+
+
 def _small(warehouse: Warehouse) -> dict[str, frozenset[str]]:
-    """The smallest batches that may be merged, as many as make one part → the logs in which each has rows."""
-    found: dict[str, frozenset[str]] = {}
-    rows = 0
-    for row in warehouse.rows(
+    """The smallest batches that may be merged → the logs of each; as many as make a part, none where all are few."""
+    rows = warehouse.rows(
         f"select batch_id, tables, row_count from {batches.SCHEMA}.batch where row_count < {SMALL_ROWS} "
         f"and batch_id in (select batch_id from {batches.SCHEMA}.visible_batch) order by row_count, batch_id"
-    ):
-        logs = frozenset(str(row["tables"]).split(","))
-        if logs <= LOGS:
-            found[str(row["batch_id"])] = logs
-            rows += int(row["row_count"])
-        if rows >= PART_ROWS or len(found) == AT_ONCE:
-            break
-    return found
+    )
+    found = [(row, logs) for row in rows if (logs := frozenset(str(row["tables"]).split(","))) <= LOGS]
+    if len(found) < MANY:
+        return {}
+    total = accumulate(int(row["row_count"]) for row, _ in found)
+    part = [each for each, sum_ in zip(found, total, strict=True) if sum_ <= PART_ROWS][:AT_ONCE]
+    return {str(row["batch_id"]): logs for row, logs in part}

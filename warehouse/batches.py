@@ -20,6 +20,7 @@ from warehouse.base import Warehouse
 
 SCHEMA = "tailrace"
 LOG_SUFFIX = "__log"
+AT_ONCE = 1_000  # batches that one statement takes out
 KEEP = timedelta(days=1)  # what was replaced may still be read by who began before
 
 
@@ -187,8 +188,8 @@ class Batches:
 
 def discard(warehouse: Warehouse, name: str, batch_ids: Sequence[str]) -> None:
     """Delete rows that an interrupted run left in the log `name` under ids that are not visible."""
-    if batch_ids:
-        warehouse.remove(name + LOG_SUFFIX, "batch_id", batch_ids)
+    for first in range(0, len(batch_ids), AT_ONCE):
+        warehouse.remove(name + LOG_SUFFIX, "batch_id", batch_ids[first : first + AT_ONCE])
 
 
 def discard_replaced(warehouse: Warehouse, name: str, at: datetime) -> int:

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
-from models.errors import TailraceError
+from models.errors import TailraceError, UserError
 from models.settings import Settings
 from warehouse import postgres_locks
 from warehouse.base import Warehouse
@@ -26,6 +26,13 @@ from warehouse.postgres_url import parsed, variables, with_host
 
 PATIENCE = "300ms"  # how long a schema that somebody reads is waited for before it is left for the next time
 PASSWORD = "DBT_ENV_SECRET_WAREHOUSE_PASSWORD"  # noqa: S105 - the variable in which dbt finds it, never a file
+OURS = "what Tailrace published last"  # of a schema that may be put in the place of another
+_SCHEMA = "select obj_description(oid, 'pg_namespace') as told from pg_namespace where nspname = ?"
+_READERS = """
+select case given.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(given.grantee)) end as reader
+from pg_namespace cross join lateral aclexplode(nspacl) as given
+where nspname = ? and given.privilege_type = 'USAGE' and given.grantee <> nspowner
+"""
 BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
 
 
@@ -72,13 +79,20 @@ class PostgresEngine(Generations):
             copy.close()  # there is a newer one meanwhile
 
     def _show(self, warehouse: Warehouse, generation: int, digests: Mapping[str, str]) -> None:
-        """As everywhere; who reads the old views at this moment reads them to the end of the statement."""
+        """As everywhere; who may use the old views may use the new ones. Raises UserError where the name is taken."""
         current = f"{self.schemas['tailrace']}_current"
         fresh, old = f"{current}_{generation}", f"{current}_{generation - 1}"
         make_views(warehouse, fresh, digests)
+        warehouse.execute(f"comment on schema {fresh} is {warehouse.dialect.literal(OURS)}")
         with warehouse.alone():
             super()._show(warehouse, generation, digests)
-            if warehouse.rows("select 1 as found from pg_namespace where nspname = ?", [current]):
+            if found := warehouse.rows(_SCHEMA, [current]):
+                if found[0]["told"] != OURS:
+                    message = f"the schema {current} is somebody else's; what is published is shown there: rename it"
+                    raise UserError(message)
+                for row in warehouse.rows(_READERS, [current]):
+                    warehouse.execute(f"grant usage on schema {fresh} to {row['reader']}")
+                    warehouse.execute(f"grant select on all tables in schema {fresh} to {row['reader']}")
                 warehouse.execute(f"alter schema {current} rename to {old}")
             warehouse.execute(f"alter schema {fresh} rename to {current}")
 

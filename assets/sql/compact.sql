@@ -1,4 +1,5 @@
--- A ledger without its past: of every identity the accepted row, and what is unresolved since.
+-- A ledger without its past: of every identity the accepted row, and what is unresolved since; and the last row of all,
+-- for where a ledger ends is what a plan was made of
 {% macro equal(left, right) %}
 {% for name in identity %}{{ left }}.{{ quote(name) }} = {{ right }}.{{ quote(name) }}{{ " and " if not loop.last }}{% endfor %}
 {% endmacro %}
@@ -25,6 +26,17 @@ numbered as (
 
 ),
 
+ending as (
+
+    select
+        _epoch,
+        max(_seq) as _seq
+    from ledger
+    where _epoch = (select max(_epoch) from ledger)
+    group by _epoch
+
+),
+
 standing as (
 
     select
@@ -42,8 +54,10 @@ select
     {% endfor %}
 from numbered
 inner join standing on {{ equal("numbered", "standing") }}
+cross join ending
 where
-    (numbered._position = standing.accepted_position and numbered._op <> 'remove')
+    (numbered._epoch = ending._epoch and numbered._seq = ending._seq)
+    or (numbered._position = standing.accepted_position and numbered._op <> 'remove')
     or (numbered._position > standing.accepted_position and numbered._outcome = 'unknown')
     or (
         numbered._position = standing.last_position

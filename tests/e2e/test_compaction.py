@@ -3,11 +3,11 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assets import demo_shop, ledger_compaction, runner, small_batches, store
+from assets import demo_shop, ledger_compaction, small_batches, store
 from assets.refresh import refresh
 from models.clock import Clock, end_of_day
 from models.settings import Settings
@@ -81,8 +81,29 @@ def test_every_log_can_be_merged_or_its_batches_are_named_later(homes):
     assert unsorted == {"tailrace.ingest_file", "tailrace.quarantine"}  # with the raw rows, in their batch
 
 
-def test_a_sync_under_way_is_left_alone(homes):
-    """Its ledger is its own."""
-    with runner.running(homes[1], SYNCS[0]):
-        assert compacting.compact(homes[1]).left == (SYNCS[0],)
-    assert compacting.compact(homes[1]).left == ()
+def test_a_plan_is_what_it_was(homes, monkeypatch):
+    """What was planned before can be applied after: where a ledger ends is part of what a plan was made of."""
+    monkeypatch.setattr(ledger_compaction, "MANY_BATCHES", 1)
+    settings = homes[0]
+    with store.writing(settings) as warehouse:
+        known = warehouse.rows("select relation from tailrace.ledger order by relation")
+        ends = {str(row["relation"]): last(warehouse, str(row["relation"])) for row in known}
+    assert compacting.compact(settings).ledgers
+    with store.writing(settings) as warehouse:
+        assert {relation: last(warehouse, relation) for relation in ends} == ends
+
+
+def last(warehouse, relation):
+    """Where a ledger ends."""
+    return warehouse.rows(f"select _epoch, _seq from {relation} order by _epoch desc, _seq desc limit 1")
+
+
+def test_a_sync_that_has_not_ended_is_left_alone(homes):
+    """Its receipts come yet."""
+    with store.writing(homes[1]) as warehouse:
+        batch = batches.Batch(warehouse, "open/one more")
+        columns = "sync, destination, config, ledger, planned, identity, journal_id, epoch, row_count, as_of, opened_at"
+        run = f"select 'one more' as run_id, {columns} from tailrace.delivery_opened where sync = '{SYNCS[0]}' limit 1"
+        batch.append("tailrace.delivery_opened", run)
+        batch.commit(datetime.now(UTC))
+    assert compacting.compact(homes[1]).left == (SYNCS[0],)

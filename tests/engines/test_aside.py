@@ -1,8 +1,10 @@
 """What is looked at aside: in schemas of its own, beside a published copy that stays, with nothing left afterwards."""
 
+from uuid import uuid4
+
 import pytest
 
-from models.errors import Refused
+from models.errors import Refused, UserError
 from models.settings import Settings
 from tests.engines.serving import URLS
 from warehouse import batches
@@ -117,6 +119,26 @@ def test_one_name_shows_what_is_newest(on_postgres, database):
         say(on_postgres, "fourth")
         assert schemas(database, prefix) == {prefix}
         assert other.rows(query) == [{"word": "fourth"}]
+
+
+def test_who_may_read_what_is_newest_may_read_the_next(on_postgres, database):
+    """Rights are given once; a schema of that name that is somebody else's is left alone, and nothing is published."""
+    with Postgres(database) as opened:
+        role = f'"dash {uuid4().hex[:8]}"'
+        opened.execute(f"create role {role}")
+        opened.execute(f"grant usage on schema tailrace_current to {role}, public")
+        say(on_postgres, "second")
+        opened.execute(f"set role {role}")
+        assert opened.rows("select word from tailrace_current.said") == [{"word": "second"}]
+        opened.execute("reset role")
+        opened.execute("drop schema tailrace_current cascade")
+        opened.execute(f"drop role {role}")
+        opened.execute("create schema tailrace_current")
+        with pytest.raises(UserError, match="somebody else's"):
+            say(on_postgres, "third")
+        opened.execute("drop schema tailrace_current")  # it is still there
+    with on_postgres.published() as copy:
+        assert copy.rows("select word from said") == [{"word": "second"}]
 
 
 def test_what_a_killed_preview_left_goes_with_the_next(on_postgres, database):
