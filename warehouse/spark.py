@@ -31,6 +31,7 @@ LOCKS = "spark"  # the folder of a home with the locks of its sessions
 WAIT_SECONDS = 3600.0  # for the statement of another process of this home
 _IF_ABSENT = re.compile(r"create (schema|table) if not exists ")
 _MADE: set[tuple[str, str]] = set()  # what this process saw to be there: to ask again costs a tenth of a second each
+_DROPPED = re.compile(r"drop \w+ (?:if exists )?(\S+)")
 _ROWS_ONLY = ("insert ", "create or replace temporary view ", "use ")  # these change no table
 _QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "from", "(")
 
@@ -139,7 +140,7 @@ class Spark(Session):
         """A table in the session's own database, under a view.
 
         Rows kept aside on the workers would be there sooner, but what Spark guesses of their size is a product of
-        guesses: after a few rounds of a tick it is a number of a million digits.
+        guesses: after two rounds of a tick to multiply them takes minutes.
         """
         self._made += 1
         place = f"{self.scratch()}.t{self._made}"
@@ -243,8 +244,8 @@ class Spark(Session):
         super()._run(sql, params)
         if not sql.lstrip().lower().startswith(_ROWS_ONLY):
             self._shapes.clear()
-        if sql.lstrip().lower().startswith("drop "):
-            _MADE.clear()
+        if dropped := _DROPPED.match(self._written(sql).sql):
+            _MADE.difference_update([made for made in _MADE if dropped[1] in made[1]])
 
     def _refuse_writing(self, sql: str) -> None:
         if self.read_only and not sql.lstrip().lower().startswith(_QUERIES):
