@@ -31,6 +31,7 @@ LOCKS = "spark"  # the folder of a home with the locks of its sessions
 WAIT_SECONDS = 3600.0  # for the statement of another process of this home
 _IF_ABSENT = re.compile(r"create (schema|table) if not exists ")
 _MADE: set[tuple[str, str]] = set()  # what this process saw to be there: to ask again costs a tenth of a second each
+_DROPPED = re.compile(r"drop \w+ (?:if exists )?(\S+)")
 _ROWS_ONLY = ("insert ", "create or replace temporary view ", "use ")  # these change no table
 _QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "from", "(")
 
@@ -57,7 +58,8 @@ class Spark(Session):
         self.home, self._locks, self._depth, self._kept = home, home / LOCKS, 0, kept or ExitStack()
         self._scratch = ""
         self._server = shown(url)
-        self._temporary: dict[str, DataFrame] = {}
+        self._temporary: dict[str, str] = {}  # name → the table that it shows
+        self._made = 0  # temporary tables, all in all
         self._shapes: dict[str, tuple[Mapping[str, str], str | None]] = {}  # of tables: columns, partitioned by
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
@@ -109,7 +111,7 @@ class Spark(Session):
         try:
             yield
         finally:
-            self._spark.catalog.dropTempView(name)
+            self._unshown(name)
 
     def columns(self, relation: str) -> dict[str, str]:
         try:
@@ -135,22 +137,33 @@ class Spark(Session):
         self._replace(name, made)
 
     def create_temporary(self, name: str, query: str) -> None:
-        """Rows that Spark keeps aside for this session. Where a worker is lost with them, what reads them says so."""
-        written = self._written(query)
-        self._keep(name, self._aside(self._frame(written), written))
+        """A table in the session's own database, under a view.
+
+        Rows kept aside on the workers would be there sooner, but what Spark guesses of their size is a product of
+        guesses: after two rounds of a tick to multiply them takes minutes.
+        """
+        self._made += 1
+        place = f"{self.scratch()}.t{self._made}"
+        super()._run(f"create table {place} using parquet as {query}")
+        self._keep(name, place)
 
     def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
         del is_view
-        self._spark.catalog.dropTempView(name)
-        self._temporary.pop(name, None)
+        self._unshown(name)
+        if place := self._temporary.pop(name, None):
+            super()._run(f"drop table if exists {place}")
 
     def replace_temporary(self, name: str, by: str) -> None:
-        self._keep(name, self._temporary[by])
-        self.drop_temporary(by)
+        self._keep(name, self._temporary.pop(by))
+        self._unshown(by)
 
-    def _keep(self, name: str, rows: DataFrame) -> None:
-        self._temporary[name] = rows
-        self._shown(name, rows)
+    def _keep(self, name: str, place: str) -> None:
+        """The temporary table that is there is called so, and one that was is gone."""
+        super()._run(f"create or replace temporary view {name} as select * from {place}")
+        if before := self._temporary.get(name):
+            super()._run(f"drop table if exists {before}")
+        self._temporary[name] = place
+        self._shapes.pop(name, None)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -231,8 +244,8 @@ class Spark(Session):
         super()._run(sql, params)
         if not sql.lstrip().lower().startswith(_ROWS_ONLY):
             self._shapes.clear()
-        if sql.lstrip().lower().startswith("drop "):
-            _MADE.clear()
+        if dropped := _DROPPED.match(self._written(sql).sql):
+            _MADE.difference_update([made for made in _MADE if dropped[1] in made[1]])
 
     def _refuse_writing(self, sql: str) -> None:
         if self.read_only and not sql.lstrip().lower().startswith(_QUERIES):
@@ -248,10 +261,8 @@ class Spark(Session):
             for name, each in kinds.items()
         ]
         frame = frame.selectExpr(*listed)
-        if table in self._temporary:
-            more = self._aside(frame, written)
-            self._keep(table, self._temporary[table].unionAll(more))
-            return more.count()
+        if place := self._temporary.get(table):
+            return self._appended(place, frame, written)
         self._refuse_writing("insert")
         if column := self._partition(table):
             frame = frame.hint("rebalance", column)

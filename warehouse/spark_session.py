@@ -133,6 +133,11 @@ class Session(ServerSession):
         with translating(None):
             frame.createOrReplaceTempView(name)
 
+    def _unshown(self, name: str) -> None:
+        """Without the temporary view of this name."""
+        with translating(None):
+            self._spark.catalog.dropTempView(name)
+
 
 @contextmanager
 def _active(session: SparkSession) -> Iterator[None]:
