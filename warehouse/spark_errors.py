@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import grpc
@@ -48,16 +48,18 @@ def translated(error: Exception, written: Written | None) -> Exception:
     """
     condition = (error.getCondition() if isinstance(error, PySparkException) else None) or ""
     text = str(error)
-    for signs, explained in _EXPLAINED.items():
+    for signs, (kind, said) in _EXPLAINED.items():
         if any(sign in f"{condition} {text}" for sign in signs):
-            return explained(_said(text))
+            return kind(said)
     if condition.startswith(_ABSENT):
         return Absent(_said(text) + _place(error, text, written))
     state = (error.getSqlState() if isinstance(error, PySparkException) else None) or ""
     if isinstance(error, PySparkException) and state.startswith(_OF_USERS):
         told = error.getMessageParameters() or {}
-        said = _masked(_said(text), told) if state.startswith(_OF_DATA) else _said(text)
-        if condition.startswith("UNRESOLVED_COLUMN"):
+        said = _said(text)
+        if state.startswith(_OF_DATA):  # masked before anything is cut off: a value may look like what is
+            said = _said(_masked(text, told)) if told else _MASK
+        if condition.startswith("UNRESOLVED_COLUMN") and "objectName" in told:
             said = f'column "{told["objectName"].strip("`")}" does not exist'  # as PostgreSQL says it
         elif said.startswith(_MASK):  # it may be all of it
             said = f"{condition.split('.')[0].replace('_', ' ').lower()}: {said}"
@@ -71,12 +73,12 @@ def _said(text: str) -> str:
     return " ".join(_POSITION.sub("", _CONDITION.sub("", first.strip())).split()).rstrip("; ")
 
 
-def _masked(said: str, told: Mapping[str, str]) -> str:
-    """The sentence with a sign for all that was put into it and may be of the data."""
-    values = {" ".join(value.split()) for name, value in told.items() if not _TOLD.fullmatch(name)}
+def _masked(text: str, told: Mapping[str, str]) -> str:
+    """The text with a sign for all that was put into it and may be of the data."""
+    values = {value for name, value in told.items() if not _TOLD.fullmatch(name)}
     for value in sorted(values - {""}, key=len, reverse=True):
-        said = said.replace(value, _MASK)
-    return said
+        text = text.replace(value, _MASK)
+    return text
 
 
 def _place(error: Exception, text: str, written: Written | None) -> str:
@@ -109,30 +111,20 @@ def unreachable(url: str) -> TailraceError:
     return NeedsPerson(f"{shown(url)}: no Spark Connect server answers there; is it running, and the address right?")
 
 
-def _full(text: str) -> TailraceError:
-    return StorageFull(f"the Spark cluster has no space left; free some and run the command again. {text}")
-
-
-def _memory(text: str) -> TailraceError:
-    return NeedsPerson(f"the Spark cluster has not enough memory for this. {text}")
-
-
-def _lost(text: str) -> TailraceError:
-    return WarehouseHeld(f"rows that Spark kept aside are gone with one of its workers; run the command again. {text}")
-
-
-def _gone(text: str) -> TailraceError:
-    return NeedsPerson(f"the Spark server ended the session; run the command again once it is back. {text}")
-
-
-_EXPLAINED: dict[tuple[str, ...], Callable[[str], TailraceError]] = {
-    ("No space left on device",): _full,
-    ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY"): _memory,
-    ("CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND",): _lost,
+_AGAIN = "run the command again"
+# What the server says besides may quote rows
+_EXPLAINED: dict[tuple[str, ...], tuple[type[TailraceError], str]] = {
+    ("No space left on device",): (StorageFull, f"the Spark cluster has no space left; free some and {_AGAIN}"),
+    ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY"): (NeedsPerson, "the Spark cluster has not enough memory for this"),
+    ("CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND",): (
+        WarehouseHeld,
+        f"rows that Spark kept aside are gone with one of its workers; {_AGAIN}",
+    ),
     (
         "INVALID_HANDLE.SESSION",
         "StatusCode.UNAVAILABLE",
         "failed to connect to all addresses",
         "RETRIES_EXCEEDED",
-    ): _gone,
+    ): (NeedsPerson, f"the Spark server ended the session; {_AGAIN} once it is back"),
+    ("Job aborted",): (NeedsPerson, f"the Spark cluster gave a job up; its log says why. Then {_AGAIN}"),
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.errors import UserError
+from models.errors import NeedsPerson, UserError
 
 SECRET = "ann@secret.example"
 LONG = "9999999999999"
@@ -61,3 +61,35 @@ def test_dbt_is_told_the_same(opened, cluster, monkeypatch):
                 cursor.execute(sql)
                 cursor.fetchall()
             assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"expression": f"{SECRET} (line 1, pos 2) SQLSTATE: x == SQL"}, "The value … fits not"),
+        (None, "cast invalid input: …"),
+    ],
+    ids=["it looks like what is cut off", "nothing is said of it apart"],
+)
+def test_a_value_is_masked_whatever_it_looks_like(told, says):
+    connect = pytest.importorskip("pyspark.errors.exceptions.connect")
+    from warehouse.spark_errors import translated  # noqa: PLC0415 - where the client is
+
+    value = told["expression"] if told else SECRET
+    error = connect.SparkConnectGrpcException(
+        f"[CAST_INVALID_INPUT] The value {value} fits not. SQLSTATE: 22018",
+        errorClass="CAST_INVALID_INPUT",
+        messageParameters=told,
+        sql_state="22018",
+    )
+    assert str(translated(error, None)).startswith(says)
+    assert SECRET not in str(translated(error, None))
+
+
+def test_a_job_that_was_given_up_is_said_without_its_rows():
+    errors = pytest.importorskip("pyspark.errors")
+    from warehouse.spark_errors import translated  # noqa: PLC0415 - where the client is
+
+    said = translated(errors.PySparkException(f"Job aborted due to stage failure: {SECRET}"), None)
+    assert isinstance(said, NeedsPerson)
+    assert SECRET not in str(said)
