@@ -23,8 +23,8 @@ end
 
 create or replace function tailrace.day_of(year string, month string, day string) returns date
 return case
-    when cast(year as int) between 1 and 9999
-        then try_cast(lpad(cast(cast(year as int) as string), 4, '0') || '-' || month || '-' || day as date)
+    when try_cast(year as int) between 1 and 9999
+        then try_cast(lpad(cast(try_cast(year as int) as string), 4, '0') || '-' || month || '-' || day as date)
 end
 
 create or replace function tailrace.try_date(said string) returns date
@@ -42,7 +42,7 @@ end
 create or replace function tailrace.moment_part(said string, part int) returns string
 return regexp_extract(
     said,
-    r'^\s*([0-9]{1,6})([-/ \\])([0-9]{1,2})\2([0-9]{1,2})(?:(?:T| +)([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]*))?(Z|[-+][0-9]{2}(?::?[0-9]{2}(?::[0-9]{2})?)?| [A-Za-z_]{2,}(?:/[A-Za-z0-9_+-]+)*)?)? *)?$',
+    r'^\s*([0-9]{1,6})([-/ \\])([0-9]{1,2})\2([0-9]{1,2})(?:(?:T| +)([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]*))?(?:(Z|[-+][0-9]{2}(?::?[0-9]{2}(?::[0-9]{2})?)?| [A-Za-z_]{2,}(?:/[A-Za-z0-9_+-]+)*)\s*)?)? *)?\z',
     part
 )
 
@@ -83,14 +83,18 @@ create or replace function tailrace.moment_of(wall timestamp_ntz, zone string) r
 return case
     when zone in ('', 'Z', ' UTC') then cast(wall as timestamp)
     when zone not like ' %' then cast(wall - tailrace.offset_of(zone) as timestamp)
-    when try_cast('2024-01-01 00:00:00' || zone as timestamp) is not null then tailrace.utc_time(wall, trim(zone))
+    -- what a function is given is worked out first, whatever the case is: it must be a zone
+    when try_cast('2024-01-01 00:00:00' || zone as timestamp) is not null then tailrace.utc_time(
+        wall,
+        case when try_cast('2024-01-01 00:00:00' || nullif(zone, '') as timestamp) is not null and zone like ' %' then trim(zone) else 'UTC' end
+    )
 end
 
 create or replace function tailrace.try_timestamp(said string) returns timestamp
 return case
     -- what nearly all are: days that every month has
     when
-        said rlike r'^[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?(?:Z|[-+](?:0[0-9]|1[0-4]):[0-5][0-9])$'
+        said rlike r'^[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?(?:Z|[-+](?:0[0-9]|1[0-4]):[0-5][0-9])\z'
         then try_cast(said as timestamp)
     when lower(said) = 'epoch' then timestamp '1970-01-01 00:00:00Z'
     else tailrace.moment_of(tailrace.wall_of(said), tailrace.moment_part(said, 9))
