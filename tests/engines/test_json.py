@@ -63,7 +63,8 @@ def test_any_json_is_read_the_same(both, objects, is_ascii, indent):
 
     def read(dialect, said):
         document = dialect.literal(json.dumps(said, ensure_ascii=is_ascii, indent=indent))
-        plain = [key for key in said if key and '"' not in key and "\\" not in key]
+        # DuckDB takes * for every key, in quotes too
+        plain = [key for key in said if key not in ("", "*") and '"' not in key and "\\" not in key]
         return [
             dialect.json_text(document, "$"),
             *(dialect.json_text(document, f'$."{key}"') for key in plain),
