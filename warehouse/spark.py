@@ -36,6 +36,16 @@ _ROWS_ONLY = ("insert ", "create or replace temporary view ", "use ")  # these c
 _QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "from", "(")
 
 
+@contextmanager
+def _remembering() -> Iterator[None]:
+    """Where something is not there that should be, another process dropped it: nothing is taken for granted then."""
+    try:
+        yield
+    except Absent:
+        _MADE.clear()
+        raise
+
+
 class Spark(Session):
     """The port on a session of one server."""
 
@@ -73,7 +83,8 @@ class Spark(Session):
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         self._refuse_writing(sql)
-        return super().rows(sql, params)
+        with _remembering():
+            return super().rows(sql, params)
 
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
         kinds = self._known(table, data.schema.names)
@@ -241,11 +252,13 @@ class Spark(Session):
             self._run(sql, params)
 
     def _run(self, sql: str, params: Sequence[Any] = ()) -> None:
-        super()._run(sql, params)
+        with _remembering():
+            super()._run(sql, params)
         if not sql.lstrip().lower().startswith(_ROWS_ONLY):
             self._shapes.clear()
         if dropped := _DROPPED.match(self._written(sql).sql):
-            _MADE.difference_update([made for made in _MADE if dropped[1] in made[1]])
+            name = dropped[1].replace("`", "")
+            _MADE.difference_update([made for made in _MADE if name in made[1].replace("`", "")])
 
     def _refuse_writing(self, sql: str) -> None:
         if self.read_only and not sql.lstrip().lower().startswith(_QUERIES):
