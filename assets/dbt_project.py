@@ -24,12 +24,14 @@ from models.errors import ConfigError
 from models.settings import Settings
 from models.source import FileSource, Source, TableSource
 from warehouse.engine import engine
+from warehouse.lock import hold
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 LIVE = "main"  # the schema of the models
 THREADS = 4
+PARSING_SECONDS = 300.0
 
 _kept: dict[Path, tuple[str, Manifest]] = {}  # by where it is: loading one costs 0.1 s
 _read: dict[Path, tuple[str, Mapping[str, Any], Project]] = {}
@@ -75,10 +77,17 @@ def _parsed(settings: Settings) -> str:
     folder, wanted = target_path(settings), fingerprint(settings)
     stamp = folder / "fingerprint"
     stored = (folder / "partial_parse.msgpack", folder / "manifest.json")
-    if not (stamp.exists() and all(path.exists() for path in stored) and stamp.read_text() == wanted):
-        stamp.unlink(missing_ok=True)
-        _parse(settings)
-        stamp.write_text(wanted)
+
+    def is_parsed() -> bool:
+        return stamp.exists() and all(path.exists() for path in stored) and stamp.read_text() == wanted
+
+    if not is_parsed():
+        # one at a time: who waited would read what another is writing
+        with hold(settings.dbt_target / "parse.lock", wait_seconds=PARSING_SECONDS, what="the project's parse"):
+            if not is_parsed():
+                stamp.unlink(missing_ok=True)
+                _parse(settings)
+                stamp.write_text(wanted)
     return wanted
 
 
