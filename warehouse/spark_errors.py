@@ -122,6 +122,7 @@ _EXPLAINED: dict[tuple[str, ...], tuple[type[TailraceError], str]] = {
     ),
     (
         "INVALID_HANDLE.SESSION",
+        "NO_ACTIVE_SESSION",
         "StatusCode.UNAVAILABLE",
         "failed to connect to all addresses",
         "RETRIES_EXCEEDED",
