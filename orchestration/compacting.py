@@ -1,4 +1,4 @@
-"""Compaction as an asset with a schedule of its own, and as the command calls it."""
+"""Compaction as an asset, and as the command calls it."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -8,8 +8,7 @@ import dagster as dg
 from assets import compaction
 from assets.compaction import Compacted
 from models.settings import Settings
-from orchestration import clocks, keys, run_clock
-from orchestration.jobs import COMPACT
+from orchestration import keys
 from orchestration.project import read_manifest
 from orchestration.transform import LAST, POOL
 
@@ -36,19 +35,3 @@ def asset(settings: Settings) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={**asdict(done), "left": list(done.left)})
 
     return write_anew
-
-
-def nightly(settings: Settings) -> dg.ScheduleDefinition:
-    """When the night's runs are over."""
-
-    @dg.schedule(
-        name="nightly_compact",
-        job_name=COMPACT,
-        cron_schedule="30 5 * * *",
-        execution_timezone=str(clocks.zone(settings)),
-        description="Every night: what is append-only is kept small.",
-    )
-    def launch(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(tags=run_clock.tags(context.scheduled_execution_time))
-
-    return launch

@@ -40,11 +40,11 @@ def jobs(
 
 
 def schedules(names: Iterable[str], zone: ZoneInfo) -> list[dg.ScheduleDefinition]:
-    """Nightly, in the project's zone: learn from the day, refresh, then send. Journeys are ticked between refreshes.
+    """Nightly, in the project's zone: learn from the day, refresh, then send; at last what is kept is made small.
 
-    Each run's clock is its schedule's time.
+    Journeys are ticked between refreshes. Each run's clock is its schedule's time.
     """
-    nightly = {LEARN: "30 1 * * *", REFRESH: "0 2 * * *", ACTIVATE: "0 4 * * *"}
+    nightly = {LEARN: "30 1 * * *", REFRESH: "0 2 * * *", ACTIVATE: "0 4 * * *", COMPACT: "30 5 * * *"}
     found = list(names)
     made = [_schedule(f"nightly_{job}", job, nightly[job], zone, "Every night") for job in found if job in nightly]
     return [

@@ -30,6 +30,14 @@ def project(folder: Path) -> Settings:
     return parsed.target_into(Settings(project=parsed.project(folder / "project"), home=folder / "home"))
 
 
+def deliver(settings: Settings, shop: Path, on: date) -> None:
+    """Land what a shop that assets/demo_shop generated writes on that day."""
+    for file in shop.glob(f"*/{on}*"):
+        place = settings.landing / file.relative_to(shop)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+
+
 def copied(settings: Settings, folder: Path) -> Settings:
     """The same project and home again, to be changed alone."""
     shutil.copytree(settings.project, folder / "project")

@@ -1,6 +1,5 @@
 """A shop whose people got mail moves to PostgreSQL: nothing is sent or decided there that was not before."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -43,10 +42,7 @@ def moved(tmp_path_factory, database, recorder) -> tuple[Settings, Settings]:
     for ago in reversed(range(DAYS)):
         day = shop.last_day - timedelta(days=ago)
         clock = Clock.at(end_of_day(day, UTC))
-        for file in (folder / "shop").glob(f"*/{day}*"):
-            place = before.landing / file.relative_to(folder / "shop")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, place)
+        nights.deliver(before, folder / "shop", day)
         assert refresh(before, clock).ok
         if ago:
             for name in ("cart_recovery", "post_purchase"):

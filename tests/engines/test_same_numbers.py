@@ -45,10 +45,7 @@ def last_clock(day: date, microseconds: int = 0) -> Clock:
 
 def night(settings: Settings, shop: Path, day: date) -> RefreshResult:
     """The files of the day, and a refresh that comes out whole."""
-    for file in shop.glob(f"*/{day}*"):
-        place = settings.landing / file.relative_to(shop)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, place)
+    nights.deliver(settings, shop, day)
     done = refresh(settings, last_clock(day))
     assert done.ok, done
     return done

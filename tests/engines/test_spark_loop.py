@@ -1,7 +1,6 @@
 """The whole loop on Spark is as on DuckDB: nights with journeys, what is sent and what is not sent again, looking."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, date, timedelta
@@ -51,10 +50,7 @@ def shops(tmp_path_factory, catalogue) -> Iterator[Shops]:
         for settings in both:
             for ago in reversed(range(NIGHTS)):
                 day = shop.last_day - timedelta(days=ago)
-                for file in (folder / "shop").glob(f"*/{day}*"):
-                    place = settings.landing / file.relative_to(folder / "shop")
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(file, place)
+                nights.deliver(settings, folder / "shop", day)
                 done = refresh(settings, at(day))
                 assert done.ok, done
                 if ago == NIGHTS - 1:
