@@ -10,30 +10,43 @@ PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=
 SPARK := .spark/.installed
 SPARK_VERSION := 4.3.0
 
-.PHONY: demo test test-engines spark quick faults oracle ui check lint bench docs shots lock
+.PHONY: demo test test-engines test-spark spark spark-server quick faults oracle ui check lint bench docs shots lock
 
 # A month; `make demo DEMO="--nights 4"` runs its last nights only.
 demo: $(STAMP)
 	$(BIN)/tailrace demo $(DEMO)
 
-# Every test but the long fault suite.
+# Every test but the long fault suite and what needs a Spark cluster.
 test: $(STAMP)
-	$(PYTEST) -m "not faults"
+	$(PYTEST) -m "not faults and not spark"
 
 # The tests that answer in seconds.
 quick: $(STAMP)
-	$(PYTEST) -m "not faults and not slow" -x
+	$(PYTEST) -m "not faults and not slow and not spark" -x
 
 # What the engines must agree on: DuckDB, PostgreSQL servers of its own (needs Debian's postgresql) and, after `make
-# spark`, Spark clusters of its own; and what is said of the journal, in a file and in PostgreSQL.
+# spark`, a Spark cluster of its own; and what is said of the journal, in a file and in PostgreSQL.
 test-engines: $(STAMP)
 	test -n "$$TAILRACE_TEST_POSTGRES" || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
 	  || { apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql; }
-	TAILRACE_TEST_ENGINES=1 $(PYTEST) tests/engines
+	TAILRACE_TEST_ENGINES=1 $(PYTEST) -m "not spark" tests/engines
 	TAILRACE_TEST_ENGINES=1 $(PYTEST) -m stores
+	test ! -f $(SPARK) || make test-spark
 
-# Spark with its jars (450 MB) for `make test-engines`, apart from the client in .venv; needs Java 17.
+# One cluster for all of them, for a server of Java's gets fast by and by.
+test-spark: $(STAMP) $(SPARK)
+	TAILRACE_TEST_ENGINES=1 $(BIN)/pytest -m "spark and not faults" --durations=25 --durations-min=10
+
+# Spark with its jars (450 MB) for `make test-spark`, apart from the client in .venv; needs Java 17.
 spark: $(SPARK)
+
+# One of this machine alone, to try it: on loopback, its tables and its catalogue in .spark; Ctrl-C ends it.
+spark-server: $(SPARK)
+	cd .spark && SPARK_LOCAL_IP=127.0.0.1 exec bin/spark-submit --master 'local[*]' --driver-memory 4g \
+	  --class org.apache.spark.sql.connect.service.SparkConnectServer --conf spark.connect.grpc.binding.address=127.0.0.1 \
+	  --conf spark.sql.catalogImplementation=hive --conf spark.hadoop.datanucleus.schema.autoCreateAll=true \
+	  --conf spark.hadoop.hive.metastore.schema.verification=false --conf spark.sql.shuffle.partitions=4 \
+	  --conf spark.ui.enabled=false spark-internal
 
 $(SPARK):
 	command -v java > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends openjdk-17-jre-headless; }

@@ -79,7 +79,7 @@ def on_spark(name: str) -> Iterator[Place]:
     """One on a cluster of so many workers."""
     with ExitStack() as kept:
         folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="bench-engines-")))
-        url = kept.enter_context(spark_serving.serving(WORKERS[name])).url
+        url = kept.enter_context(spark_serving.serving(WORKERS[name], options={})).url
         yield Place(name, Settings(PROJECT, folder, warehouse_url=url))
 
 

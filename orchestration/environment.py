@@ -13,7 +13,7 @@ from models.settings import Settings, Target
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
-ENGINES = ("duckdb:///", "postgresql://")
+ENGINES = ("duckdb:///", "postgresql://", "sc://")
 TARGETS: dict[str, Target] = {"dev": "dev", "prod": "prod"}
 
 

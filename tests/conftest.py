@@ -58,6 +58,7 @@ LONGEST = (
     "test_newcomer_postgres.py",
 )
 PLACES = {name: place for place, name in enumerate(LONGEST)}
+ON_SPARK = {"cluster", "catalogue", "spark", "beside_spark"}  # fixtures
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,8 +73,17 @@ def _sampled(item: pytest.Item, mark: pytest.Mark) -> str:
     return item.path.name if "module" in mark.args else item.nodeid
 
 
+def _is_on_spark(item: pytest.Item) -> bool:
+    """By its fixtures, or by the engine that a parameter names."""
+    named = getattr(item, "callspec", None)
+    return bool(ON_SPARK & set(getattr(item, "fixturenames", ()))) or (named and "spark" in named.params.values())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Slow modules in front, the slowest first; the rest stays in order. Of a sample's modules some tests."""
+    for item in items:
+        if _is_on_spark(item):
+            item.add_marker("spark")
     left_out = [
         item for item in items if (mark := item.get_closest_marker("sampled")) and is_left_out(_sampled(item, mark))
     ]

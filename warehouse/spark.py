@@ -33,6 +33,7 @@ _IF_ABSENT = re.compile(r"create (schema|table) if not exists ")
 _MADE: set[tuple[str, str]] = set()  # what this process saw to be there: to ask again costs a tenth of a second each
 _DROPPED = re.compile(r"drop \w+ (?:if exists )?(\S+)")
 _ROWS_ONLY = ("insert ", "create or replace temporary view ", "use ")  # these change no table
+_REMARKS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)  # before a statement
 _QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "from", "(")
 
 
@@ -261,7 +262,7 @@ class Spark(Session):
             _MADE.difference_update([made for made in _MADE if name in made[1].replace("`", "")])
 
     def _refuse_writing(self, sql: str) -> None:
-        if self.read_only and not sql.lstrip().lower().startswith(_QUERIES):
+        if self.read_only and not _REMARKS.sub("", sql, count=1).lower().startswith(_QUERIES):
             raise UserError("this connection is read-only: it reads the published copy")
 
     def _inserted(

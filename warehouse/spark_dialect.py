@@ -17,6 +17,7 @@ from warehouse.json_paths import steps
 TEXT = r"'(?:[^'\\]|\\.)*'"  # a text in SQL
 _SIZED = re.compile(r"(?:decimal|numeric)\((\d+),\s*(\d+)\)")
 _PLAIN_STEP = re.compile(r"[^.\[\]*'?\\]+")
+_PLACE, _FROM_THE_END = re.compile(r"\[\d+\]"), re.compile(r"\[-\d+\]")
 
 # DuckDB's word → Spark's
 _KINDS = {
@@ -79,7 +80,8 @@ class SparkDialect(DuckDBDialect):
 
     def json_text(self, column: str, path: str) -> str:
         """The text at a path of names and list places; `$` is all of it. Raises UserError for other paths."""
-        return f"get_json_object({column}, {self.literal('$' + ''.join(map(_step, steps(path))))})"
+        found = f"get_json_object({column}, {self.literal('$' + ''.join(map(_step, steps(path))))})"
+        return f"nullif({found}, 'null')" if path == "$" else found
 
     def json_value(self, column: str, key: str) -> str:
         return f"tailrace.json_at({column}, {self.literal('$' + _step(key))})"
@@ -151,12 +153,12 @@ class SparkDialect(DuckDBDialect):
 
 
 def _step(step: str) -> str:
-    """One step of a path as Spark writes it. Raises UserError for a name that it has no way to write."""
-    if step.startswith("[") and step.endswith("]") and step[1:-1].isdigit():
+    """One step of a path as Spark writes it. Raises UserError for what it has no way to write."""
+    if _PLACE.fullmatch(step):
         return step
     if _PLAIN_STEP.fullmatch(step):
         return f".{step}"
-    if not re.search(r"['?\\]", step):
+    if not re.search(r"['?\\]", step) and not _FROM_THE_END.fullmatch(step):
         return f"['{step}']"
     message = f"no path of names and places in lists that Spark has: {step!r}"
     raise UserError(message)

@@ -21,7 +21,7 @@ WORKERS = 2
 SECONDS = 180
 ADDRESS = "127.0.0.1"
 CONNECT = "org.apache.spark.sql.connect.service.SparkConnectServer"
-JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"  # nothing here lives long enough for more
+JAVA = "-XX:+UseSerialGC"
 SETTINGS = {
     "spark.driver.memory": "2g",
     "spark.driver.host": ADDRESS,
@@ -36,6 +36,8 @@ SETTINGS = {
     "spark.hadoop.datanucleus.schema.autoCreateAll": "true",
     "spark.hadoop.hive.metastore.schema.verification": "false",
 }
+# to compile each of a thousand queries takes longer than they do with little in them
+SMALL = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 def home() -> Path | None:
@@ -50,7 +52,7 @@ def home() -> Path | None:
 class Cluster:
     """One that runs, and what can befall it."""
 
-    def __init__(self, spark: Path, folder: Path, workers: int) -> None:
+    def __init__(self, spark: Path, folder: Path, workers: int, options: Mapping[str, str]) -> None:
         self._spark, self._folder = spark, folder
         self._master_port, self._connect_port = _free(), _free()
         self._master = f"spark://{ADDRESS}:{self._master_port}"
@@ -59,6 +61,7 @@ class Cluster:
         self._options = {
             **SETTINGS,
             **_kept_in(folder),
+            **options,
             "spark.cores.max": str(workers),
             "spark.connect.grpc.binding.port": str(self._connect_port),
         }
@@ -110,14 +113,14 @@ class Cluster:
 
 
 @contextmanager
-def serving(workers: int = WORKERS) -> Iterator[Cluster]:
+def serving(workers: int = WORKERS, options: Mapping[str, str] = SMALL) -> Iterator[Cluster]:
     """A fresh cluster with a Connect server, which ends with the block, or when this process is killed."""
     spark = home()
     if spark is None:
         message = "there is no Spark to start here, or no Java: `make spark` installs them"
         raise FileNotFoundError(message)
     with tempfile.TemporaryDirectory(prefix="tailrace-spark-", ignore_cleanup_errors=True) as name:
-        cluster = Cluster(spark, Path(name), workers)
+        cluster = Cluster(spark, Path(name), workers, options)
         try:
             cluster.start()
             yield cluster

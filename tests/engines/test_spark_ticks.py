@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.engines.conftest import bared
 from tests.journeys import harness, worlds
 from tests.journeys.oracle import Oracle
-from warehouse import batches
 
 pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
@@ -26,5 +26,4 @@ def test_engine_and_oracle_leave_the_same_rows(seed, spark):
         assert not harness.differences(expected, harness.of_engine(warehouse))
         harness.tick(warehouse, case.world, case.ticks[-1])
         assert not harness.differences(expected, harness.of_engine(warehouse))
-        for log in batches.logs(warehouse):
-            warehouse.execute(f"drop table {log}__log")
+        bared(warehouse)  # for the next world

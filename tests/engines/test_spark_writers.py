@@ -1,8 +1,10 @@
 """Several processes of one home write to Spark at once: nothing is lost and nothing is there twice."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,8 @@ from models.settings import Settings
 from warehouse import batches
 from warehouse.engine import engine
 
-WRITERS, BATCHES, ROWS = 3, 3, 500
+ROOT = Path(__file__).parents[2]
+WRITERS, BATCHES, ROWS = 4, 3, 500
 WRITER = f"""
 import sys
 from datetime import UTC, datetime
@@ -37,8 +40,14 @@ with home.open() as warehouse:
 def test_overlapping_writers_lose_and_double_nothing(catalogue, tmp_path):
     """Two plain inserts into one table of Spark at once lose rows, and no error says so."""
     (tmp_path / "dev").mkdir()
-    arguments = [sys.executable, "-c", WRITER, str(tmp_path), catalogue]
-    writers = [subprocess.Popen([*arguments, name], stderr=subprocess.PIPE, text=True) for name in "abcd"[:WRITERS]]
+    program = tmp_path / "writer.py"  # Spark's client takes `python -c` for a test of its own
+    program.write_text(WRITER)
+    arguments = [sys.executable, str(program), str(tmp_path), catalogue]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    writers = [
+        subprocess.Popen([*arguments, name], env=environ, stderr=subprocess.PIPE, text=True)
+        for name in "abcd"[:WRITERS]
+    ]
     failed = [said for writer in writers if (said := writer.communicate()[1]) and writer.returncode]
     assert failed == []
     with engine(Settings(tmp_path, tmp_path, warehouse_url=catalogue)).open() as warehouse:

@@ -2,7 +2,11 @@
 -- Made in the schema `tailrace` by Spark.prepare_functions. Statements stand apart by an empty line.
 
 create or replace function tailrace.json_valid(said string) returns boolean
-return case when said is not null then try_parse_json(said) is not null end
+-- what follows a value is not read: so it stands in a list, and what was put after it must be second there
+return case
+    when said is not null then
+        coalesce(try_variant_get(try_parse_json('[' || said || ',"after it"]'), '$[1]', 'string') = 'after it', false)
+end
 
 create or replace function tailrace.json_quoted(said string) returns string
 return substring(to_json(array(said)), 2, length(to_json(array(said))) - 2)
@@ -30,15 +34,17 @@ return case
     else said
 end
 
-create or replace function tailrace.json_raw(said string, kind string) returns string
-return case when kind = 'STRING' then tailrace.json_quoted(said) else coalesce(said, 'null') end
+create or replace function tailrace.json_raw(said string, found variant) returns string
+return case
+    when schema_of_variant(found) = 'STRING' then tailrace.json_quoted(said)
+    when said rlike '^-?[0-9.]+E' then tailrace.json_real(said)
+    when said rlike r'\\uD[89AB]' then to_json(found)  -- signs that are two in Java stand as they are
+    else coalesce(said, 'null')
+end
 
 create or replace function tailrace.json_at(said string, path string) returns struct<json: string>
 return named_struct(
-    'json',
-    tailrace.json_raw(
-        get_json_object(said, path), schema_of_variant(try_variant_get(try_parse_json(said), path, 'variant'))
-    )
+    'json', tailrace.json_raw(get_json_object(said, path), try_variant_get(try_parse_json(said), path, 'variant'))
 )
 
 create or replace function tailrace.json_minified(said string) returns string
@@ -51,19 +57,25 @@ create or replace function tailrace.json_united(
 return '{' || array_join(
     concat(
         transform(
-            filter(json_object_keys(first), key -> not map_contains_key(second_values, key)),
+            filter(array_distinct(json_object_keys(first)), key -> not map_contains_key(second_values, key)),
             key -> substring(to_json(array(key)), 2, length(to_json(array(key))) - 2) || ':' || case
-                when schema_of_variant(first_values[key]) rlike '^(OBJECT|ARRAY)'
-                    then get_json_object(first, case when key like '%.%' then '$[\'' || key || '\']' else '$.' || key end)
-                else to_json(first_values[key])
+                when schema_of_variant(first_values[key]) rlike '^(STRING|BOOLEAN|VOID)' then to_json(first_values[key])
+                -- as it is written: to_json makes 1 of 1.0
+                else coalesce(
+                    get_json_object(first, case when key like '%.%' then '$[\'' || key || '\']' else '$.' || key end),
+                    to_json(first_values[key])
+                )
             end
         ),
         transform(
-            filter(json_object_keys(second), key -> schema_of_variant(second_values[key]) <> 'VOID'),
+            filter(array_distinct(json_object_keys(second)), key -> schema_of_variant(second_values[key]) <> 'VOID'),
             key -> substring(to_json(array(key)), 2, length(to_json(array(key))) - 2) || ':' || case
-                when schema_of_variant(second_values[key]) rlike '^(OBJECT|ARRAY)'
-                    then get_json_object(second, case when key like '%.%' then '$[\'' || key || '\']' else '$.' || key end)
-                else to_json(second_values[key])
+                when schema_of_variant(second_values[key]) rlike '^(STRING|BOOLEAN|VOID)' then to_json(second_values[key])
+                -- as it is written: to_json makes 1 of 1.0
+                else coalesce(
+                    get_json_object(second, case when key like '%.%' then '$[\'' || key || '\']' else '$.' || key end),
+                    to_json(second_values[key])
+                )
             end
         )
     ), ','
