@@ -46,6 +46,7 @@ spark-server: $(SPARK)
 	  --class org.apache.spark.sql.connect.service.SparkConnectServer --conf spark.connect.grpc.binding.address=127.0.0.1 \
 	  --conf spark.sql.catalogImplementation=hive --conf spark.hadoop.datanucleus.schema.autoCreateAll=true \
 	  --conf spark.hadoop.hive.metastore.schema.verification=false --conf spark.sql.shuffle.partitions=4 \
+	  --conf spark.sql.filesourceTableRelationCacheSize=0 --conf spark.sql.hive.filesourcePartitionFileCacheSize=0 \
 	  --conf spark.ui.enabled=false spark-internal
 
 $(SPARK):

@@ -47,6 +47,13 @@ SETTINGS = {
     "spark.sql.legacy.allowNonEmptyLocationInCTAS": "true",
 }
 
+# Of the server, for they are read when it starts. Otherwise a session keeps a list of a table's files, and what another
+# one has written since is not there for it: no error, but yesterday's rows.
+OF_SERVER = {
+    "spark.sql.filesourceTableRelationCacheSize": "0",
+    "spark.sql.hive.filesourcePartitionFileCacheSize": "0",
+}
+
 
 class Session(ServerSession):
     """One session. What `schemas` does not name is read where it says."""
@@ -65,6 +72,12 @@ class Session(ServerSession):
                 message = f"{shown(url)}: Spark {self._version}; Tailrace needs {'.'.join(map(str, OLDEST))} or newer"
                 raise WarehouseVersion(message)
             chosen(self._spark)
+            if forgotten := _forgotten(self._spark):
+                self._spark.stop()
+                message = (
+                    f"{shown(url)}: its sessions would not see what others write; start the server with {forgotten}"
+                )
+                raise UserError(message)
 
     @property
     def version(self) -> str:
@@ -159,6 +172,13 @@ def chosen(session: SparkSession) -> None:
     session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=5000)])
     pairs = [KeyValue(key=name, value=value) for name, value in SETTINGS.items()]
     session.client.config(ConfigRequest.Operation(set=ConfigRequest.Set(pairs=pairs)))  # at once
+
+
+def _forgotten(session: SparkSession) -> str:
+    """What the server should have been started with, as options."""
+    asked = ConfigRequest.Operation(get_option=ConfigRequest.GetOption(keys=list(OF_SERVER)))
+    told = dict(session.client.config(asked).pairs)
+    return " ".join(f"--conf {name}={value}" for name, value in OF_SERVER.items() if told.get(name) != value)
 
 
 def channel(url: str) -> DefaultChannelBuilder:

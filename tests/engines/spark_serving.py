@@ -30,6 +30,8 @@ SETTINGS = {
     "spark.executor.memory": "1200m",
     "spark.executor.extraJavaOptions": JAVA,
     "spark.sql.shuffle.partitions": "2",
+    "spark.sql.filesourceTableRelationCacheSize": "0",
+    "spark.sql.hive.filesourcePartitionFileCacheSize": "0",
     "spark.ui.enabled": "false",
     "spark.connect.grpc.binding.address": ADDRESS,
     "spark.sql.catalogImplementation": "hive",

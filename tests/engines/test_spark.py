@@ -36,6 +36,26 @@ def test_files_that_a_killed_run_left_unknown_do_not_come_back(opened):
     assert notes(opened) == ["whole"]
 
 
+def test_what_another_session_writes_is_seen_at_once(opened, spark):
+    """Rows put into a table that was read before, and a table in the place of one."""
+    opened.execute("create table tailrace.seen (n int) using parquet")
+    assert opened.rows("select * from tailrace.seen") == []
+    with spark() as other:
+        other.insert("tailrace.seen", "select 1 as n")
+        assert opened.rows("select n from tailrace.seen") == [{"n": 1}]
+        other.create_table("tailrace.seen", "select 2 as n")
+    assert opened.rows("select n from tailrace.seen") == [{"n": 2}]
+
+
+def test_a_server_that_would_hide_it_is_refused(spark, monkeypatch):
+    """With the options that it is to be started with."""
+    from warehouse import spark_session  # noqa: PLC0415 - where the client is
+
+    monkeypatch.setitem(spark_session.OF_SERVER, "spark.sql.filesourceTableRelationCacheSize", "7")
+    with pytest.raises(UserError, match="start the server with --conf spark.sql.filesourceTableRelationCacheSize=7$"):
+        spark()
+
+
 @pytest.mark.parametrize(
     "text", ["${spark.app.name}", "a\\b\\n", "\\'", "it's raw.x \\", "tab\t\\t", 'q"', "`", "%s", "{x}", ":x", "\u2028"]
 )

@@ -62,7 +62,7 @@ return '{' || array_join(
                 when schema_of_variant(first_values[key]) rlike '^(STRING|BOOLEAN|VOID)' then to_json(first_values[key])
                 -- as it is written: to_json makes 1 of 1.0
                 else coalesce(
-                    get_json_object(first, case when key like '%.%' then '$[\'' || key || '\']' else '$.' || key end),
+                    get_json_object(first, case when key rlike r'[.\[]' then '$[\'' || key || '\']' else '$.' || key end),
                     to_json(first_values[key])
                 )
             end
@@ -73,7 +73,7 @@ return '{' || array_join(
                 when schema_of_variant(second_values[key]) rlike '^(STRING|BOOLEAN|VOID)' then to_json(second_values[key])
                 -- as it is written: to_json makes 1 of 1.0
                 else coalesce(
-                    get_json_object(second, case when key like '%.%' then '$[\'' || key || '\']' else '$.' || key end),
+                    get_json_object(second, case when key rlike r'[.\[]' then '$[\'' || key || '\']' else '$.' || key end),
                     to_json(second_values[key])
                 )
             end
