@@ -9,6 +9,8 @@ PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=
 
 SPARK := .spark/.installed
 SPARK_VERSION := 4.3.0
+SPARK_DATA ?= .spark
+SPARK_PORT ?= 15002
 
 .PHONY: demo test test-engines test-spark spark spark-server quick faults oracle ui check lint bench docs shots lock
 
@@ -40,14 +42,16 @@ test-spark: $(STAMP) $(SPARK)
 # Spark with its jars (450 MB) for `make test-spark`, apart from the client in .venv; needs Java 17.
 spark: $(SPARK)
 
-# One of this machine alone, to try it: on loopback, its tables and its catalogue in .spark; Ctrl-C ends it.
+# One of this machine alone, to try it: on loopback, with its tables and its catalogue in SPARK_DATA; Ctrl-C ends it.
 spark-server: $(SPARK)
-	cd .spark && SPARK_LOCAL_IP=127.0.0.1 exec bin/spark-submit --master 'local[*]' --driver-memory 4g \
+	export SPARK_LOCAL_IP=127.0.0.1 SPARK_HOME="$$(echo $(CURDIR)/.spark/lib/python3*/site-packages/pyspark)"; \
+	  cd "$(SPARK_DATA)" && exec "$$SPARK_HOME/bin/spark-submit" --master 'local[*]' --driver-memory 4g \
 	  --class org.apache.spark.sql.connect.service.SparkConnectServer --conf spark.connect.grpc.binding.address=127.0.0.1 \
+	  --conf spark.connect.grpc.binding.port=$(SPARK_PORT) --conf spark.ui.enabled=false \
 	  --conf spark.sql.catalogImplementation=hive --conf spark.hadoop.datanucleus.schema.autoCreateAll=true \
 	  --conf spark.hadoop.hive.metastore.schema.verification=false --conf spark.sql.shuffle.partitions=4 \
 	  --conf spark.sql.filesourceTableRelationCacheSize=0 --conf spark.sql.hive.filesourcePartitionFileCacheSize=0 \
-	  --conf spark.ui.enabled=false spark-internal
+	  spark-internal
 
 $(SPARK):
 	command -v java > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends openjdk-17-jre-headless; }

@@ -11,10 +11,26 @@
     }) }}
 {%- endmacro %}
 
+{# Whether a model's table or view is there. #}
+{% macro is_made(relation) -%}
+    {{ return(adapter.dispatch('is_made')(relation)) }}
+{%- endmacro %}
+
+{% macro default__is_made(relation) -%}
+    {{ return(load_relation(relation) is not none) }}
+{%- endmacro %}
+
+{# What this run has made dbt keeps without a database's name, and looks for it with an empty one. #}
+{% macro spark__is_made(relation) -%}
+    {%- set found = run_query("show tables in " ~ relation.without_identifier() ~ " like '" ~ relation.identifier ~ "'") -%}
+    {{ return(found.rows | length > 0) }}
+{%- endmacro %}
+
 {# A staging model's rows in that shape. A column that is missing stops the run with its name. #}
 {% macro staged(name) -%}
     {%- set relation = ref('stg_' ~ name) -%}
-    {%- if execute and load_relation(relation) is not none -%}
+    {%- set is_there = execute and is_made(relation) -%}
+    {%- if is_there -%}
         {%- set have = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list -%}
         {%- set missing = event_columns().keys() | reject('in', have) | list -%}
         {%- if missing -%}
@@ -29,7 +45,7 @@
         cast({{ column }} as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     {# a table in place that could never be reached yet; a run `aside` only compiles, and creates it elsewhere #}
-    {%- if execute and not var('aside', false) and load_relation(relation) is none %}
+    {%- if execute and not var('aside', false) and not is_there %}
     from (select {% for column in event_columns() %}null as {{ column }}{{ ', ' if not loop.last }}{% endfor %}) as nothing
     where false
     {%- else %}

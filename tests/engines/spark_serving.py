@@ -56,7 +56,7 @@ class Cluster:
 
     def __init__(self, spark: Path, folder: Path, workers: int, options: Mapping[str, str]) -> None:
         self._spark, self._folder = spark, folder
-        self._master_port, self._connect_port = _free(), _free()
+        self._master_port, self._connect_port = free(), free()
         self._master = f"spark://{ADDRESS}:{self._master_port}"
         self._workers: list[Process] = []
         self._others: list[Process] = []
@@ -72,7 +72,7 @@ class Cluster:
     def start(self) -> None:
         ports = ("--host", ADDRESS, "--port", str(self._master_port), "--webui-port", "0")
         self._others.append(self._begin("spark-class", "org.apache.spark.deploy.master.Master", *ports))
-        _answers(self._master_port)
+        answers(self._master_port)
         for number in range(int(self._options["spark.cores.max"])):
             self._workers.append(self._worker(number))
         self._serve()
@@ -97,7 +97,7 @@ class Cluster:
 
     def end(self) -> None:
         for process in (*reversed(self._others), *self._workers):
-            _end(process)
+            end(process)
 
     def _worker(self, number: int) -> Process:
         place = ("--work-dir", str(self._folder / f"worker{number}"))
@@ -108,7 +108,7 @@ class Cluster:
         listed = [text for key, value in self._options.items() for text in ("--conf", f"{key}={value}")]
         server = self._begin("spark-submit", "--class", CONNECT, "--master", self._master, *listed, "spark-internal")
         self._others.append(server)
-        _answers(self._connect_port, server, self._folder)
+        answers(self._connect_port, server, self._folder)
 
     def _begin(self, program: str, *arguments: str) -> Process:
         return _begun(self._spark, self._folder, program, arguments)
@@ -145,7 +145,8 @@ def _kept_in(folder: Path) -> Mapping[str, str]:
     }
 
 
-def _free() -> int:
+def free() -> int:
+    """A port of loopback that nobody has just now."""
     with socket.socket() as found:
         found.bind((ADDRESS, 0))
         return int(found.getsockname()[1])
@@ -171,7 +172,8 @@ def _begun(spark: Path, folder: Path, program: str, arguments: tuple[str, ...]) 
         )
 
 
-def _answers(port: int, process: Process | None = None, folder: Path | None = None) -> None:
+def answers(port: int, process: Process | None = None, folder: Path | None = None) -> None:
+    """Wait until something does. Raises RuntimeError with the folder's log where nothing will."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:
@@ -186,7 +188,7 @@ def _answers(port: int, process: Process | None = None, folder: Path | None = No
             return
 
 
-def _end(process: Process) -> None:
+def end(process: Process) -> None:
     """It is our own child, so the number is nobody else's; executors end with their worker."""
     process.send_signal(signal.SIGTERM)
     try:

@@ -52,7 +52,7 @@ def test_a_server_that_would_hide_it_is_refused(spark, monkeypatch):
     from warehouse import spark_session  # noqa: PLC0415 - where the client is
 
     monkeypatch.setitem(spark_session.OF_SERVER, "spark.sql.filesourceTableRelationCacheSize", "7")
-    with pytest.raises(UserError, match="start the server with --conf spark.sql.filesourceTableRelationCacheSize=7$"):
+    with pytest.raises(UserError, match=r"server with --conf spark\.sql\.filesourceTableRelationCacheSize=7$"):
         spark()
 
 
