@@ -34,6 +34,7 @@ def compact(settings: Settings, at: datetime, manifest: Manifest | None = None) 
     with store.locked(settings), stages.opened(settings) as warehouse:
         freed = sum(batches.discard_replaced(warehouse, log, at) for log in batches.logs(warehouse))
         small_batches.forget_killed(warehouse)
+        warehouse.gather(f"{batches.SCHEMA}.batch")
     merged = part = _merged(settings, at)
     while part:
         part = _merged(settings, at)

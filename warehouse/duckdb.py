@@ -100,6 +100,9 @@ class DuckDB:
             columns = ", ".join(f"{self.dialect.quote(column)} {kind}" for column, kind in made.items())
             self._run(f"create or replace table {name} ({columns})", ())
 
+    def gather(self, table: str) -> None:
+        """Nothing: a row has no file of its own."""
+
     def create_temporary(self, name: str, query: str) -> None:
         self._run(f"create or replace temporary table {name} as {query}", ())
 

@@ -108,6 +108,9 @@ class Postgres(Session):
         """As the port says. Views that read a table that is replaced go with it."""
         self._replace("table", name, made)
 
+    def gather(self, table: str) -> None:
+        """Nothing: a row has no file of its own."""
+
     def create_temporary(self, name: str, query: str) -> None:
         """As the port says. Views that read a table that is replaced go with it."""
         self._replace("temporary table", name, query)

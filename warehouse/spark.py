@@ -29,7 +29,7 @@ from warehouse.spark_session import Session
 FUNCTIONS = Path(__file__).with_name("spark_functions")
 LOCKS = "spark"  # the folder of a home with the locks of its sessions
 WAIT_SECONDS = 3600.0  # for the statement of another process of this home
-_IF_ABSENT = re.compile(r"create (schema|table) if not exists ")
+_IF_ABSENT = re.compile(r"create (schema|table) if not exists (\S+)")
 _MADE: set[tuple[str, str]] = set()  # what this process saw to be there: to ask again costs a tenth of a second each
 _DROPPED = re.compile(r"drop \w+ (?:if exists )?(\S+)")
 _ROWS_ONLY = ("insert ", "create or replace temporary view ", "use ")  # these change no table
@@ -79,7 +79,9 @@ class Spark(Session):
             return
         made = self._server, self._written(sql, params).sql
         if made not in _MADE:
-            self._write(sql, params)
+            with self.alone():
+                self._put_in_place(sql)
+                self._write(sql, params)
             _MADE.add(made)
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
@@ -145,8 +147,14 @@ class Spark(Session):
             self._write(f"create or replace view {name} as {query}")
 
     def create_table(self, name: str, made: str | Mapping[str, str]) -> None:
-        """As the port says. Between two instants there is none: who reads it then is told so."""
+        """As the port says. Between two instants there is none: who reads it then is told so.
+
+        Who is killed there leaves the new one; the next that creates the table if it is not there finds it.
+        """
         self._replace(name, made)
+
+    def gather(self, table: str) -> None:
+        self._replace(table, f"select /*+ coalesce(1) */ * from {table}")
 
     def create_temporary(self, name: str, query: str) -> None:
         """A table in the session's own database, under a view.
@@ -301,10 +309,19 @@ class Spark(Session):
         names = [str(row["col_name"]) for row in self.rows(f"describe table {table}")]
         return names[names.index("# col_name") + 1] if "# col_name" in names else None
 
-    def _replace(self, name: str, made: str | Mapping[str, str]) -> None:
+    def _fresh(self, name: str) -> str:
+        """What a table is called until it takes the place of `name`."""
         *schema, last = parts(name)
-        quote = self.dialect.quote
-        fresh = ".".join([*schema, quote(last + "__fresh")])
+        return ".".join([*schema, self.dialect.quote(last + "__fresh")])
+
+    def _put_in_place(self, sql: str) -> None:
+        """Where a run was killed between the two steps of replacing the table that this creates: the second step."""
+        found = _IF_ABSENT.match(sql)
+        if found and found[1] == "table" and not self.columns(found[2]) and self.columns(self._fresh(found[2])):
+            self._run(f"alter table {self._fresh(found[2])} rename to {found[2]}")
+
+    def _replace(self, name: str, made: str | Mapping[str, str]) -> None:
+        quote, fresh = self.dialect.quote, self._fresh(name)
         if isinstance(made, str):
             body = f"using parquet as {made}"
         else:

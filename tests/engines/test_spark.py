@@ -47,6 +47,27 @@ def test_what_another_session_writes_is_seen_at_once(opened, spark):
     assert opened.rows("select n from tailrace.seen") == [{"n": 2}]
 
 
+def test_a_table_that_a_killed_run_was_replacing_is_there_again(opened, spark):
+    """The old one is gone, the new one not in its place; whoever makes sure that there is one finds it."""
+    opened.create_table("tailrace.replaced", "select 1 as n")
+    opened.execute("create table tailrace.replaced__fresh using parquet as select 2 as n")
+    opened.execute("drop table tailrace.replaced")
+    with spark() as other:
+        other.execute("create table if not exists tailrace.replaced (n int)")
+        assert other.rows("select n from tailrace.replaced") == [{"n": 2}]
+    assert opened.relations("tailrace").count("replaced__fresh") == 0
+
+
+def test_batches_are_gathered(opened):
+    """Each committed one is a file; all of them are visible, and one file, after."""
+    for name in "wxyz":
+        batches.Batch(opened, name).commit(NOW)
+    before = opened.rows("select * from tailrace.batch order by batch_id")
+    opened.gather("tailrace.batch")
+    assert opened.rows("select * from tailrace.batch order by batch_id") == before
+    assert opened.rows("select count(distinct input_file_name()) as n from tailrace.batch")[0]["n"] == 1
+
+
 def test_a_server_that_would_hide_it_is_refused(spark, monkeypatch):
     """With the options that it is to be started with."""
     from warehouse import spark_session  # noqa: PLC0415 - where the client is

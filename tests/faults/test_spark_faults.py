@@ -25,7 +25,7 @@ from tests.faults.spark_child import ROWS
 from tests.faults.test_faults import COUNT
 from warehouse.engine import Engine, engine
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("spark")]  # one cluster for all of them
 CHILD = Path(__file__).with_name("spark_child.py")
 SEEDS = range(64 if COUNT >= 300 else max(COUNT // 4, 6))
 STEPS = {"appended": 3, "committed": 1, "staged": 1, "published": 1}
