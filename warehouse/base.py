@@ -56,7 +56,7 @@ class Warehouse(Protocol):
         """A table of a query's rows, or an empty one of columns (name → type), in the place of one that is there."""
 
     def gather(self, table: str) -> None:
-        """Write a table that got a file a row as one, where an engine keeps such files; nobody else writes meanwhile."""
+        """Write a table that got a file a row as one, where an engine keeps such; nobody else writes meanwhile."""
 
     def create_temporary(self, name: str, query: str) -> None:
         """A table of a query's rows that is this connection's own, in the place of one that is there."""
