@@ -37,6 +37,11 @@ _REMARKS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)  # before a st
 _QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "from", "(")
 
 
+def _bare(sql: str) -> str:
+    """Without the quotes of names."""
+    return re.sub(r'["`]', "", sql)
+
+
 @contextmanager
 def _remembering() -> Iterator[None]:
     """Where something is not there that should be, another process dropped it: nothing is taken for granted then."""
@@ -266,8 +271,8 @@ class Spark(Session):
         if not sql.lstrip().lower().startswith(_ROWS_ONLY):
             self._shapes.clear()
         if dropped := _DROPPED.match(self._written(sql).sql):
-            name = dropped[1].replace("`", "")
-            _MADE.difference_update([made for made in _MADE if name in made[1].replace("`", "")])
+            name = _bare(dropped[1])
+            _MADE.difference_update([made for made in _MADE if name in _bare(made[1])])
 
     def _refuse_writing(self, sql: str) -> None:
         if self.read_only and not _REMARKS.sub("", sql, count=1).lower().startswith(_QUERIES):

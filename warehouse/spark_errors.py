@@ -33,6 +33,9 @@ _OF_DATA = ("22", "23", "P0001")
 _TOLD = re.compile(r"\w*(?:[tT]ype|Name|[fF]unc(?:tion)?|[cC]onfig|precision|scale|suggestion|alternative|Mode)")
 
 
+_CAUSE = re.compile(r"\[([A-Z0-9_.]+)\] [^\n]*? SQLSTATE: (\w{5})")
+
+
 @contextmanager
 def translating(written: Written | None) -> Iterator[None]:
     try:
@@ -48,6 +51,8 @@ def translated(error: Exception, written: Written | None) -> Exception:
     """
     condition = (error.getCondition() if isinstance(error, PySparkException) else None) or ""
     text = str(error)
+    if not condition and (cause := _cause(text)):
+        return UserError(f"{cause.replace('_', ' ').lower()}: {_MASK}")
     for signs, (kind, said) in _EXPLAINED.items():
         if any(sign in f"{condition} {text}" for sign in signs):
             return kind(said)
@@ -65,6 +70,12 @@ def translated(error: Exception, written: Written | None) -> Exception:
             said = f"{condition.split('.')[0].replace('_', ' ').lower()}: {said}"
         return UserError(said + _place(error, text, written))
     return error
+
+
+def _cause(text: str) -> str | None:
+    """What of the data an error is about that hides it below others, as those of a query within a query are."""
+    found = _CAUSE.findall(text)
+    return next((condition.partition(".")[0] for condition, state in found if state.startswith(_OF_DATA)), None)
 
 
 def _said(text: str) -> str:
@@ -127,5 +138,8 @@ _EXPLAINED: dict[tuple[str, ...], tuple[type[TailraceError], str]] = {
         "failed to connect to all addresses",
         "RETRIES_EXCEEDED",
     ): (NeedsPerson, f"the Spark server ended the session; {_AGAIN} once it is back"),
-    ("Job aborted",): (NeedsPerson, f"the Spark cluster gave a job up; its log says why. Then {_AGAIN}"),
+    ("Job aborted", "Exception thrown in awaitResult"): (
+        NeedsPerson,
+        f"the Spark cluster gave a job up; its log says why. Then {_AGAIN}",
+    ),
 }

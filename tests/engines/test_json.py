@@ -159,6 +159,17 @@ def test_an_object_is_written_the_same(both):
     agreed(both, written)
 
 
+def test_values_of_a_column_stand_in_an_object(both):
+    """Of several rows and kinds: nothing that is worked out for one of them stops at another."""
+
+    def written(each):
+        rows = " union all ".join(f"select {each.dialect.literal(document)} as document" for document in DOCUMENTS)
+        value = each.dialect.json_object({"v": each.dialect.json_value("document", "a")})
+        return sorted(row["said"] for row in each.rows(f"select {value} as said from ({rows}) as listed"))
+
+    assert written(both[0]) == written(both[1])
+
+
 def test_keys_are_the_same(both):
     """One row a key, also of one that is there twice; nothing of what is no object."""
 

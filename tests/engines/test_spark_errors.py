@@ -27,6 +27,10 @@ def opened(spark):
         ("select parse_json(who) as n from main.people", "Malformed records"),
         ("select raise_error(who) as n from main.people", "user raised exception: …"),
         ("select map(who, 1, who, 2) as n from main.people", "Duplicate map key …"),
+        (
+            "select 1 as n where (select max(cast(who as int)) from main.people) > 0",
+            'cast invalid input: …|cast to "INT"',
+        ),
     ],
 )
 def test_a_value_that_does_not_fit_is_not_shown(opened, query, says):

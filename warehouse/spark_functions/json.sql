@@ -15,11 +15,12 @@ create or replace function tailrace.json_plain(digits string) returns string
 return case when digits like '%.' then digits || '0' else digits end
 
 create or replace function tailrace.json_real(said string) returns string
+-- tried, for what another function is given is worked out first, whatever the case is
 return case
     when said in ('NaN', 'Infinity', '-Infinity') or said not like '%E%' then said
-    when abs(double(said)) >= 1e21 or abs(double(said)) < 1e-6 then lower(replace(said, '.0E', 'E'))
-    when abs(double(said)) >= 1 then tailrace.json_plain(rtrim('0', cast(cast(said as decimal(38, 16)) as string)))
-    else rtrim('0', cast(cast(said as decimal(38, 30)) as string))
+    when abs(try_cast(said as double)) >= 1e21 or abs(try_cast(said as double)) < 1e-6 then lower(replace(said, '.0E', 'E'))
+    when abs(try_cast(said as double)) >= 1 then tailrace.json_plain(rtrim('0', cast(try_cast(said as decimal(38, 16)) as string)))
+    else rtrim('0', cast(try_cast(said as decimal(38, 30)) as string))
 end
 
 create or replace function tailrace.json_of(kind string, said string, listed string) returns string
