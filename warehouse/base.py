@@ -1,4 +1,4 @@
-"""What every engine offers. Implementations: duckdb.py, postgres.py; Spark comes behind the same port."""
+"""What every engine offers. Implementations: duckdb.py, postgres.py, spark.py."""
 
 from __future__ import annotations
 
