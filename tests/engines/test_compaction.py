@@ -1,5 +1,6 @@
 """Small batches written as one on every engine: whoever reads sees the same, whenever it is killed."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from warehouse import batches
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TOLD, COPIED = suppressions.TOLD, suppressions.COPIED
+POSITION = "position", lambda number: [number]  # a column, and what a batch has in it
 
 
 class Killed(BaseException):
@@ -25,11 +27,21 @@ def logged(warehouse, monkeypatch):
     batches.create_log(warehouse, TOLD, columns)
     batches.create_log(warehouse, COPIED, {"journal_id": "varchar", "position": "bigint"})
     batches.create_log(warehouse, "raw.web", {"record": "varchar"})
-    for number in range(40):
-        append(warehouse, f"told/{number}", {TOLD: {"contact": [f"c{number}", None]}, COPIED: {"position": [number]}})
+    tell(warehouse, range(40), {TOLD: ("contact", lambda number: [f"c{number}", None]), COPIED: POSITION})
     append(warehouse, "ingest/web/1", {"raw.web": {"record": ["{}"]}})
     append(warehouse, "both/1", {"raw.web": {"record": ["{}"]}, COPIED: {"position": [99]}})
     return warehouse
+
+
+def tell(warehouse, numbers, logs):
+    """A batch a number, with the values that each of the logs has in a column for it; a statement a log."""
+    ids = [f"told/{number}" for number in numbers]
+    told, counts = batches.Batches(warehouse, ids), Counter()
+    for log, (column, made) in logs.items():
+        rows = [(batch_id, value) for batch_id, number in zip(ids, numbers, strict=True) for value in made(number)]
+        told.append(log, pa.table({"batch_id": [row[0] for row in rows], column: [row[1] for row in rows]}))
+        counts.update(row[0] for row in rows)
+    told.commit(counts, NOW)
 
 
 def append(warehouse, batch_id, rows, replaces=()):
@@ -103,12 +115,10 @@ def test_killed_it_leaves_nothing_that_is_seen(logged, monkeypatch, died):
 def test_a_merged_batch_grows_until_it_is_large(logged, monkeypatch):
     """Then it is left alone: a row is written again a few times and not every night."""
     assert merge(logged, NOW) == 40
-    for number in range(40, 60):
-        append(logged, f"told/{number}", {COPIED: {"position": [number]}})
+    tell(logged, range(40, 60), {COPIED: POSITION})
     assert merge(logged, NOW) == 21
     monkeypatch.setattr(small_batches, "SMALL_ROWS", 100)
-    for number in range(60, 80):
-        append(logged, f"told/{number}", {COPIED: {"position": [number]}})
+    tell(logged, range(60, 80), {COPIED: POSITION})
     assert merge(logged, NOW) == 20
     assert [row["position"] for row in seen(logged)[1]] == [*range(80), 99]
 
