@@ -84,6 +84,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _is_on_spark(item):
             item.add_marker("spark")
+            if not item.get_closest_marker("sampled"):
+                item.add_marker("sampled")
     left_out = [
         item for item in items if (mark := item.get_closest_marker("sampled")) and is_left_out(_sampled(item, mark))
     ]
