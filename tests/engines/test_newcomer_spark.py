@@ -13,7 +13,7 @@ from tests.engines import spark_serving
 from tests.engines.serving import STARTED
 
 ROOT = Path(__file__).parents[2]
-SMALL = "--people 30 --days 1"
+SMALL = "--people 20 --days 2 --nights 1"  # of each option the last one counts
 PORT = "15002"  # of the page
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.sampled]
