@@ -33,7 +33,7 @@ test-engines: $(STAMP)
 	  || { apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql; }
 	TAILRACE_TEST_ENGINES=1 $(PYTEST) -m "not spark" tests/engines
 	TAILRACE_TEST_ENGINES=1 $(PYTEST) -m stores
-	test ! -f $(SPARK) || make test-spark
+	test ! -f $(SPARK) || $(MAKE) test-spark
 
 # One cluster for all of them, for a server of Java's gets fast by and by.
 test-spark: $(STAMP) $(SPARK)

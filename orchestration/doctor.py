@@ -35,8 +35,7 @@ def examine(settings: Settings) -> list[Found]:
 
 def _locks(settings: Settings) -> Iterator[Found]:
     """A lock dies with its process, so one that is held has a living holder; its name may be what is looked for."""
-    writers = [settings.root / "warehouse.lock", settings.root / "spark" / "writer.lock"]
-    for path in [*writers, *sorted(settings.locks.glob("*.lock"))]:
+    for path in [*sorted(settings.root.glob("*.lock")), *sorted(settings.locks.glob("*.lock"))]:
         if is_held(path):
             holder = path.read_text().strip() or "unknown"
             yield Found(f"{path.stem} is held by process {holder}", f"nothing: wait for it, or end process {holder}")

@@ -79,13 +79,15 @@ class Spark(Session):
         self._shapes: dict[str, tuple[Mapping[str, str], str | None]] = {}  # of tables: columns, partitioned by
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
-        if not _IF_ABSENT.match(sql):
+        asked = _IF_ABSENT.match(sql)
+        if not asked:
             self._write(sql, params)
             return
         made = self._server, self._written(sql, params).sql
         if made not in _MADE:
             with self.alone():
-                self._put_in_place(sql)
+                if asked[1] == "table":
+                    self._put_in_place(asked[2])
                 self._write(sql, params)
             _MADE.add(made)
 
@@ -319,11 +321,10 @@ class Spark(Session):
         *schema, last = parts(name)
         return ".".join([*schema, self.dialect.quote(last + "__fresh")])
 
-    def _put_in_place(self, sql: str) -> None:
-        """Where a run was killed between the two steps of replacing the table that this creates: the second step."""
-        found = _IF_ABSENT.match(sql)
-        if found and found[1] == "table" and not self.columns(found[2]) and self.columns(self._fresh(found[2])):
-            self._run(f"alter table {self._fresh(found[2])} rename to {found[2]}")
+    def _put_in_place(self, name: str) -> None:
+        """Where a run was killed between the two steps of replacing this table: the second one."""
+        if not self.columns(name) and self.columns(fresh := self._fresh(name)):
+            self._run(f"alter table {fresh} rename to {name}")
 
     def _replace(self, name: str, made: str | Mapping[str, str]) -> None:
         quote, fresh = self.dialect.quote, self._fresh(name)

@@ -24,7 +24,7 @@ from warehouse.spark import LOCKS, Spark
 from warehouse.spark_dbt import dbt_session
 from warehouse.spark_errors import shown
 
-LOCK = "writer.lock"  # among those of its sessions: that of a file lies beside it, and a move holds both
+LOCK = "spark_warehouse.lock"  # a file of DuckDB's may be beside it, and a move holds both
 _URL = re.compile(r"(?P<server>sc://[^/;?]+)(?:/(?P<name>[a-z][a-z0-9_]{0,40}))?/?(?P<options>;.*)?")
 
 
@@ -54,7 +54,7 @@ class SparkEngine(Generations):
     def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
         """A lock of this home, for one writer: Spark has none."""
         del beside
-        return hold(self.settings.root / LOCKS / LOCK, wait_seconds=wait_seconds)
+        return hold(self.settings.root / LOCK, wait_seconds=wait_seconds)
 
     def turn(self, what: str) -> AbstractContextManager[None]:
         del what

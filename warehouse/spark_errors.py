@@ -31,8 +31,6 @@ _OF_USERS = ("0A", "21", "22", "23", "2B", "42", "54", "P0001", "XXKD")
 _MASK = "…"
 _OF_DATA = ("22", "23", "P0001")
 _TOLD = re.compile(r"\w*(?:[tT]ype|Name|[fF]unc(?:tion)?|[cC]onfig|precision|scale|suggestion|alternative|Mode)")
-
-
 _CAUSE = re.compile(r"\[([A-Z0-9_.]+)\] [^\n]*? SQLSTATE: (\w{5})")
 
 
