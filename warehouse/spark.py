@@ -1,8 +1,8 @@
 """Apache Spark 4.1 or newer behind the port, by Spark Connect: one session, ANSI SQL, UTC; tables are Parquet files.
 
 Spark has no transactions, no rows that are deleted and no temporary tables, and two plain inserts into one table at
-once lose rows without an error. So writers of one home take turns by a lock file, rows go by whole partitions, and a
-session has a database of its own for what is temporary. How a statement is sent is in spark_session.py.
+once lose rows without an error. So writers of one home take turns by a lock file, and rows go by whole partitions.
+What a session knows of tables and has for itself is in spark_tables.py, how a statement is sent in spark_session.py.
 """
 
 from __future__ import annotations
@@ -10,21 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from models.errors import TailraceError, UserError
-from warehouse.lock import hold, is_held
+from models.errors import UserError
+from warehouse.lock import hold
 from warehouse.names import Written, parts
 from warehouse.server_session import functions
 from warehouse.spark_arrow import arrow_type, plain
 from warehouse.spark_errors import Absent, shown, translating
-from warehouse.spark_session import Session
+from warehouse.spark_tables import Tables
 
 FUNCTIONS = Path(__file__).with_name("spark_functions")
 LOCKS = "spark"  # the folder of a home with the locks of its sessions
@@ -52,7 +50,7 @@ def _remembering() -> Iterator[None]:
         raise
 
 
-class Spark(Session):
+class Spark(Tables):
     """The port on a session of one server."""
 
     def __init__(
@@ -69,14 +67,10 @@ class Spark(Session):
 
         `kept`: what is left when this is closed.
         """
-        super().__init__(url, schemas=schemas)
+        super().__init__(url, locks=home / LOCKS, schemas=schemas, kept=kept)
         self.read_only, self.own = read_only, frozenset(own)
-        self.home, self._locks, self._depth, self._kept = home, home / LOCKS, 0, kept or ExitStack()
-        self._scratch = ""
+        self._depth = 0
         self._server = shown(url)
-        self._temporary: dict[str, str] = {}  # name → the table that it shows
-        self._made = 0  # temporary tables, all in all
-        self._shapes: dict[str, tuple[Mapping[str, str], str | None]] = {}  # of tables: columns, partitioned by
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         asked = _IF_ABSENT.match(sql)
@@ -163,35 +157,6 @@ class Spark(Session):
     def gather(self, table: str) -> None:
         self._replace(table, f"select /*+ coalesce(1) */ * from {table}")
 
-    def create_temporary(self, name: str, query: str) -> None:
-        """A table in the session's own database, under a view.
-
-        Rows kept aside on the workers would be there sooner, but what Spark guesses of their size is a product of
-        guesses: after two rounds of a tick to multiply them takes minutes.
-        """
-        self._made += 1
-        place = f"{self.scratch()}.t{self._made}"
-        super()._run(f"create table {place} using parquet as {query}")
-        self._keep(name, place)
-
-    def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
-        del is_view
-        self._unshown(name)
-        if place := self._temporary.pop(name, None):
-            super()._run(f"drop table if exists {place}")
-
-    def replace_temporary(self, name: str, by: str) -> None:
-        self._keep(name, self._temporary.pop(by))
-        self._unshown(by)
-
-    def _keep(self, name: str, place: str) -> None:
-        """The temporary table that is there is called so, and one that was is gone."""
-        super()._run(f"create or replace temporary view {name} as select * from {place}")
-        if before := self._temporary.get(name):
-            super()._run(f"drop table if exists {before}")
-        self._temporary[name] = place
-        self._shapes.pop(name, None)
-
     @contextmanager
     def alone(self) -> Iterator[None]:
         """As the port says, of the processes of this home. What the block did until it failed stays."""
@@ -226,41 +191,6 @@ class Spark(Session):
     def use(self, schema: str) -> None:
         """Names without a schema are in this database."""
         self._run(f"use {schema}")
-
-    def scratch(self) -> str:
-        """A database; the next session of this home drops what a killed one left."""
-        if not self._scratch:
-            name = f"{self._scratches}{uuid4().hex[:12]}"
-            self._forget_scratches()
-            self._kept.enter_context(hold(self._locks / f"{name}.lock", what=name))
-            self._run(f"create schema {name}")
-            self._scratch = name
-        return self._scratch
-
-    @property
-    def _scratches(self) -> str:
-        """How the names of this home's databases for what is temporary begin."""
-        of_home = sha256(str(self._locks.resolve()).encode()).hexdigest()[:8]
-        return f"{self._real('tailrace')}_scratch_{of_home}_"
-
-    def _forget_scratches(self) -> None:
-        """Drop the databases of sessions whose process is gone."""
-        for row in self.rows(f"show schemas like '{self._scratches}*'"):
-            name = str(row["namespace"])
-            if not is_held(lock := self._locks / f"{name}.lock"):
-                self._run(f"drop schema if exists {name} cascade")
-                lock.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        if self._scratch:
-            try:
-                self._run(f"drop schema if exists {self._scratch} cascade")
-                (self._locks / f"{self._scratch}.lock").unlink(missing_ok=True)
-            except TailraceError:
-                pass  # the server is gone: left to the next session
-            self._scratch = ""
-        self._kept.close()
-        super().close()
 
     def _write(self, sql: str, params: Sequence[Any] = ()) -> None:
         self._refuse_writing(sql)
@@ -297,24 +227,6 @@ class Spark(Session):
             frame = frame.hint("rebalance", column)
         with self.alone():
             return self._appended(table, frame, written)
-
-    def _known(self, table: str, given: Collection[str]) -> Mapping[str, str]:
-        """As the base says; looked at once, until a table of this session changes."""
-        if table not in self._shapes:
-            self._shapes[table] = super()._known(table, ()), self._partition_column(table)
-        kinds = self._shapes[table][0]
-        return kinds if all(name in kinds for name in given) else super()._known(table, given)
-
-    def _partition(self, table: str) -> str | None:
-        """The column that a table is partitioned by."""
-        self._known(table, ())
-        return self._shapes[table][1]
-
-    def _partition_column(self, table: str) -> str | None:
-        if table in self._temporary:
-            return None
-        names = [str(row["col_name"]) for row in self.rows(f"describe table {table}")]
-        return names[names.index("# col_name") + 1] if "# col_name" in names else None
 
     def _fresh(self, name: str) -> str:
         """What a table is called until it takes the place of `name`."""
