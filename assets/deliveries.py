@@ -11,7 +11,7 @@ from assets import configuration, delivery_tables, forgotten_entries, plans, run
 from assets import ledger as ledgers
 from assets.fold import Folder
 from assets.opening import Opener
-from assets.store import Desk, writing
+from assets.store import Desk, learning, writing
 from assets.sync_run import Progress, SyncResult, SyncRun, now, prepared
 from assets.syncs import Manifest, destination_digest, load_syncs, named, sink_of
 from models.clock import Clock
@@ -33,13 +33,13 @@ def plan(
     sync = named(load_syncs(settings, manifest), name)
     sink = sink_of(settings, sync, secrets=False)
     policy = configuration.policy(settings)
-    with Journal(prepared(settings)) as journal, writing(settings, beside=True) as warehouse:
+    with Journal(prepared(settings)) as journal, writing(settings, how="beside") as warehouse:
         delivery_tables.prepare(warehouse)
         folder = Folder(warehouse, journal, Opener(settings, warehouse, journal))
         with runner.free(settings, sync.name) as free:
             if free:
                 folder.recover(sync.name, now())
-                forgotten_entries.put_back(warehouse, sync, now())
+                forgotten_entries.put_back(warehouse, sync, now(), learning(settings))
             else:  # it is being delivered: what has come back counts
                 folder.fold(now())
             return plans.make(warehouse, settings, policy, sync, sink, clock, at=now(), show_pii=show_pii).plan
@@ -53,7 +53,7 @@ def apply(
     manifest: Manifest | None = None,
 ) -> SyncResult:
     """Carry out a stored plan, whatever its guards say. Raises Refused when anything it was made of has moved."""
-    with writing(settings, beside=True) as warehouse:
+    with writing(settings, how="beside") as warehouse:
         delivery_tables.prepare(warehouse)
         kept = plans.stored(warehouse, plan_id)
     sync = named(load_syncs(settings, manifest), kept["sync"])
@@ -100,7 +100,7 @@ def release(settings: Settings, name: str, key: str | None = None, *, manifest: 
     Raises UserError when nothing is held under the key.
     """
     sync = named(load_syncs(settings, manifest), name)
-    with Journal(prepared(settings)) as journal, writing(settings, beside=True) as warehouse:
+    with Journal(prepared(settings)) as journal, writing(settings, how="beside") as warehouse:
         delivery_tables.prepare(warehouse)
         Folder(warehouse, journal, Opener(settings, warehouse, journal)).fold(now())
         literal = warehouse.dialect.literal

@@ -49,7 +49,7 @@ class Folding:
     def _fold(self) -> None:
         try:
             with (
-                writing(self._settings, wait_seconds=PATIENCE_SECONDS, beside=True) as warehouse,
+                writing(self._settings, wait_seconds=PATIENCE_SECONDS, how="beside") as warehouse,
                 Journal(self._settings.journal) as journal,
             ):
                 Folder(warehouse, journal, Opener(self._settings, warehouse, journal)).fold(datetime.now(UTC))

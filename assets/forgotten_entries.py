@@ -5,6 +5,7 @@ The first refresh of a restored warehouse finds people enter who entered before,
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
@@ -21,13 +22,21 @@ FOUND = "forgotten_entries"  # the temporary table with what is put back
 NOBODY = "select '' as profile_id, '' as contact where false"
 
 
-def put_back(warehouse: Warehouse, sync: Sync, at: datetime) -> int:
-    """Append what the history of the sync's segment lacks; how many entries. No other mode is about entries."""
+def put_back(warehouse: Warehouse, sync: Sync, at: datetime, learning: AbstractContextManager[None]) -> int:
+    """Append what the history of the sync's segment lacks; how many entries. No other mode is about entries.
+
+    `learning` is entered where it lacks any.
+    """
     if sync.entry.mode is not Mode.SEND_ON_ENTRY or sync.journey:
         return 0
     sent = [name for name in ledgers.relations(warehouse, sync) if "entry_id" in warehouse.columns(name)]
     if not any(_is_lacking(warehouse, sync, relation) for relation in sent):
         return 0
+    with learning:
+        return _put_back(warehouse, sync, at, sent)
+
+
+def _put_back(warehouse: Warehouse, sync: Sync, at: datetime, sent: list[str]) -> int:
     column, contacts = _contacts(warehouse, sync, sent)
     query = render(
         SQL,

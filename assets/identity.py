@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,13 +65,20 @@ def prepare(warehouse: Warehouse) -> None:
 
 
 def identify(
-    warehouse: Warehouse, clock: Clock, *, salt: str, definition: str, replayable: bool = True
+    warehouse: Warehouse,
+    clock: Clock,
+    *,
+    salt: str,
+    definition: str,
+    replayable: bool = True,
+    learning: AbstractContextManager[None] | None = None,
 ) -> IdentityResult:
     """Bring the history up to the events visible at `clock`; equal input changes nothing.
 
     Only events that became visible since the last run are read, unless earlier ones changed under it. `definition`
     stands for what makes identifiers out of records (staging, blocked values): when it changed, everybody is worked
     out anew from what is observed, and profiles may split. `replayable` says that no source may change in place.
+    `learning` is entered for the moment in which it becomes visible.
     """
     last = _last_run(warehouse)
     visible, before = _count(warehouse, last)
@@ -85,7 +93,7 @@ def identify(
     run = _Run(number, clock.as_of, clock.known_by, visible, definition)
     pieces = _pieces(warehouse, everyone=changed)
     changed_by = (resolve(observed, known, mint, rebuild=changed) for observed, known in pieces)
-    return _append(warehouse, clock, mint.batch, changed_by, run)
+    return _append(warehouse, clock, mint.batch, changed_by, run, learning or nullcontext())
 
 
 def last_number(warehouse: Warehouse) -> int:
@@ -167,7 +175,12 @@ def _write_map(warehouse: Warehouse, schema: str, looked_up: pl.DataFrame, deriv
 
 
 def _append(
-    warehouse: Warehouse, clock: Clock, batch_id: str, pieces: Iterable[pl.DataFrame], run: _Run
+    warehouse: Warehouse,
+    clock: Clock,
+    batch_id: str,
+    pieces: Iterable[pl.DataFrame],
+    run: _Run,
+    learning: AbstractContextManager[None],
 ) -> IdentityResult:
     batch, counted = Batch(warehouse, batch_id), Counter[str]()
     moments = {name: pl.lit(value).cast(MOMENT) for name, value in vars(clock).items()}
@@ -177,7 +190,8 @@ def _append(
         counted.update(changes.filter(identifier_type=ALIAS)["change"].to_list())
         counted["identifiers"] += len(changes)
     batch.append(RUNS, pa.Table.from_pylist([vars(run)]))
-    batch.commit(clock.known_by)
+    with learning:
+        batch.commit(clock.known_by)
     return IdentityResult(counted["minted"], counted["merged"], counted["identifiers"])
 
 

@@ -30,7 +30,7 @@ def ingest(
     declared = configuration.sources(settings)
     chosen = _chosen(declared, sources)
     results: list[IngestResult] = []
-    with store.writing(settings) as warehouse:
+    with store.writing(settings, how="building") as warehouse:
         raw.ensure_raw(warehouse, declared)
         try:
             for name, source in chosen.items():

@@ -85,7 +85,7 @@ def backfill(
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Warehouse]:
-    with store.locked(settings), stages.opened(settings) as warehouse:
+    with store.locked(settings, how="building"), stages.opened(settings) as warehouse:
         yield warehouse
 
 

@@ -59,33 +59,38 @@ FOLDERS = {"segments", "syncs", "marts"}
 def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] = ()) -> tuple[str, ...]:
     """Bring the published copy up to the live file; the names that changed. Nothing is written when none did.
 
-    `only`: what can have changed, where the caller knows; the rest is not read and stays as it was published.
-    Raises StorageFull with the old copy still in its place.
+    `only`: what can have changed, where the caller knows; the rest is not looked at and stays as it was published, for
+    a refresh that is under way is the one to show it. Raises StorageFull with the old copy still in its place.
     """
     home = engine(settings)
     with home.turn("publish"):
-        return _published(home, warehouse, relations(settings, warehouse), only)
+        with warehouse.steady():  # what is shown together is of one moment
+            done = _published(home, settings, warehouse, only)
+        if done:
+            home.tidy(warehouse)
+    return done
 
 
-def _published(home: Engine, warehouse: Warehouse, live: Mapping[str, str], only: Collection[str]) -> tuple[str, ...]:
+def _published(home: Engine, settings: Settings, warehouse: Warehouse, only: Collection[str]) -> tuple[str, ...]:
     have = home.published_digests()
-    kept = have.keys() - set(only) if only else set()
-    wanted = {name: have[name] if name in kept else _digest(warehouse, relation) for name, relation in live.items()}
+    kept = {name: digest for name, digest in have.items() if name not in only} if only else {}
+    live = relations(settings, warehouse, only=only if kept else ())
+    wanted = kept | {name: _digest(warehouse, relation) for name, relation in live.items()}
     changed = tuple(name for name, digest in wanted.items() if have.get(name) != digest)
     gone = tuple(name for name in have if name not in wanted)
-    if not changed and not gone and have:
-        return ()
-    home.publish(warehouse, {name: live[name] for name in changed}, wanted)
+    if changed or gone or not have:
+        home.publish(warehouse, {name: live[name] for name in changed}, wanted)
     return (*changed, *gone)
 
 
-def relations(settings: Settings, warehouse: Warehouse) -> Mapping[str, str]:
-    """Published name → what it shows in the live file, as far as that exists."""
+def relations(settings: Settings, warehouse: Warehouse, *, only: Collection[str] = ()) -> Mapping[str, str]:
+    """Published name → what it shows in the live file, as far as that exists; all, or `only` some."""
     nodes = read_manifest(settings)["nodes"].values()
     models = [node["name"] for node in nodes if node["resource_type"] == "model" and set(node["fqn"]) & FOLDERS]
     named = {**NAMED, **{name: name for name in models}}
     found = {name: f"{LIVE}.{model}" for name, model in named.items()} | {name: f"tailrace.{name}" for name in KEPT}
-    return {name: relation for name, relation in found.items() if warehouse.columns(relation)}
+    wanted = {name: relation for name, relation in found.items() if not only or name in only}
+    return {name: relation for name, relation in wanted.items() if warehouse.columns(relation)}
 
 
 def _digest(warehouse: Warehouse, relation: str) -> str:

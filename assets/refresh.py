@@ -54,7 +54,7 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
     """
     watch = _Watch(on_progress or (lambda _: None))
     with watch("ingest"):
-        with store.locked(settings), stages.opened(settings) as warehouse:
+        with store.locked(settings, how="building"), stages.opened(settings) as warehouse:
             builds.begin(warehouse, clock)
         ingested = tuple(ingest(settings, clock))
     with store.kept_open(settings):

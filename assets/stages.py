@@ -1,6 +1,6 @@
 """The stages of a refresh, each a function of settings and clock that builds only what its inputs changed.
 
-The caller holds the writer's lock (store.locked) and has no connection open; refresh.py strings them together.
+The caller holds the lock to build (store.locked) and has no connection open; refresh.py strings them together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets import builds, configuration, delivery_tables, identity, in_place, lineage, raw, segment_days, segments
+from assets import (
+    builds,
+    configuration,
+    delivery_tables,
+    identity,
+    in_place,
+    lineage,
+    raw,
+    segment_days,
+    segments,
+    store,
+)
 from assets.builds import Build
 from assets.dbt_project import LIVE, project, variables
 from assets.identity import IdentityResult
@@ -112,7 +123,14 @@ def identify(settings: Settings, clock: Clock) -> IdentityResult:
     definition = _definition(settings, [IDENTIFIERS])
     replayable = all(isinstance(source, FileSource) for source in sources.values())
     with opened(settings) as warehouse:
-        return identity.identify(warehouse, clock, salt=policy.salt, definition=definition, replayable=replayable)
+        return identity.identify(
+            warehouse,
+            clock,
+            salt=policy.salt,
+            definition=definition,
+            replayable=replayable,
+            learning=store.learning(settings),
+        )
 
 
 def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
@@ -206,9 +224,9 @@ def _moments(settings: Settings, clock: Clock, names: Iterable[str]) -> str:
 def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> list[Recorded]:
     """Advance the history of these segments, whose models were just built at this clock.
 
-    Whoever left one gets no message of it any more that a run under way has not claimed yet.
+    Whoever left one gets no message of it any more that a run under way has not claimed yet: none is planned between.
     """
-    with opened(settings) as warehouse, Journal(settings.journal) as journal:
+    with opened(settings) as warehouse, Journal(settings.journal) as journal, store.learning(settings):
         definitions = _definitions(settings, names)
         done = [segments.record(warehouse, clock, name, definition) for name, definition in definitions.items()]
         withdraw_departed(Opener(settings, warehouse, journal), names, clock.known_by)
@@ -223,7 +241,8 @@ def record_people(settings: Settings, clock: Clock) -> bool:
     with opened(settings) as warehouse:
         dates = publication.date_columns(publication.published(warehouse))
         dates |= {name for read in documents.readable(settings) for name in publication.awaited_dates(read.journey)}
-        return people.record(warehouse, clock, dates)
+        with store.learning(settings):
+            return people.record(warehouse, clock, dates)
 
 
 def advance_journeys(settings: Settings, clock: Clock) -> JourneysResult:
@@ -239,7 +258,8 @@ def hand_over_suppressions(settings: Settings, clock: Clock) -> int:
     """
     salt = configuration.policy(settings).salt
     with opened(settings) as warehouse, Journal(settings.journal) as journal:
-        settle(warehouse, f"{LIVE}.{EVENTS}", clock.known_by)
+        with warehouse.steady():
+            settle(warehouse, f"{LIVE}.{EVENTS}", clock.known_by)
         known = known_position(warehouse, journal, settings.outcomes, clock.known_by)
         return copy_suppressions(warehouse, journal, salt, clock.known_by, consent=f"{LIVE}.consent", known=known)
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from models.errors import UserError
 from models.settings import Settings
 from warehouse import batches
 from warehouse.base import Warehouse
-from warehouse.engine import engine
+from warehouse.engine import How, engine
+
+PEOPLE = "people"  # the turn of who decides by what is known of them, and of who learns more
 
 
 @contextmanager
-def writing(settings: Settings, wait_seconds: float = 60, *, beside: bool = False) -> Iterator[Warehouse]:
+def writing(settings: Settings, wait_seconds: float = 60, how: How = "alone") -> Iterator[Warehouse]:
     """The live warehouse with the writer's lock held, the batch table in place.
 
     Waits for another writer up to `wait_seconds` of real time, then raises WarehouseHeld. dbt opens the file by
     itself: hold the lock with `locked` around it instead.
     """
-    with locked(settings, wait_seconds, beside=beside), engine(settings).open() as warehouse:
+    with locked(settings, wait_seconds, how), engine(settings).open() as warehouse:
         batches.prepare(warehouse)
         yield warehouse
 
@@ -27,7 +29,7 @@ def writing(settings: Settings, wait_seconds: float = 60, *, beside: bool = Fals
 class Desk:
     """The live warehouse for several uses in a row: opened at the first, kept until `leave`, so that each need not.
 
-    It is for syncs, which write beside each other where the engine lets them.
+    It is for syncs, which write beside each other and a refresh where the engine lets them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,7 +40,7 @@ class Desk:
     def writing(self, wait_seconds: float = 60) -> Iterator[Warehouse]:
         """As `writing`, but nothing is closed at the end, unless something was raised."""
         if self._warehouse is None:
-            self._warehouse = self._kept.enter_context(writing(self.settings, wait_seconds, beside=True))
+            self._warehouse = self._kept.enter_context(writing(self.settings, wait_seconds, "beside"))
         try:
             yield self._warehouse
         except BaseException:
@@ -52,24 +54,34 @@ class Desk:
 
 
 @contextmanager
-def locked(settings: Settings, wait_seconds: float = 60, *, beside: bool = False) -> Iterator[None]:
+def locked(settings: Settings, wait_seconds: float = 60, how: How = "alone") -> Iterator[None]:
     """The writer's lock without a connection.
 
-    `beside`: with others that say so, where the engine has several writers. Syncs and ticks do: each appends batches
-    of its own to what a refresh has made, and what they do for all they do in turn (`engine(settings).turn`). Who
-    builds or changes what others read is alone.
+    Where the engine has several writers, syncs and ticks are `beside` each other and a refresh, which is `building`:
+    each appends batches of its own, and what they do for all they do in turn (`engine(settings).turn`). Who takes
+    away or moves what others read is `alone`.
     """
-    with engine(settings).locked(wait_seconds, beside=beside):
+    with engine(settings).locked(wait_seconds, how):
         yield
+
+
+def deciding(settings: Settings) -> AbstractContextManager[None]:
+    """What is known of people stays as it is for the block: one tick, or one plan until what it plans is opened."""
+    return engine(settings).turn(PEOPLE, shared=True)
+
+
+def learning(settings: Settings) -> AbstractContextManager[None]:
+    """Who is who, who is in what and what is known of them may become other than it was; nobody decides meanwhile."""
+    return engine(settings).turn(PEOPLE)
 
 
 @contextmanager
 def kept_open(settings: Settings) -> Iterator[None]:
-    """The writer's lock, and the file open: whoever opens it by and by in this process, dbt too, need not read it anew.
+    """The lock to build, and the file open: whoever opens it by and by in this process, dbt too, need not read it anew.
 
     Opening and closing the file of a project takes a tenth of a second, and a refresh does it twenty times.
     """
-    with locked(settings), engine(settings).open():
+    with locked(settings, how="building"), engine(settings).open():
         yield
 
 

@@ -17,7 +17,7 @@ from assets.ledger_compaction import compact
 from assets.messages import letters
 from assets.messages.composing import Letterhead
 from assets.opening import Opener
-from assets.store import Desk
+from assets.store import Desk, deciding, learning
 from assets.suppressions import position_known
 from assets.syncs import sink_of
 from models.clock import Clock
@@ -112,10 +112,13 @@ class SyncRun:
             opener = Opener(self.settings, warehouse, journal)
             with troubles.noted(warehouse, self.sync, now()):
                 Folder(warehouse, journal, opener).recover(self.sync.name, now())
-                forgotten_entries.put_back(warehouse, self.sync, now())
+                forgotten_entries.put_back(warehouse, self.sync, now(), learning(self.settings))
             _refuse_backwards(self.settings, warehouse, self.clock)
             # a plan that moved is said to whoever applies it: the sync itself is as well as it was
-            with nullcontext() if self.apply else troubles.noted(warehouse, self.sync, now()):
+            with (
+                nullcontext() if self.apply else troubles.noted(warehouse, self.sync, now()),
+                deciding(self.settings),
+            ):
                 return self._open(warehouse, journal, opener)
 
     def _open(self, warehouse: Warehouse, journal: Journal, opener: Opener) -> tuple[Plan, Delivery | None]:

@@ -22,7 +22,7 @@ def build_unbuilt(settings: Settings, models: Collection[str]) -> tuple[str, ...
     parsed, given = project(settings), variables(settings)
     own = [name for folder in FOLDERS for name in lineage.models(parsed, folder)]
     known = set(own)
-    with store.locked(settings):
+    with store.locked(settings, how="building"):
         with stages.opened(settings) as warehouse:
             built = builds.built_by(warehouse, builds.DEFINITIONS)
             last = max((builds.latest(warehouse, part) for part in (builds.CLOCK, stages.PROFILES)), key=_moment)

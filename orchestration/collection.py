@@ -33,7 +33,7 @@ def _asset(settings: Settings, name: str, source: Source) -> dg.AssetsDefinition
     def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         clock = run_clock.begin(context, settings)
         result = ingest.ingest(settings, clock, [name])[0]
-        with store.writing(settings) as warehouse:
+        with store.writing(settings, how="beside") as warehouse:
             loaded_at = freshness.last_load(warehouse, name, source)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(result, loaded_at))
         yield from _results(key, source, result, loaded_at, clock)

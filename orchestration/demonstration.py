@@ -119,7 +119,7 @@ def _noon(settings: Settings, day: date, clock: Clock, tell: Tell) -> tuple[Sync
 def _publish(settings: Settings, clock: Clock) -> None:
     """Every journey there is, after the first night."""
     after = Clock.at(clock.as_of + timedelta(microseconds=1))
-    with store.locked(settings), stages.opened(settings) as warehouse:
+    with store.locked(settings, how="beside"), stages.opened(settings) as warehouse:
         known = {version.name for version in publication.published(warehouse)}
     for read in documents.journeys(settings):
         if not known:
@@ -176,7 +176,7 @@ def _made(settings: Settings, people: int, days: int, seed: int, tell: Tell) -> 
 def _last_clock(settings: Settings) -> builds.Build | None:
     if not engine(settings).exists():
         return None
-    with store.locked(settings), stages.opened(settings) as warehouse:
+    with store.locked(settings, how="beside"), stages.opened(settings) as warehouse:
         return builds.latest(warehouse, builds.CLOCK)
 
 

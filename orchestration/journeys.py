@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Unpack
 
@@ -26,6 +27,7 @@ from orchestration.project import read_manifest
 from orchestration.sending import Launch
 from sinks.journal import Journal
 from warehouse.base import Warehouse
+from warehouse.engine import engine
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def move(settings: Settings, clock: Clock) -> JourneysResult:
     A process that holds the warehouse calls `live.advance` and `due` itself, as often as it likes.
     """
     with (
-        store.locked(settings, beside=True),
+        store.locked(settings, how="beside"),
         stages.opened(settings) as warehouse,
         Journal(settings.journal) as journal,
     ):
@@ -87,7 +89,7 @@ def _send(
     settings: Settings, clock: Clock, tell: Tell, declared: Iterable[Sync], **launch: Unpack[Launch]
 ) -> list[SyncResult]:
     with (
-        store.locked(settings, beside=True),
+        store.locked(settings, how="beside"),
         stages.opened(settings) as warehouse,
         Journal(settings.journal) as journal,
     ):
@@ -121,10 +123,21 @@ def publish(settings: Settings, name: str, clock: Clock) -> tuple[Version, bool]
     found = seen.look(settings, [wanted.journey])
     checks.check(settings, manifest, [wanted], seen=found)
     project = checks.describe(settings, manifest, found)
-    with store.locked(settings), stages.opened(settings) as warehouse:
+    with _saying_how_they_move(settings) as warehouse:
         version, is_new = publication.publish(warehouse, settings, wanted, project, clock)
         publishing.publish(settings, warehouse, only=publishing.OF_JOURNEYS)
     return version, is_new
+
+
+@contextmanager
+def _saying_how_they_move(settings: Settings) -> Iterator[Warehouse]:
+    """The warehouse, while no tick runs."""
+    with (
+        store.locked(settings, how="beside"),
+        engine(settings).turn(live.TURN),
+        stages.opened(settings) as warehouse,
+    ):
+        yield warehouse
 
 
 def existing(settings: Settings, version: Version) -> int | None:
@@ -140,7 +153,7 @@ def approve(settings: Settings, name: str, clock: Clock) -> int:
 
     Raises UserError for a journey that is not published, Refused where nobody waits.
     """
-    with store.locked(settings), stages.opened(settings) as warehouse:
+    with _saying_how_they_move(settings) as warehouse:
         names = sorted({version.name for version in publication.published(warehouse)})
         if name not in names:
             message = f"no journey '{name}' is published{suggestion(name, names, 'published')}"

@@ -56,7 +56,7 @@ def make(
 
 def find(settings: Settings, send_key: str) -> Sent:
     """What went out under this key. Raises UserError where nothing did."""
-    with store.locked(settings), stages.opened(settings) as warehouse:
+    with store.locked(settings, how="beside"), stages.opened(settings) as warehouse:
         return sent(settings, warehouse, send_key)
 
 

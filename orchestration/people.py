@@ -27,7 +27,7 @@ def profile_map(settings: Settings) -> dg.AssetsDefinition:
         description="Who an identifier belongs to. One row an identifier type and identifier; its history is kept.",
     )
     def resolve(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        with store.locked(settings):
+        with store.locked(settings, how="building"):
             done = stages.identify(settings, run_clock.of(context, settings))
         return dg.MaterializeResult(
             metadata={"minted": done.minted, "merged": done.merged, "identifiers": done.identifiers}
@@ -49,7 +49,7 @@ def suppressions(settings: Settings) -> dg.AssetsDefinition:
         description="Contact points that may not be written to, as keyed hashes in the delivery journal.",
     )
     def hand_over(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        with store.locked(settings):
+        with store.locked(settings, how="building"):
             added = stages.hand_over_suppressions(settings, run_clock.of(context, settings))
         return dg.MaterializeResult(metadata={"added": added})
 
@@ -72,7 +72,7 @@ def _history(settings: Settings, segment: str) -> dg.AssetsDefinition:
         description=f"Who entered and left {segment}, when and why. One row an entry and change; never rewritten.",
     )
     def record(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        with store.locked(settings):
+        with store.locked(settings, how="building"):
             done = stages.record_segments(settings, run_clock.of(context, settings), [segment])[0]
         return dg.MaterializeResult(
             metadata={"entered": done.entered, "left": done.left, "cause": done.cause, "advanced": done.advanced}
@@ -98,7 +98,7 @@ def published(settings: Settings, syncs: Sequence[Sync]) -> dg.AssetsDefinition:
         description="The copy that people, notebooks and the console read while the warehouse has its one writer.",
     )
     def copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        with store.locked(settings), stages.opened(settings) as warehouse:
+        with store.locked(settings, how="building"), stages.opened(settings) as warehouse:
             names = publish.publish(settings, warehouse)
             as_of = run_clock.of(context, settings).as_of
             due = fingerprints(warehouse, configuration.policy(settings), syncs, as_of)

@@ -38,6 +38,6 @@ def launched_at(context: dg.AssetExecutionContext) -> datetime:
 def begin(context: dg.AssetExecutionContext, settings: Settings) -> Clock:
     """The run's clock, for the first steps of a refresh. Raises Refused when it is before the last refresh's."""
     clock = of(context, settings)
-    with store.locked(settings), stages.opened(settings) as warehouse:
+    with store.locked(settings, how="building"), stages.opened(settings) as warehouse:
         builds.begin(warehouse, clock)
     return clock

@@ -84,5 +84,5 @@ def is_paused(result: SyncResult) -> bool:
 def _settle(settings: Settings) -> None:
     """What became of it is published; what nobody needs any more goes."""
     upkeep.tidy(settings, datetime.now(UTC))
-    with store.locked(settings, beside=True), stages.opened(settings) as warehouse:
+    with store.locked(settings, how="beside"), stages.opened(settings) as warehouse:
         publish.publish(settings, warehouse, only=publish.OF_STATUS)

@@ -101,7 +101,7 @@ class _Steps:
         """Run the stage, say what became of each model and test, and fail when one did."""
         specs = {str(spec.metadata[UNIQUE_ID]): spec for spec in _selected(context)}
         clock = run_clock.of(context, self.settings)
-        with store.locked(self.settings):
+        with store.locked(self.settings, how="building"):
             done = stage(clock)
             broken = {node.model for node in done.failed} | set(done.reasons)
             whole = {uid: spec for uid, spec in specs.items() if self.manifest["nodes"][uid]["name"] not in broken}

@@ -70,6 +70,9 @@ class Warehouse(Protocol):
     def alone(self) -> AbstractContextManager[None]:
         """For the block nobody else is in one on this warehouse: for what is looked at first and then made."""
 
+    def steady(self) -> AbstractContextManager[None]:
+        """For the block what is read is as it was at its beginning, whatever others write; it may be undone whole."""
+
     def prepare_functions(self) -> None:
         """Make what the dialect calls and the engine does not have, in the schema `tailrace`, which exists."""
 

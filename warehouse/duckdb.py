@@ -117,6 +117,10 @@ class DuckDB:
         """Whoever has the file open to write is alone."""
         return nullcontext()
 
+    def steady(self) -> AbstractContextManager[None]:
+        """Nobody else writes, and nothing is undone."""
+        return nullcontext()
+
     def prepare_functions(self) -> None:
         """DuckDB has all of them."""
 

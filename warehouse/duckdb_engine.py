@@ -22,7 +22,7 @@ from models.settings import Settings
 from models.steps import step
 from warehouse.base import Warehouse
 from warehouse.duckdb import MEMORY, DuckDB
-from warehouse.engine import Aside
+from warehouse.engine import Aside, How
 from warehouse.lock import hold
 
 LOCK = "warehouse.lock"
@@ -32,6 +32,7 @@ STATE = "published"  # name → digest of what was copied, in the copy itself
 class DuckDBEngine:
     name = "duckdb"
     adapter = "dbt-duckdb"
+    has_many_writers = False
     schemas: Mapping[str, str] = {}
 
     def __init__(self, settings: Settings) -> None:
@@ -53,13 +54,13 @@ class DuckDBEngine:
     def open(self) -> Warehouse:
         return DuckDB(self.settings.warehouse, memory_limit=self.settings.memory_limit)
 
-    def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
+    def locked(self, wait_seconds: float, how: How = "alone") -> AbstractContextManager[None]:
         """A file has one writer, whatever is asked for."""
-        del beside
+        del how
         return hold(self.settings.root / LOCK, wait_seconds=wait_seconds)
 
-    def turn(self, what: str) -> AbstractContextManager[None]:
-        del what
+    def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
+        del what, shared
         return contextlib.nullcontext()
 
     def is_published(self) -> bool:
@@ -90,6 +91,9 @@ class DuckDBEngine:
                 warehouse.execute(f"insert into aside.main.{STATE} values {values}")
             warehouse.execute("checkpoint aside")
             warehouse.execute("detach aside")
+
+    def tidy(self, warehouse: Warehouse) -> None:
+        """A file that was replaced goes with the last who has it open."""
 
     def published_digests(self) -> dict[str, str]:
         if not self.is_published():

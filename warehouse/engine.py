@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from models.settings import Settings
 from warehouse.base import Warehouse
+
+How = Literal["alone", "building", "beside"]
+"""How a target is written: `alone`, nobody else writes; `building`, one at a time makes what others read; `beside`,
+batches of one's own are appended to what there is, by any number. The last two go on at once where an engine has
+several writers; on all others each is alone."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Engine(Protocol):
     name: str  # as people call it
     adapter: str  # the package of dbt's adapter
     catalog: str  # what dbt puts before the schema of every relation
+    has_many_writers: bool
     schemas: Mapping[str, str]  # what our SQL calls a schema → what it is called in the database, where that differs
 
     def exists(self) -> bool:
@@ -40,14 +46,14 @@ class Engine(Protocol):
     def open(self) -> Warehouse:
         """To write. Raises as the engine's own class does."""
 
-    def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
-        """Nobody else writes for the block, or only who is `beside`, too, where the engine has several writers.
+    def locked(self, wait_seconds: float, how: How = "alone") -> AbstractContextManager[None]:
+        """The target is this caller's to write, in this way. Raises WarehouseHeld after waiting so long (real time)."""
 
-        Raises WarehouseHeld after waiting so long, in real time.
+    def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
+        """Of those who write at once, who does this for the block, or any number whose turn is `shared`. It waits.
+
+        The lock of the target is held. Raises WarehouseHeld where somebody takes far too long.
         """
-
-    def turn(self, what: str) -> AbstractContextManager[None]:
-        """Of those who write beside each other, who does this for the block. Waits; the lock is held."""
 
     def is_published(self) -> bool:
         """Whether there is a published copy."""
@@ -61,6 +67,9 @@ class Engine(Protocol):
         `digests`: all that is published afterwards, as `published_digests` answers it; what else was is gone. Raises
         StorageFull with the old copy still in its place.
         """
+
+    def tidy(self, warehouse: Warehouse) -> None:
+        """Take away what was published before and nobody reads any more."""
 
     def published_digests(self) -> dict[str, str]:
         """Name → digest of what the copy holds; nothing where it cannot be read: it is only a copy."""

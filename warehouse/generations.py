@@ -60,7 +60,10 @@ class Generations(ABC):
         step("staged", file=schema)
         self._show(warehouse, generation, digests)
         step("published", file=schema)
-        self._forget(warehouse, generation)
+
+    def tidy(self, warehouse: Warehouse) -> None:
+        found = warehouse.rows("select max(generation) as newest from tailrace.publication")
+        self._forget(warehouse, int(found[0]["newest"]))
 
     def _drop_stored(self, warehouse: Warehouse, kept: Collection[int]) -> None:
         """Drop the tables that none of these generations shows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -128,6 +128,10 @@ class Postgres(Session):
         with self._together():
             self._run(f"select pg_advisory_xact_lock({lock_number(self._real('tailrace') + '/alone')})")
             yield
+
+    def steady(self) -> AbstractContextManager[None]:
+        """As the port says: one transaction. Tables that others put in the place of old ones meanwhile have no rows."""
+        return self._together("isolation level repeatable read")
 
     def prepare_functions(self) -> None:
         digest, statements = functions(FUNCTIONS)

@@ -18,7 +18,7 @@ from models.errors import TailraceError, UserError
 from models.settings import Settings
 from warehouse import postgres_locks
 from warehouse.base import Warehouse
-from warehouse.engine import Aside
+from warehouse.engine import Aside, How
 from warehouse.generations import Generations, make_views, schemas
 from warehouse.postgres import Postgres
 from warehouse.postgres_session import lock_number
@@ -39,6 +39,7 @@ BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
 class PostgresEngine(Generations):
     name = "postgres"
     adapter = "dbt-postgres"
+    has_many_writers = True
 
     def __init__(self, settings: Settings) -> None:
         """Raises UserError for a URL that cannot be used."""
@@ -62,12 +63,12 @@ class PostgresEngine(Generations):
     def open(self) -> Warehouse:
         return postgres_locks.writer(self.url, self.schemas["tailrace"], self.schemas)
 
-    def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
+    def locked(self, wait_seconds: float, how: How = "alone") -> AbstractContextManager[None]:
         """Of the server: it holds on every machine."""
-        return postgres_locks.held(self.url, self.schemas["tailrace"], wait_seconds, beside=beside)
+        return postgres_locks.held(self.url, self.schemas["tailrace"], wait_seconds, how)
 
-    def turn(self, what: str) -> AbstractContextManager[None]:
-        return postgres_locks.turn(self.url, self.schemas["tailrace"], what)
+    def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
+        return postgres_locks.turn(self.url, self.schemas["tailrace"], what, shared=shared)
 
     def published(self) -> Warehouse:
         """As the port says. Raises UserError where nothing is published."""
@@ -84,7 +85,7 @@ class PostgresEngine(Generations):
         fresh, old = f"{current}_{generation}", f"{current}_{generation - 1}"
         make_views(warehouse, fresh, digests)
         warehouse.execute(f"comment on schema {fresh} is {warehouse.dialect.literal(OURS)}")
-        with warehouse.alone():
+        with warehouse.steady():
             super()._show(warehouse, generation, digests)
             if found := warehouse.rows(_SCHEMA, [current]):
                 if found[0]["told"] != OURS:

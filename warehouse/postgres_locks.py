@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from models.errors import NeedsPerson, UserError, WarehouseHeld
 from warehouse.base import Warehouse
+from warehouse.engine import How
 from warehouse.postgres import Postgres
 from warehouse.postgres_session import lock_number
 
@@ -37,21 +38,13 @@ _held: Counter[str] = Counter()  # of this process: by how many locks it may wri
 
 
 @contextmanager
-def held(url: str, target: str, wait_seconds: float, *, beside: bool) -> Iterator[None]:
-    """The lock of a target: alone, or beside others. Raises WarehouseHeld after waiting so long.
-
-    Whoever comes takes the door first. Who would be alone keeps it while those beside each other leave, so that no
-    others pass.
-    """
+def held(url: str, target: str, wait_seconds: float, how: How) -> Iterator[None]:
+    """The lock of a target. Raises WarehouseHeld after waiting so long."""
+    deadline = time.monotonic() + wait_seconds
     with _session(url) as session:
-        deadline, door = time.monotonic() + wait_seconds, f"{target}/door"
-        if not _took(session, door, deadline):
-            raise WarehouseHeld(_holder(session, door))
-        try:
-            if not _took(session, target, deadline, shared=beside):
-                raise WarehouseHeld(_holder(session, target))
-        finally:
-            session.rows(f"select pg_advisory_unlock({lock_number(door)})")
+        if how != "beside":  # before the others are kept waiting: who builds takes long
+            _take(session, f"{target}/building", deadline)
+        _enter(session, target, deadline, shared=how != "alone")
         _end_orphans(session)
         _held[target] += 1
         try:
@@ -61,14 +54,25 @@ def held(url: str, target: str, wait_seconds: float, *, beside: bool) -> Iterato
 
 
 @contextmanager
-def turn(url: str, target: str, what: str) -> Iterator[None]:
-    """What is done by one at a time of those beside each other. Raises WarehouseHeld where one takes far too long."""
-    name = f"{target}/{what}"
+def turn(url: str, target: str, what: str, *, shared: bool) -> Iterator[None]:
+    """What is done by one at a time of those who write at once, or in a `shared` turn by many. Raises WarehouseHeld."""
     with _session(url) as session:
-        if not _took(session, name, time.monotonic() + TURN_SECONDS):
-            raise WarehouseHeld(_holder(session, name))
+        _enter(session, f"{target}/{what}", time.monotonic() + TURN_SECONDS, shared=shared)
         _end_orphans(session)
         yield
+
+
+def _enter(session: Postgres, name: str, deadline: float, *, shared: bool) -> None:
+    """Take a lock that some share: whoever comes takes its door first.
+
+    Who would be alone keeps that while those within leave, so that no others pass.
+    """
+    door = f"{name}/door"
+    _take(session, door, deadline)
+    try:
+        _take(session, name, deadline, shared=shared)
+    finally:
+        session.rows(f"select pg_advisory_unlock({lock_number(door)})")
 
 
 def writer(url: str, target: str, schemas: Mapping[str, str]) -> Postgres:
@@ -95,8 +99,8 @@ def _process(number: int) -> str:
     return f"{number}-{uuid4().hex[:12]}"
 
 
-def _took(session: Warehouse, name: str, deadline: float, *, shared: bool = False) -> bool:
-    """Whether it got the lock by then. It waits in the server, in pieces: what waits there hears no Ctrl-C."""
+def _take(session: Postgres, name: str, deadline: float, *, shared: bool = False) -> None:
+    """Get a lock, or raise WarehouseHeld then. It waits in the server, in pieces: what waits there hears no Ctrl-C."""
     while True:
         left = min(max(deadline - time.monotonic(), 0), LOOKS_UP)
         session.execute(f"set lock_timeout = {max(int(left * 1000), 1)}")
@@ -104,9 +108,9 @@ def _took(session: Warehouse, name: str, deadline: float, *, shared: bool = Fals
             session.rows(f"select pg_advisory_lock{'_shared' if shared else ''}({lock_number(name)})")
         except WarehouseHeld:
             if time.monotonic() >= deadline:
-                return False
+                raise WarehouseHeld(_holder(session, name)) from None
         else:
-            return True
+            return
 
 
 def _end_orphans(session: Warehouse) -> None:

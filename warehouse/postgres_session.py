@@ -152,10 +152,10 @@ class Session(ServerSession):
         self._run("release savepoint attempted")
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
+    def _together(self, how: str = "") -> Iterator[None]:
         """One transaction: all of the block, or nothing. Within another it is part of that."""
         if self._depth == 0:
-            self._run("begin")
+            self._run(f"begin {how}")
         self._depth += 1
         try:
             yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,10 @@ class Spark(Tables):
                 yield
             finally:
                 self._depth -= 1
+
+    def steady(self) -> AbstractContextManager[None]:
+        """Nobody else writes, and nothing is undone."""
+        return nullcontext()
 
     def prepare_functions(self) -> None:
         digest, statements = functions(FUNCTIONS)

@@ -17,7 +17,7 @@ from uuid import uuid4
 from models.errors import TailraceError, UserError
 from models.settings import Settings
 from warehouse.base import Warehouse
-from warehouse.engine import Aside
+from warehouse.engine import Aside, How
 from warehouse.generations import Generations, schemas
 from warehouse.lock import hold, is_held
 from warehouse.spark import LOCKS, Spark
@@ -31,6 +31,7 @@ _URL = re.compile(r"(?P<server>sc://[^/;?]+)(?:/(?P<name>[a-z][a-z0-9_]{0,40}))?
 class SparkEngine(Generations):
     name = "spark"
     adapter = "dbt-spark"
+    has_many_writers = False
     catalog = ""  # dbt names none
 
     def __init__(self, settings: Settings) -> None:
@@ -51,13 +52,13 @@ class SparkEngine(Generations):
     def open(self) -> Warehouse:
         return Spark(self.url, home=self.settings.root, schemas=self.schemas)
 
-    def locked(self, wait_seconds: float, *, beside: bool = False) -> AbstractContextManager[None]:
+    def locked(self, wait_seconds: float, how: How = "alone") -> AbstractContextManager[None]:
         """A lock of this home, for one writer: Spark has none."""
-        del beside
+        del how
         return hold(self.settings.root / LOCK, wait_seconds=wait_seconds)
 
-    def turn(self, what: str) -> AbstractContextManager[None]:
-        del what
+    def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
+        del what, shared
         return contextlib.nullcontext()
 
     def published(self) -> Warehouse:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 
-from assets import configuration
+from assets import configuration, store
 from assets.dbt_project import LIVE
 from assets.journeys import crowds, people, publication, tables, waits
 from assets.journeys.messages import OUTBOX
@@ -23,6 +23,7 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent.parent / "sql"
 EVENTS = f"{LIVE}.int_events"
+TURN = "journeys"  # of whoever moves them, or says how they move
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def advance(warehouse: Warehouse, settings: Settings, journal: Journal, clock: C
     Without a published version, or before the first refresh, nothing happens; with a clock before the last tick's there
     is no tick: a refresh that was launched before it has more to do than to move journeys.
     """
-    with engine(settings).turn("journeys"):
+    with engine(settings).turn(TURN), store.deciding(settings):
         return _advance(warehouse, settings, journal, clock)
 
 

@@ -47,9 +47,9 @@ def test_the_turn_of_a_connection_that_ends_is_over(database, tmp_path):
 
 def test_who_is_alone_waits_for_those_beside_and_they_for_it(home):
     """Whatever the engine, nobody writes beside a writer that is alone."""
-    with home.locked(0, beside=True), pytest.raises(WarehouseHeld), home.locked(0.1):
+    with home.locked(0, "beside"), pytest.raises(WarehouseHeld), home.locked(0.1):
         pass
-    with home.locked(0), pytest.raises(WarehouseHeld), home.locked(0.1, beside=True):
+    with home.locked(0), pytest.raises(WarehouseHeld), home.locked(0.1, "beside"):
         pass
 
 
@@ -59,11 +59,11 @@ def test_several_write_beside_each_other(database, tmp_path):
     done: list[str] = []
 
     def fold() -> None:
-        with home.locked(0, beside=True), home.turn("receipts"):
+        with home.locked(0, "beside"), home.turn("receipts"):
             done.append("second")
 
     second = threading.Thread(target=fold)
-    with home.locked(0, beside=True), home.locked(0, beside=True):
+    with home.locked(0, "beside"), home.locked(0, "beside"):
         with home.turn("receipts"), home.turn("publish"):
             second.start()
             second.join(1.5)
@@ -71,6 +71,55 @@ def test_several_write_beside_each_other(database, tmp_path):
             done.append("first")
         second.join()
     assert done == ["first", "second"]
+
+
+def test_one_builds_while_others_append(database, tmp_path):
+    """On PostgreSQL a refresh keeps no sync and no tick waiting, nor does who waits to be alone until it is over."""
+    home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=database))
+    order: list[str] = []
+
+    def alone() -> None:
+        with home.locked(20):
+            order.append("alone")
+
+    waiting = threading.Thread(target=alone)
+    with home.locked(0, "building"), Postgres(database) as watching:
+        with home.locked(0, "beside"), pytest.raises(WarehouseHeld), home.locked(0.1, "building"):
+            pass
+        waiting.start()
+        while not watching.rows("select 1 as n from pg_locks where locktype = 'advisory' and not granted"):
+            pass
+        with home.locked(1, "beside"):
+            order.append("beside")
+    waiting.join()
+    assert order == ["beside", "alone"]
+
+
+def test_many_decide_at_once_and_who_learns_more_comes_between(database, tmp_path):
+    """A turn that is shared; while one waits for it to be its own, others that come wait behind it."""
+    home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=database))
+    order: list[str] = []
+
+    def own() -> None:
+        with home.turn("people"):
+            order.append("learned")
+
+    def shared() -> None:
+        with home.turn("people", shared=True):
+            order.append("decided")
+
+    learns, decides = threading.Thread(target=own), threading.Thread(target=shared)
+    with home.turn("people", shared=True), home.turn("people", shared=True), Postgres(database) as watching:
+        for number, thread in enumerate((learns, decides), 1):
+            thread.start()
+            while (
+                len(watching.rows("select 1 as n from pg_locks where locktype = 'advisory' and not granted")) < number
+            ):
+                pass
+        assert order == []
+    for thread in (learns, decides):
+        thread.join()
+    assert order == ["learned", "decided"]
 
 
 def test_who_would_be_alone_is_not_passed_for_ever(database, tmp_path):
@@ -83,11 +132,11 @@ def test_who_would_be_alone_is_not_passed_for_ever(database, tmp_path):
             order.append("alone")
 
     waiting = threading.Thread(target=alone)
-    with home.locked(0, beside=True), Postgres(database) as watching:
+    with home.locked(0, "beside"), Postgres(database) as watching:
         waiting.start()
         while not watching.rows("select 1 as n from pg_locks where locktype = 'advisory' and not granted"):
             pass
-        with pytest.raises(WarehouseHeld), home.locked(0.3, beside=True):
+        with pytest.raises(WarehouseHeld), home.locked(0.3, "beside"):
             order.append("passed")
     waiting.join()
     assert order == ["alone"]
@@ -100,7 +149,7 @@ def test_others_do_not_pass_who_would_be_alone_by_taking_turns(database, tmp_pat
 
     def beside() -> None:
         while not over.is_set():
-            with home.locked(60, beside=True):
+            with home.locked(60, "beside"):
                 over.wait(1.2)
 
     others = [threading.Thread(target=beside) for _ in range(3)]
@@ -122,13 +171,13 @@ from pathlib import Path
 from models.settings import Settings
 from warehouse.engine import engine
 home = engine(Settings(Path(sys.argv[1]), Path(sys.argv[1]), warehouse_url=sys.argv[2]))
-with home.locked(0, beside=sys.argv[3] == "beside"), home.open() as warehouse:
+with home.locked(0, sys.argv[3]), home.open() as warehouse:
     print("begins", flush=True)
     warehouse.execute("insert into main.late select 1 as n from pg_sleep(8)")
 """
 
 
-@pytest.mark.parametrize("how", ["alone", "beside"])
+@pytest.mark.parametrize("how", ["alone", "building", "beside"])
 def test_a_statement_of_who_was_killed_writes_nothing_any_more(database, tmp_path, how):
     """The server goes on with it though its client is gone: who has the lock next does not write beside it."""
     home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=database))
@@ -144,7 +193,7 @@ def test_a_statement_of_who_was_killed_writes_nothing_any_more(database, tmp_pat
             time.sleep(0.05)
         child.kill()
         child.wait()
-        with home.locked(20, beside=True), home.open() as warehouse:
+        with home.locked(20, "beside"), home.open() as warehouse:
             assert watching.rows(running) == []
             assert warehouse.rows("select * from main.late") == []
 
@@ -153,7 +202,7 @@ def test_who_takes_far_too_long_in_turn_is_named(database, tmp_path, monkeypatch
     """What is done in turn takes seconds: who waits for minutes is told which process of the server to look at."""
     home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=database))
     monkeypatch.setattr(postgres_locks, "TURN_SECONDS", 0.2)
-    with home.locked(0, beside=True), home.turn("receipts"):
+    with home.locked(0, "beside"), home.turn("receipts"):
         with pytest.raises(WarehouseHeld, match=r"by server process \d+, from 127\.0\.0\.1;"), home.turn("receipts"):
             pass
         with home.turn("publish"):
@@ -203,6 +252,7 @@ def test_a_reader_keeps_what_it_reads_when_the_same_is_published_again(home):
         with home.published() as reader:
             for number in (2, 1):
                 home.publish(warehouse, {"one": f"(select {number} as n) as one"}, {"one": str(number)})
+                home.tidy(warehouse)
             assert reader.rows("select n from one") == [{"n": 1}]
         with home.published() as copy:
             assert copy.rows("select n from one") == [{"n": 1}]
@@ -245,6 +295,7 @@ def test_a_publication_that_fails_leaves_what_was_published(home):
         assert copy.rows("select n from one") == [{"n": 1}]
     with home.open() as warehouse:
         home.publish(warehouse, {}, {"one": "1"})
+        home.tidy(warehouse)
         kept = 2 if home.name == "spark" else 1  # readers on other machines have until the next
         assert len(warehouse.relations("published")) <= kept
     with home.published() as copy:

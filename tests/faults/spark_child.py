@@ -43,6 +43,7 @@ def night(home: Path, url: str, number: int) -> None:
         found = f"select night, count(*) as notes, sum(n) as total from {NOTES} group by night"
         warehouse.create_table("main.nights", found)
         here.publish(warehouse, {"nights": "main.nights"}, {"nights": str(number)})
+        here.tidy(warehouse)
 
 
 def main() -> None:

@@ -24,11 +24,13 @@ from tests.faults.test_faults import COUNT, TODAY, check, done, recover
 from tests.faults.test_journey_faults import TICK
 from tests.faults.test_journey_faults import recover as recover_journeys
 from tests.faults.world import MESSAGE, MIRROR, Ran, World, build, moment
+from warehouse.postgres import Postgres
 
 pytestmark = pytest.mark.faults
 SEEDS = range(72 if COUNT >= 300 else max(COUNT // 2, 9))
 KINDS = ("kill", "cut at", "restart at", "refresh", "cut", "tick", "journal lost", "tick cut", "warehouse of yesterday")
 STRIKES = ("cut", "restart", "crash")
+MART = "tailrace_dev_models.segment_sizes"
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,27 @@ def test_four_at_once(postgres: Server, template: Template, tmp_path: Path) -> N
         begun += [world.begun(command, *at) for command in ("refresh", "tick")]
         for ran in [world.ended(child) for child in begun]:
             done(ran)
+        recover(world, "sync")
+        check(world, TODAY)
+
+
+def test_a_refresh_keeps_nobody_waiting(postgres: Server, template: Template, tmp_path: Path) -> None:
+    """While one builds, however long that takes, both syncs deliver and a tick moves; it ends as if it were alone."""
+    with working_copy(postgres, template, "refresh", tmp_path) as world:
+        assert world.warehouse
+        at = ("--as-of", moment(TODAY))
+        with Postgres(world.warehouse) as reader:
+            reader.execute("begin")
+            reader.execute(f"lock table {MART} in access share mode")  # whoever reads it: it is not replaced meanwhile
+            refresh = world.begun("refresh", *at)
+            while not reader.rows(f"select 1 as n from pg_locks where not granted and relation = '{MART}'::regclass"):
+                assert refresh.poll() is None, refresh.communicate()
+                time.sleep(0.05)
+            for command in (("sync", MIRROR), ("sync", MESSAGE), ("tick",)):
+                done(world.tailrace(*command, *at))
+            check(world, TODAY)
+            assert refresh.poll() is None
+        done(world.ended(refresh))
         recover(world, "sync")
         check(world, TODAY)
 
