@@ -85,9 +85,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _is_on_spark(item):
             item.add_marker("spark")
             if not item.get_closest_marker("sampled"):
-                item.add_marker("sampled")
+                item.add_marker(pytest.mark.sampled(one_of=4))
     left_out = [
-        item for item in items if (mark := item.get_closest_marker("sampled")) and is_left_out(_sampled(item, mark))
+        item
+        for item in items
+        if (mark := item.get_closest_marker("sampled")) and is_left_out(_sampled(item, mark), **mark.kwargs)
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -50,6 +50,7 @@ def home(request, tmp_path) -> Engine:
 def say(home: Engine, word: str) -> None:
     with home.open() as warehouse:
         home.publish(warehouse, {"said": f"(select '{word}' as word) as said"}, {"said": word})
+        home.tidy(warehouse)
 
 
 def test_only_what_is_aside_is_emptied(home):

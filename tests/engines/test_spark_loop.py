@@ -33,7 +33,7 @@ SYNCS = (
     "mail/message_outbox/post_purchase_transactional",
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module", one_of=4)]
 
 Shops = tuple[Settings, Settings]
 
