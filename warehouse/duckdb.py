@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
@@ -26,7 +28,7 @@ class DuckDB:
 
     def __init__(self, path: Path, *, read_only: bool = False, memory_limit: str | None = None) -> None:
         """Open `path`. Raises WarehouseHeld, WarehouseVersion or StorageFull, each saying what to do."""
-        self.path = path
+        self.path, self._scratch = path, ""
         if not read_only:
             _forget_unborn(path)
         try:
@@ -125,9 +127,11 @@ class DuckDB:
         """DuckDB has all of them."""
 
     def scratch(self) -> str:
-        """In memory, beside whatever file is open."""
-        self._run("attach ':memory:' as scratch", ())
-        return "scratch.main"
+        """In memory, beside whatever file is open. Others of this process may have that open, too."""
+        if not self._scratch:
+            self._scratch = f"scratch_{uuid4().hex[:12]}"
+            self._run(f"attach ':memory:' as {self._scratch}", ())
+        return f"{self._scratch}.main"
 
     def empty(self, schema: str) -> None:
         if self.path != MEMORY:
@@ -146,6 +150,9 @@ class DuckDB:
         self._run(f"detach database if exists {self.dialect.quote(alias)}", ())
 
     def close(self) -> None:
+        if self._scratch:  # the file may stay open in this process: a thread of dbt's has yet to close its connection
+            with contextlib.suppress(duckdb.Error):
+                self._connection.execute(f"detach database if exists {self._scratch}")
         self._connection.close()
 
     def __enter__(self) -> Self:

@@ -84,7 +84,7 @@ class Person:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,
             check=False,
         )
         assert "Traceback" not in done.stdout + done.stderr

@@ -120,7 +120,7 @@ def test_who_leaves_during_a_delivery_is_not_written_to(tmp_path: Path, vendor) 
     land(settings, "shop/4.ndjson", [event("Order Completed", last.partition("@")[0], 4)])
     run(settings, 4)
     process.send_signal(signal.SIGCONT)
-    said = delivery.communicate(timeout=300)[0]
+    said = delivery.communicate(timeout=1200)[0]
     assert delivery.returncode == 0, said
 
     def heard() -> list[str]:
@@ -133,6 +133,6 @@ def test_who_leaves_during_a_delivery_is_not_written_to(tmp_path: Path, vendor) 
     unsent = "select email, outcome, reason from deliveries inner join profiles using (profile_id)"
     assert asked(settings, f"{unsent} where outcome <> 'accepted'") == [(last, "withdrawn", "left the segment")]
     delivery = syncing(settings, recorder, 6)
-    said = delivery.communicate(timeout=300)[0]
+    said = delivery.communicate(timeout=1200)[0]
     assert delivery.returncode == 0, said
     assert heard() == sorted([*others, last])

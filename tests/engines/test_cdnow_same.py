@@ -1,4 +1,4 @@
-"""Real purchases on both engines: loaded, made people and segments of, and delivered, row by row the same."""
+"""Real purchases on every engine: loaded, made people and segments of, and delivered, row by row the same."""
 
 import shutil
 from dataclasses import replace
@@ -11,6 +11,7 @@ from models.settings import Settings
 from orchestration import cli, comparing
 from tests import recorders
 from tests.e2e.test_cdnow import LAST_DAY, PURCHASES, SILENT, SILENT_ENTRY, SYNC, project_with_purchases, vendor
+from tests.engines.serving import URLS
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,20 +20,21 @@ pytestmark = [
 ]
 
 
-def test_purchases_are_the_same(tmp_path, database, monkeypatch):
+@pytest.mark.parametrize("other", ["postgres", pytest.param("spark", marks=pytest.mark.sampled(one_of=8))])
+def test_purchases_are_the_same(other, request, tmp_path, monkeypatch):
     """23,570 customers, their segments and histories, and what a vendor was told of them on two days."""
     project = project_with_purchases(tmp_path)
     segments = project / "dbt_project" / "models" / "segments"
     (segments / "seg_silent.sql").write_text(SILENT)
     (segments / "seg_silent.yml").write_text(SILENT_ENTRY)
     on_duckdb = Settings(project=project, home=tmp_path / "home")
-    on_postgres = replace(on_duckdb, home=tmp_path / "other home", warehouse_url=database)
-    held = [delivered(settings, monkeypatch) for settings in (on_duckdb, on_postgres)]
+    there = replace(on_duckdb, home=tmp_path / "other home", warehouse_url=request.getfixturevalue(URLS[other]))
+    held = [delivered(settings, monkeypatch) for settings in (on_duckdb, there)]
     assert len(held[0]) > 10_000
     assert held[0] == held[1]
-    found = comparing.compare(on_duckdb, f"duckdb://{on_duckdb.warehouse}", database)
+    found = comparing.compare(on_duckdb, f"duckdb://{on_duckdb.warehouse}", there.warehouse_url)
     assert {each.name: each.differing for each in found if not each.is_same} == {}
-    with store.reading(on_postgres) as copy:
+    with store.reading(there) as copy:
         assert copy.rows("select count(*) as n from main.profiles") == [{"n": 23_570}]
 
 
