@@ -39,7 +39,9 @@ def plan(
         with runner.free(settings, sync.name) as free:
             if free:
                 folder.recover(sync.name, now())
-                forgotten_entries.put_back(warehouse, sync, now(), learning(settings))
+                if forgotten_entries.are_there(warehouse, sync):
+                    with learning(settings):
+                        forgotten_entries.put_back(warehouse, sync, now())
             else:  # it is being delivered: what has come back counts
                 folder.fold(now())
             return plans.make(warehouse, settings, policy, sync, sink, clock, at=now(), show_pii=show_pii).plan

@@ -5,7 +5,6 @@ The first refresh of a restored warehouse finds people enter who entered before,
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
@@ -22,21 +21,16 @@ FOUND = "forgotten_entries"  # the temporary table with what is put back
 NOBODY = "select '' as profile_id, '' as contact where false"
 
 
-def put_back(warehouse: Warehouse, sync: Sync, at: datetime, learning: AbstractContextManager[None]) -> int:
-    """Append what the history of the sync's segment lacks; how many entries. No other mode is about entries.
-
-    `learning` is entered where it lacks any.
-    """
+def are_there(warehouse: Warehouse, sync: Sync) -> bool:
+    """Whether the history of the sync's segment lacks any. No other mode is about entries."""
     if sync.entry.mode is not Mode.SEND_ON_ENTRY or sync.journey:
-        return 0
-    sent = [name for name in ledgers.relations(warehouse, sync) if "entry_id" in warehouse.columns(name)]
-    if not any(_is_lacking(warehouse, sync, relation) for relation in sent):
-        return 0
-    with learning:
-        return _put_back(warehouse, sync, at, sent)
+        return False
+    return any(_is_lacking(warehouse, sync, relation) for relation in _sent(warehouse, sync))
 
 
-def _put_back(warehouse: Warehouse, sync: Sync, at: datetime, sent: list[str]) -> int:
+def put_back(warehouse: Warehouse, sync: Sync, at: datetime) -> int:
+    """Append them; how many. Nobody else advances a history until the plan that heeds them is opened."""
+    sent = _sent(warehouse, sync)
     column, contacts = _contacts(warehouse, sync, sent)
     query = render(
         SQL,
@@ -57,6 +51,11 @@ def _put_back(warehouse: Warehouse, sync: Sync, at: datetime, sent: list[str]) -
         batch.append(HISTORY, f"select * from {FOUND}")
         batch.commit(at)
     return int(found["n"]) // 2
+
+
+def _sent(warehouse: Warehouse, sync: Sync) -> list[str]:
+    """The sync's ledgers that say for which entry a message was."""
+    return [name for name in ledgers.relations(warehouse, sync) if "entry_id" in warehouse.columns(name)]
 
 
 def _is_lacking(warehouse: Warehouse, sync: Sync, relation: str) -> bool:

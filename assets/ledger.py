@@ -59,12 +59,12 @@ def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mappin
     """The ledgers, ready to take rows of these columns: a new column is added, another type begins a generation."""
     found = find(warehouse, sync, destination)
     if found and not _moved(warehouse, found.newest, columns):
-        batches.create_log(warehouse, found.newest, {**LEDGER_COLUMNS, **columns})
+        batches.create_log(warehouse, found.newest, {**LEDGER_COLUMNS, **columns}, in_views=False)
         return found
     generation = max((int(str(row["generation"])) for row in _generations(warehouse, sync)), default=0) + 1
     # in front, where no sync's name has a number
     relation = f"tailrace.ledger_{f'{generation}_' if generation > 1 else ''}{_short(sync.slug)}"
-    batches.create_log(warehouse, relation, {**LEDGER_COLUMNS, **columns})
+    batches.create_log(warehouse, relation, {**LEDGER_COLUMNS, **columns}, in_views=False)
     literal = warehouse.dialect.literal
     batch = batches.Batch(warehouse, f"ledger/{sync.slug}/{generation}")
     batch.append(

@@ -80,7 +80,7 @@ class Opener:
             opened_at=at,
             dagster_run_id=dagster_run_id,
         )
-        batches.create_log(self.warehouse, relation, {**PLANNED_COLUMNS, **planned.audience.columns})
+        batches.create_log(self.warehouse, relation, {**PLANNED_COLUMNS, **planned.audience.columns}, in_views=False)
         batch = batches.Batch(self.warehouse, f"planned/{run_id}")
         batch.append(relation, self._planned_sql(planned, opened, salt))
         rows = self._planned_count(opened)  # an interrupted opening of the same plan wrote the same rows

@@ -25,6 +25,7 @@ class Node:
     materialized: str
     file: str  # below dbt_project/
     column_types: Mapping[str, str]  # of a seed
+    is_synced: bool
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def _node(node: Mapping[str, Any]) -> Node:
         materialized=config.get("materialized") or "",
         file=node["original_file_path"],
         column_types=config.get("column_types") or {},
+        is_synced=bool((config.get("meta") or node.get("meta") or {}).get("syncs")),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 
 from assets.dbt_project import LIVE, read_manifest
 from models.settings import Settings
+from models.steps import step
 from warehouse.base import Warehouse
 from warehouse.engine import Engine, engine
 
@@ -59,14 +60,15 @@ FOLDERS = {"segments", "syncs", "marts"}
 def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] = ()) -> tuple[str, ...]:
     """Bring the published copy up to the live file; the names that changed. Nothing is written when none did.
 
-    `only`: what can have changed, where the caller knows; the rest is not looked at and stays as it was published, for
-    a refresh that is under way is the one to show it. Raises StorageFull with the old copy still in its place.
+    `only`: what the caller changed; nothing else is looked at, and stays as it was published: a refresh that may be
+    under way is the one to show it. Raises StorageFull with the old copy still in its place.
     """
     home = engine(settings)
     with home.turn("publish"):
         with warehouse.steady():  # what is shown together is of one moment
             done = _published(home, settings, warehouse, only)
         if done:
+            step("published", names=len(done))
             home.tidy(warehouse)
     return done
 
@@ -74,7 +76,7 @@ def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] =
 def _published(home: Engine, settings: Settings, warehouse: Warehouse, only: Collection[str]) -> tuple[str, ...]:
     have = home.published_digests()
     kept = {name: digest for name, digest in have.items() if name not in only} if only else {}
-    live = relations(settings, warehouse, only=only if kept else ())
+    live = relations(settings, warehouse, only=only)
     wanted = kept | {name: _digest(warehouse, relation) for name, relation in live.items()}
     changed = tuple(name for name, digest in wanted.items() if have.get(name) != digest)
     gone = tuple(name for name in have if name not in wanted)

@@ -21,6 +21,7 @@ from assets.stages import Staged
 from models.clock import Clock
 from models.errors import BuildFailed
 from models.settings import Settings
+from warehouse.engine import engine
 
 Progress = Callable[[str], None]  # what begins now, in words
 
@@ -64,8 +65,7 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
             with watch("identity"):
                 people = stages.identify(settings, clock)
             with watch("profiles"):
-                profiles = stages.build_profiles(settings, clock)
-                stages.record_people(settings, clock)
+                profiles = stages.make_people(settings, clock)
         with watch("segments"):
             segments = stages.build_segments(settings, clock)
         with watch("history"):
@@ -92,7 +92,8 @@ def _failure_published(settings: Settings) -> Iterator[None]:
         yield
     except BuildFailed:
         with stages.opened(settings) as warehouse:
-            publish.publish(settings, warehouse, only=publish.OF_STATUS)
+            only = publish.OF_STATUS if engine(settings).is_published() else ()
+            publish.publish(settings, warehouse, only=only)
         raise
 
 

@@ -79,8 +79,8 @@ class Reopener:
         self._need(spool, run_id)
         opened, at = run.opened, run.opened.opened_at
         warehouse = self.opener.warehouse
-        batches.create_log(warehouse, opened.ledger, {**LEDGER_COLUMNS, **run.columns})
-        batches.create_log(warehouse, opened.planned, {**PLANNED_COLUMNS, **run.columns})
+        batches.create_log(warehouse, opened.ledger, {**LEDGER_COLUMNS, **run.columns}, in_views=False)
+        batches.create_log(warehouse, opened.planned, {**PLANNED_COLUMNS, **run.columns}, in_views=False)
         self._register(run)
         batch = batches.Batch(warehouse, f"planned/{run_id}")
         for frame in spools.Spool(spool).frames(spools.GROUP_ROWS):

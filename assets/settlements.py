@@ -11,6 +11,7 @@ from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 LOG = "tailrace.settlement"
+SETTLED = "settled_unknown"  # the temporary table with what is settled now
 
 
 def settle(warehouse: Warehouse, events: str, at: datetime) -> int:
@@ -19,11 +20,12 @@ def settle(warehouse: Warehouse, events: str, at: datetime) -> int:
     `events`: the relation with what has happened by now.
     """
     query = render(SQL, "settled_unknowns", warehouse.dialect, events=events, at=at)
+    warehouse.create_temporary(SETTLED, query)  # folds beside this may add more
     digest = warehouse.dialect.digest(warehouse.dialect.row_hash(["key"]))
-    found = warehouse.rows(f"select count(*) as n, {digest} as digest from ({query}) as settled")[0]
-    if not int(found["n"]):
-        return 0
-    batch = Batch(warehouse, f"settlements/{found['n']}-{found['digest']}-{at.isoformat()}")
-    batch.append(LOG, query)
-    batch.commit(at)
+    found = warehouse.rows(f"select count(*) as n, {digest} as digest from {SETTLED}")[0]
+    if int(found["n"]):
+        batch = Batch(warehouse, f"settlements/{found['n']}-{found['digest']}-{at.isoformat()}")
+        batch.append(LOG, f"select * from {SETTLED}")
+        batch.commit(at)
+    warehouse.drop_temporary(SETTLED)
     return int(found["n"])

@@ -6,7 +6,7 @@ The caller holds the lock to build (store.locked) and has no connection open; re
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,16 @@ def stage(settings: Settings, clock: Clock) -> Staged:
         # a full one that does not end begins anew, whatever the models say by then
         builds.remember(warehouse, clock, STAGING, "" if full_refresh else definition, BUILDING)
     select = [f"stg_{name}" for name in sources] + [LOG, EVENTS, IDENTIFIERS]
-    result = run_dbt(
-        settings,
-        clock,
-        [*select, BLOCKED] if full_refresh else select,
-        full_refresh=full_refresh,
-        exclude=[f"stg_{name}" for name in stale],
-        variables={"attach": attach},
-    )
+    # the events of a source in place are away while its table is replaced, and a plan asks how fresh they are
+    with store.making_models(settings) if arrived == IN_PLACE else nullcontext():
+        result = run_dbt(
+            settings,
+            clock,
+            [*select, BLOCKED] if full_refresh else select,
+            full_refresh=full_refresh,
+            exclude=[f"stg_{name}" for name in stale],
+            variables={"attach": attach},
+        )
     with opened(settings) as warehouse:
         for database in attach:  # whoever keeps the file open would keep their writers out
             warehouse.detach(database["alias"])
@@ -133,6 +135,17 @@ def identify(settings: Settings, clock: Clock) -> IdentityResult:
         )
 
 
+def make_people(settings: Settings, clock: Clock) -> BuildResult:
+    """Profiles and consent, and what journeys read of them: without that record no journey moves. Raises BuildFailed.
+
+    Nobody decides meanwhile: events would have people of whom nothing is recorded yet.
+    """
+    with store.making_models(settings), store.learning(settings):
+        done = build_profiles(settings, clock)
+        record_people(settings, clock)
+    return done
+
+
 def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
     """Build consent and profiles where anything above them changed. Raises BuildFailed."""
     parsed = project(settings)
@@ -146,7 +159,7 @@ def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
         if last is not None and (last.definition, last.inputs) == (definition, inputs):
             return BuildResult(())
         builds.remember(warehouse, clock, PROFILES, definition, BUILDING)
-    with _building(settings, clock, names) as (warehouse, result):
+    with _built(settings, clock, names) as (warehouse, result):
         if not result.failed:
             builds.remember(warehouse, clock, PROFILES, definition, inputs)
     return result.require()
@@ -196,6 +209,15 @@ def _build_changed(
 
 @contextmanager
 def _building(settings: Settings, clock: Clock, names: Sequence[str]) -> Iterator[tuple[Warehouse, BuildResult]]:
+    """As `_built`; until it is known that a model passes its tests no sync reads it."""
+    parsed = project(settings)
+    synced = any(parsed.nodes[lineage.unique_id(parsed, name)].is_synced for name in names)
+    with store.making_models(settings) if synced else nullcontext(), _built(settings, clock, names) as done:
+        yield done
+
+
+@contextmanager
+def _built(settings: Settings, clock: Clock, names: Sequence[str]) -> Iterator[tuple[Warehouse, BuildResult]]:
     """Models built, which of them are whole or broken remembered, and the file open for what else is to be."""
     result = run_dbt(settings, clock, names)
     with opened(settings) as warehouse:
@@ -241,8 +263,7 @@ def record_people(settings: Settings, clock: Clock) -> bool:
     with opened(settings) as warehouse:
         dates = publication.date_columns(publication.published(warehouse))
         dates |= {name for read in documents.readable(settings) for name in publication.awaited_dates(read.journey)}
-        with store.learning(settings):
-            return people.record(warehouse, clock, dates)
+        return people.record(warehouse, clock, dates)
 
 
 def advance_journeys(settings: Settings, clock: Clock) -> JourneysResult:
@@ -258,8 +279,7 @@ def hand_over_suppressions(settings: Settings, clock: Clock) -> int:
     """
     salt = configuration.policy(settings).salt
     with opened(settings) as warehouse, Journal(settings.journal) as journal:
-        with warehouse.steady():
-            settle(warehouse, f"{LIVE}.{EVENTS}", clock.known_by)
+        settle(warehouse, f"{LIVE}.{EVENTS}", clock.known_by)
         known = known_position(warehouse, journal, settings.outcomes, clock.known_by)
         return copy_suppressions(warehouse, journal, salt, clock.known_by, consent=f"{LIVE}.consent", known=known)
 

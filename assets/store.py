@@ -12,6 +12,7 @@ from warehouse.base import Warehouse
 from warehouse.engine import How, engine
 
 PEOPLE = "people"  # the turn of who decides by what is known of them, and of who learns more
+MODELS = "models"  # the turn of who plans by them, and of who makes them
 
 
 @contextmanager
@@ -68,6 +69,16 @@ def locked(settings: Settings, wait_seconds: float = 60, how: How = "alone") -> 
 def deciding(settings: Settings) -> AbstractContextManager[None]:
     """What is known of people stays as it is for the block: one tick, or one plan until what it plans is opened."""
     return engine(settings).turn(PEOPLE, shared=True)
+
+
+def reading_models(settings: Settings) -> AbstractContextManager[None]:
+    """Models that syncs read stay as they are for the block, and have passed their tests or are known to be broken."""
+    return engine(settings).turn(MODELS, shared=True)
+
+
+def making_models(settings: Settings) -> AbstractContextManager[None]:
+    """Models that syncs read become other than they were; nobody plans meanwhile."""
+    return engine(settings).turn(MODELS)
 
 
 def learning(settings: Settings) -> AbstractContextManager[None]:

@@ -13,11 +13,12 @@ from assets import ledger as ledgers
 from assets.destinations import failover
 from assets.fold import Folder
 from assets.folding import Folding
+from assets.journeys.messages import take_back
 from assets.ledger_compaction import compact
 from assets.messages import letters
 from assets.messages.composing import Letterhead
 from assets.opening import Opener
-from assets.store import Desk, deciding, learning
+from assets.store import Desk, deciding, learning, reading_models
 from assets.suppressions import position_known
 from assets.syncs import sink_of
 from models.clock import Clock
@@ -112,13 +113,17 @@ class SyncRun:
             opener = Opener(self.settings, warehouse, journal)
             with troubles.noted(warehouse, self.sync, now()):
                 Folder(warehouse, journal, opener).recover(self.sync.name, now())
-                forgotten_entries.put_back(warehouse, self.sync, now(), learning(self.settings))
+                forgotten = forgotten_entries.are_there(warehouse, self.sync)
             _refuse_backwards(self.settings, warehouse, self.clock)
-            # a plan that moved is said to whoever applies it: the sync itself is as well as it was
             with (
+                # a plan that moved is said to whoever applies it: the sync itself is as well as it was
                 nullcontext() if self.apply else troubles.noted(warehouse, self.sync, now()),
-                deciding(self.settings),
+                # messages of journeys are joined with people alone, who are made in a turn with what is known of them
+                nullcontext() if self.sync.journey else reading_models(self.settings),
+                learning(self.settings) if forgotten else deciding(self.settings),
             ):
+                if forgotten:
+                    forgotten_entries.put_back(warehouse, self.sync, now())
                 return self._open(warehouse, journal, opener)
 
     def _open(self, warehouse: Warehouse, journal: Journal, opener: Opener) -> tuple[Plan, Delivery | None]:
@@ -142,6 +147,8 @@ class SyncRun:
         if self.sink.channel:
             self.letterhead = letters.letterhead(warehouse, self.settings, policy, self.sync, self.clock.as_of, now())
         delivery = opener.open(planned, policy.salt, known, now(), self.dagster_run_id)
+        if self.sync.journey:  # by a tick since they were planned, which did not see this run
+            take_back(warehouse, journal, self.clock.as_of, now())
         journal.release(opener.doubtful_send_keys(planned, delivery.run_id))
         return planned.plan, delivery
 

@@ -19,22 +19,33 @@ def build_unbuilt(settings: Settings, models: Collection[str]) -> tuple[str, ...
     They are built as of the last refresh, from the people it knew. Nothing is built when anything else above them
     changed, or before the first refresh: that is a refresh's to do. Raises BuildFailed.
     """
-    parsed, given = project(settings), variables(settings)
-    own = [name for folder in FOLDERS for name in lineage.models(parsed, folder)]
-    known = set(own)
-    with store.locked(settings, how="building"):
-        with stages.opened(settings) as warehouse:
-            built = builds.built_by(warehouse, builds.DEFINITIONS)
-            last = max((builds.latest(warehouse, part) for part in (builds.CLOCK, stages.PROFILES)), key=_moment)
-        wanted = {parsed.nodes[node_id].name for node_id in above(parsed, [name for name in models if name in known])}
-        changed = {name for name in wanted if built.get(name) != lineage.definition(parsed, [name], given)}
-        if last is None or not changed or changed - known:
+    with store.locked(settings, how="beside"):  # what there is nothing to do for need not wait for a refresh
+        if _unbuilt(settings, models) is None:
             return ()
-        clock, names = Clock(last.as_of, last.known_by), [name for name in own if name in changed]
+    with store.locked(settings, how="building"):
+        found = _unbuilt(settings, models)
+        if found is None:
+            return ()
+        clock, names = found
         result = stages.build_segments(settings, clock, names).require()
         segments = [name for name in stages.segment_names(settings) if name in result.built]
         stages.record_segments(settings, clock, segments)
     return tuple(names)
+
+
+def _unbuilt(settings: Settings, models: Collection[str]) -> tuple[Clock, list[str]] | None:
+    """What there is to build, those above first, and as of when."""
+    parsed, given = project(settings), variables(settings)
+    own = [name for folder in FOLDERS for name in lineage.models(parsed, folder)]
+    known = set(own)
+    with stages.opened(settings) as warehouse:
+        built = builds.built_by(warehouse, builds.DEFINITIONS)
+        last = max((builds.latest(warehouse, part) for part in (builds.CLOCK, stages.PROFILES)), key=_moment)
+    wanted = {parsed.nodes[node_id].name for node_id in above(parsed, [name for name in models if name in known])}
+    changed = {name for name in wanted if built.get(name) != lineage.definition(parsed, [name], given)}
+    if last is None or not changed or changed - known:
+        return None
+    return Clock(last.as_of, last.known_by), [name for name in own if name in changed]
 
 
 def _moment(build: builds.Build | None) -> tuple[bool, str]:

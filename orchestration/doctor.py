@@ -62,7 +62,7 @@ def _settled(settings: Settings, sync: str) -> bool:
 
     The sync is the last to be taken, so that a run is not kept waiting while this waits for the warehouse.
     """
-    with store.writing(settings) as warehouse, Journal(settings.journal) as journal:
+    with store.writing(settings, how="beside") as warehouse, Journal(settings.journal) as journal:
         delivery_tables.prepare(warehouse)
         try:
             with runner.running(settings, sync):
@@ -78,7 +78,7 @@ def _interrupted(settings: Settings) -> set[str]:
         return set()
     with Journal(settings.journal) as journal:
         names = {delivery.sync for delivery in journal.open_deliveries()}
-    with store.writing(settings) as warehouse:
+    with store.writing(settings, how="beside") as warehouse:
         delivery_tables.prepare(warehouse)
         rows = warehouse.rows("select distinct sync from tailrace.sync_runs where closed_at is null")
     return names | {str(row["sync"]) for row in rows}

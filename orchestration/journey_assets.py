@@ -12,9 +12,7 @@ from models.settings import Settings
 from orchestration import journey_views, keys, run_clock
 from orchestration import journeys as moving
 from orchestration.transform import POOL
-from warehouse.engine import engine
 
-TICKS = "ticks"  # their pool
 AFTER_HISTORIES = {"dagster/priority": "-5"}  # of the steps that could run, this one waits for the segments'
 PEOPLE = (["staging", "stg_events"], ["profiles", "profiles"], ["identity", "consent"])
 
@@ -27,8 +25,6 @@ def assets(settings: Settings, journeys: list[Read]) -> list[dg.AssetsDefinition
     """
     if not journeys:
         return []
-    # of a warehouse with one writer it takes its turn with a refresh's steps
-    pool = TICKS if engine(settings).has_many_writers else POOL
     specs = [
         dg.AssetSpec(
             keys.journey(read.journey.journey),
@@ -41,7 +37,7 @@ def assets(settings: Settings, journeys: list[Read]) -> list[dg.AssetsDefinition
         for read in journeys
     ]
 
-    @dg.multi_asset(name="journeys", specs=specs, pool=pool, op_tags=AFTER_HISTORIES, can_subset=True)
+    @dg.multi_asset(name="journeys", specs=specs, pool=POOL, op_tags=AFTER_HISTORIES, can_subset=True)
     def tick(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # noqa: ANN202 - Dagster reads it
         done = moving.move(settings, run_clock.of(context, settings))
         drawn = journey_views.all_drawn(settings, [read.journey for read in journeys])

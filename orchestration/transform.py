@@ -42,7 +42,7 @@ def assets(settings: Settings, manifest: Manifest) -> list[dg.AssetsDefinition]:
     step = _Steps(settings, manifest)
     made = [
         step("staging", [*first, *seeds], lambda clock: _stage(settings, clock)),
-        step("profiles", people, lambda clock: _people(settings, clock)),
+        step("profiles", people, lambda clock: stages.make_people(settings, clock)),
         *(step(node["name"], [node], _alone(settings, node["name"])) for node in alone),
     ]
     if marts:
@@ -61,13 +61,6 @@ def _stage(settings: Settings, clock: Clock) -> BuildResult:
     with stages.opened(settings) as opened:
         builds.begin(opened, clock)
     return stages.stage(settings, clock).result
-
-
-def _people(settings: Settings, clock: Clock) -> BuildResult:
-    """Profiles and consent, and what journeys read of them: without that record no journey moves."""
-    done = stages.build_profiles(settings, clock)
-    stages.record_people(settings, clock)
-    return done
 
 
 def _alone(settings: Settings, name: str) -> Stage:

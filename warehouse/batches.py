@@ -48,18 +48,26 @@ def prepare(warehouse: Warehouse, *, moving: bool = False) -> None:
 
 
 def create_log(
-    warehouse: Warehouse, name: str, columns: Mapping[str, str], keys: Collection[str] | None = None
+    warehouse: Warehouse,
+    name: str,
+    columns: Mapping[str, str],
+    keys: Collection[str] | None = None,
+    *,
+    in_views: bool = True,
 ) -> None:
     """Create the log `name` (`schema.table`) with these columns, or add those that are new; no column changes type.
 
     `keys`: the texts that differ from row to row while all others are few words, of a log that must be written fast.
+    `in_views`: whether other views read all its columns; they are created again where one is new.
     """
     with definitions.made(warehouse, name, json.dumps(dict(columns))) as is_made:
         if not is_made:
-            _make_log(warehouse, name, {"batch_id": "varchar", **columns}, keys)
+            _make_log(warehouse, name, {"batch_id": "varchar", **columns}, keys, in_views=in_views)
 
 
-def _make_log(warehouse: Warehouse, name: str, columns: Mapping[str, str], keys: Collection[str] | None) -> None:
+def _make_log(
+    warehouse: Warehouse, name: str, columns: Mapping[str, str], keys: Collection[str] | None, *, in_views: bool
+) -> None:
     quote, stored = warehouse.dialect.quote, warehouse.dialect.stored
     log = name + LOG_SUFFIX
     if len(log.partition(".")[2].encode()) > warehouse.dialect.longest:
@@ -73,7 +81,9 @@ def _make_log(warehouse: Warehouse, name: str, columns: Mapping[str, str], keys:
         body = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
         warehouse.execute(f"create table {log} ({body}){warehouse.dialect.partitioned('batch_id')}")
     new = [column for column in wanted if have and column not in have]
-    if new:  # before, so that whoever is killed between the two leaves nothing that looks as if it was made
+    if (
+        new and in_views
+    ):  # before, so that whoever is killed between the two leaves nothing that looks as if it was made
         definitions.forget(warehouse)
     for column in new:
         warehouse.execute(f"alter table {log} add column {quote(column)} {wanted[column]}")

@@ -32,7 +32,6 @@ STATE = "published"  # name → digest of what was copied, in the copy itself
 class DuckDBEngine:
     name = "duckdb"
     adapter = "dbt-duckdb"
-    has_many_writers = False
     schemas: Mapping[str, str] = {}
 
     def __init__(self, settings: Settings) -> None:
@@ -153,7 +152,6 @@ class DuckDBEngine:
         step("staged", file=path.name)
         path.replace(published)
         _sync(path.parent)
-        step("published", file=published.name)
 
     @contextmanager
     def _full_disk_named(self) -> Iterator[None]:

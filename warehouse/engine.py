@@ -34,7 +34,6 @@ class Engine(Protocol):
     name: str  # as people call it
     adapter: str  # the package of dbt's adapter
     catalog: str  # what dbt puts before the schema of every relation
-    has_many_writers: bool
     schemas: Mapping[str, str]  # what our SQL calls a schema → what it is called in the database, where that differs
 
     def exists(self) -> bool:

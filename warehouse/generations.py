@@ -59,7 +59,6 @@ class Generations(ABC):
         make_views(warehouse, schema, digests)
         step("staged", file=schema)
         self._show(warehouse, generation, digests)
-        step("published", file=schema)
 
     def tidy(self, warehouse: Warehouse) -> None:
         found = warehouse.rows("select max(generation) as newest from tailrace.publication")

@@ -39,7 +39,6 @@ BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
 class PostgresEngine(Generations):
     name = "postgres"
     adapter = "dbt-postgres"
-    has_many_writers = True
 
     def __init__(self, settings: Settings) -> None:
         """Raises UserError for a URL that cannot be used."""

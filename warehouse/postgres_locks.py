@@ -21,7 +21,7 @@ from warehouse.postgres import Postgres
 from warehouse.postgres_session import lock_number
 
 LOOKS_UP = 1.0  # seconds after which a wait for a lock hears whether it is still wanted
-TURN_SECONDS = 600.0  # what is done in turn takes seconds
+TURN_SECONDS = 1800.0  # the longest turn is that of models which syncs read
 ENDING_SECONDS = 30.0  # for the server to end a session
 HOLDS, WRITES = "tailrace holds", "tailrace writes"
 _ORPHANS = f"""

@@ -31,7 +31,6 @@ _URL = re.compile(r"(?P<server>sc://[^/;?]+)(?:/(?P<name>[a-z][a-z0-9_]{0,40}))?
 class SparkEngine(Generations):
     name = "spark"
     adapter = "dbt-spark"
-    has_many_writers = False
     catalog = ""  # dbt names none
 
     def __init__(self, settings: Settings) -> None:

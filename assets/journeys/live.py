@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from pathlib import Path
 
 from assets import configuration, store
 from assets.dbt_project import LIVE
 from assets.journeys import crowds, people, publication, tables, waits
-from assets.journeys.messages import OUTBOX
+from assets.journeys.messages import OUTBOX, take_back
 from assets.journeys.tick import Inputs, Ticked, TooMany
 from assets.journeys.ticking import tick
 from models.clock import Clock
@@ -19,9 +18,7 @@ from sinks.journal import Journal
 from warehouse.base import Warehouse
 from warehouse.batches import Batch
 from warehouse.engine import engine
-from warehouse.query import render
 
-SQL = Path(__file__).parent.parent / "sql"
 EVENTS = f"{LIVE}.int_events"
 TURN = "journeys"  # of whoever moves them, or says how they move
 
@@ -69,7 +66,9 @@ def _advance(warehouse: Warehouse, settings: Settings, journal: Journal, clock: 
     except TooMany as found:
         waiting |= crowds.hold(warehouse, clock, versions, found.entries)
         ticked = tick(warehouse, policy, clock, replace(inputs, waiting=frozenset(waiting)))
-    _withdraw(warehouse, journal, clock)
+    # of ticks before, too: one may have been killed between its rows and this
+    if any(OUTBOX in delivery.sync.split("/") for delivery in journal.open_deliveries()):
+        take_back(warehouse, journal, clock.as_of, clock.known_by)
     return JourneysResult(clock, ticked, waiting)
 
 
@@ -96,21 +95,6 @@ def copy_pauses(warehouse: Warehouse, journal: Journal, clock: Clock) -> None:
 
 def _people(warehouse: Warehouse) -> int:
     return int(warehouse.rows(f"select count(*) as n from {LIVE}.profiles")[0]["n"])
-
-
-def _withdraw(warehouse: Warehouse, journal: Journal, clock: Clock) -> None:
-    """Take what was withdrawn back from sendings under way, where no request has claimed it yet: the first has it.
-
-    Of ticks before, too: one may have been killed between its rows and this.
-    """
-    if not any(OUTBOX in delivery.sync.split("/") for delivery in journal.open_deliveries()):
-        return
-    rows = warehouse.rows(render(SQL, "journeys/withdrawn_messages", warehouse.dialect, as_of=clock.as_of))
-    by_reason: dict[str, list[str]] = {}
-    for row in rows:
-        by_reason.setdefault(str(row["reason"]), []).append(str(row["send_key"]))
-    for reason, keys in by_reason.items():
-        journal.withdraw(keys, reason, clock.known_by)
 
 
 def _backwards(warehouse: Warehouse, clock: Clock) -> str | None:

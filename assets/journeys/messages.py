@@ -23,6 +23,7 @@ from assets.messages.text import Text
 from models.journey import Journey
 from models.policy import Policy
 from models.sync import Destination, Guards, Mode, Sync, SyncEntry
+from sinks.journal import Journal
 from warehouse.base import Warehouse
 from warehouse.query import render
 
@@ -156,6 +157,20 @@ def due(warehouse: Warehouse, sync: Sync, policy: Policy, settled: str, as_of: d
         is_waiting=sync.journey in waits.reasons(warehouse),
         variables=dialect.json_object({name: dialect.json_value("run.properties", name) for name in sync.variables}),
     )
+
+
+def take_back(warehouse: Warehouse, journal: Journal, as_of: datetime, at: datetime) -> None:
+    """Take what journeys withdrew back from sendings under way, where no request has claimed it yet: the first has it.
+
+    A tick does, whose withdrawals are in the warehouse, and whoever has just opened a run in the journal: of two that
+    overlap one sees what the other wrote.
+    """
+    rows = warehouse.rows(render(SQL, "journeys/withdrawn_messages", warehouse.dialect, as_of=as_of))
+    by_reason: dict[str, list[str]] = {}
+    for row in rows:
+        by_reason.setdefault(str(row["reason"]), []).append(str(row["send_key"]))
+    for reason, keys in by_reason.items():
+        journal.withdraw(keys, reason, at)
 
 
 def sent_of_tick(warehouse: Warehouse) -> int:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from models.errors import TailraceError
 from models.settings import Settings
+from models.steps import step
 from tests.faults.child import Striker
 from warehouse import batches
 from warehouse.engine import engine
@@ -43,6 +44,7 @@ def night(home: Path, url: str, number: int) -> None:
         found = f"select night, count(*) as notes, sum(n) as total from {NOTES} group by night"
         warehouse.create_table("main.nights", found)
         here.publish(warehouse, {"nights": "main.nights"}, {"nights": str(number)})
+        step("published", names=1)
         here.tidy(warehouse)
 
 

@@ -14,7 +14,7 @@ from assets import dead_contacts
 from models.settings import Settings
 from models.sync import Destination, Mode, Sync, SyncEntry
 from sinks.journal import Journal
-from sinks.suppression import Listed, contact_hash, is_dead
+from sinks.suppression import Listed, contact_hash, is_dead, position_told
 from sinks.twilio import TwilioOptions, TwilioSink
 from warehouse.duckdb import DuckDB
 
@@ -55,7 +55,9 @@ def test_the_dead_and_who_said_no_before_are_told_apart(tmp_path: Path, sync: Sy
     assert stances[0].keys() == {"marketing", "transactional", "news"}
     assert stances[1].keys() == {"marketing"}
     assert not stances[2]
-    lines = [json.loads(line) for line in (settings.outcomes / "dead-r.ndjson").read_text().splitlines()]
+    assert position_told(settings.outcomes, (), 4) == 0  # no refresh has read it: claims go on looking these up
+    assert position_told(settings.outcomes, {"dead-r-0.ndjson"}, 4) == 4
+    lines = [json.loads(line) for line in (settings.outcomes / "dead-r-0.ndjson").read_text().splitlines()]
     assert [(line["event"], line["phone"], line.get("send_key"), line.get("bounce")) for line in lines] == [
         ("bounced", "+15005550001", "k1", "hard"),
         ("unsubscribed", "+15005550002", None, None),
