@@ -39,15 +39,15 @@ def land(opener: Opener, opened: Opened, sync: Sync, sinks: Mapping[str, Sink], 
     found = [(row, told) for row, told in refusals if told]
     if not found:
         return 0
-    # it is there before any row whose line it will hold, and named as the gateway's are: see `position_told`
+    # there before any row of the list whose line it holds, and named as the gateway's are: see `position_told`
     kept = next(opener.settings.outcomes.glob(f"dead-{opened.run_id}-*.ndjson"), None)
     position = opener.journal.suppression_position()
     with written_aside(kept or opener.settings.outcomes / f"dead-{opened.run_id}-{position}.ndjson") as file:
-        opener.journal.suppress(entry for row, told in found for entry in _listed(row, told, sync, salt, at))
         file.writelines(
             orjson.dumps(_line(row, told, sync, CONTACTS.get(channel, "contact"), opened)) + b"\n"
             for row, told in found
         )
+    opener.journal.suppress(entry for row, told in found for entry in _listed(row, told, sync, salt, at))
     return len(found)
 
 

@@ -80,9 +80,10 @@ class Folder:
         for delivery in self.journal.open_deliveries(sync):
             self.journal.abandon(delivery.run_id, at)
         self.fold(at)
-        for run in [*reopener.forgotten()]:
-            if run.opened.sync == sync:
-                reopener.reopened(run.opened.run_id)
+        with self._turn():  # a fold of another sync puts back all it finds forgotten
+            for run in [*reopener.forgotten()]:
+                if run.opened.sync == sync:
+                    reopener.reopened(run.opened.run_id)
         for opened in self.opener.unclosed(sync):
             self.settle(opened, at)
             self.opener.close(opened, self._why(opened), at)

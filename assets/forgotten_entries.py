@@ -29,7 +29,7 @@ def are_there(warehouse: Warehouse, sync: Sync) -> bool:
 
 
 def put_back(warehouse: Warehouse, sync: Sync, at: datetime) -> int:
-    """Append them; how many. Nobody else advances a history until the plan that heeds them is opened."""
+    """Append them; how many. Nobody else advances a history meanwhile, nor until a plan that heeds them is opened."""
     sent = _sent(warehouse, sync)
     column, contacts = _contacts(warehouse, sync, sent)
     query = render(

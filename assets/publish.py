@@ -61,7 +61,7 @@ def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] =
     """Bring the published copy up to the live file; the names that changed. Nothing is written when none did.
 
     `only`: what the caller changed; nothing else is looked at, and stays as it was published: a refresh that may be
-    under way is the one to show it. Raises StorageFull with the old copy still in its place.
+    under way is the one to show it, and to publish first. Raises StorageFull with the old copy still in its place.
     """
     home = engine(settings)
     with home.turn("publish"):
@@ -75,6 +75,8 @@ def publish(settings: Settings, warehouse: Warehouse, *, only: Collection[str] =
 
 def _published(home: Engine, settings: Settings, warehouse: Warehouse, only: Collection[str]) -> tuple[str, ...]:
     have = home.published_digests()
+    if only and not have:
+        return ()
     kept = {name: digest for name, digest in have.items() if name not in only} if only else {}
     live = relations(settings, warehouse, only=only)
     wanted = kept | {name: _digest(warehouse, relation) for name, relation in live.items()}

@@ -92,7 +92,7 @@ def _failure_published(settings: Settings) -> Iterator[None]:
         yield
     except BuildFailed:
         with stages.opened(settings) as warehouse:
-            only = publish.OF_STATUS if engine(settings).is_published() else ()
+            only = publish.OF_STATUS if engine(settings).published_digests() else ()
             publish.publish(settings, warehouse, only=only)
         raise
 

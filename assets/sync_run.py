@@ -26,6 +26,7 @@ from models.delivery import Delivery, Plan, Summary
 from models.errors import Refused, TailraceError
 from models.journal_place import Place
 from models.settings import Settings
+from models.source import TableSource
 from models.steps import step
 from models.sync import Sync
 from sinks.base import Carrier, Sink
@@ -118,13 +119,21 @@ class SyncRun:
             with (
                 # a plan that moved is said to whoever applies it: the sync itself is as well as it was
                 nullcontext() if self.apply else troubles.noted(warehouse, self.sync, now()),
-                # messages of journeys are joined with people alone, who are made in a turn with what is known of them
-                nullcontext() if self.sync.journey else reading_models(self.settings),
+                reading_models(self.settings) if self._reads_models() else nullcontext(),
                 learning(self.settings) if forgotten else deciding(self.settings),
             ):
                 if forgotten:
                     forgotten_entries.put_back(warehouse, self.sync, now())
                 return self._open(warehouse, journal, opener)
+
+    def _reads_models(self) -> bool:
+        """Messages of journeys read people alone, who are made in the turn of what is known of them.
+
+        How fresh a source is they ask, too, and one in place is away while its table is replaced.
+        """
+        return not self.sync.journey or any(
+            isinstance(source, TableSource) for source in configuration.sources(self.settings).values()
+        )
 
     def _open(self, warehouse: Warehouse, journal: Journal, opener: Opener) -> tuple[Plan, Delivery | None]:
         policy = configuration.policy(self.settings)

@@ -59,8 +59,8 @@ def tick(settings: Settings, clock: Clock, tell: Tell, *, sends: bool = True) ->
         raise Refused(message)
     declared = syncs.load_syncs(settings, read_manifest(settings))
     sent = tuple(_send(settings, clock, tell, declared)) if sends else ()
-    with store.reading(settings) as copy:
-        left = tuple(stranded(settings, copy, declared, clock.as_of))
+    with store.reading_any(settings) as copy:
+        left = tuple(stranded(settings, copy, declared, clock.as_of)) if copy else ()
     return Ticking(moved, sent, tuple(funnel.unread(settings)), left)
 
 

@@ -26,7 +26,8 @@ MARKETING = "marketing"  # what a no is about that names no purpose, as `int_con
 # what SQL's trim takes off: every kind of space, but no tab and no end of a line
 _SPACES = "\u0020\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _AGAIN = "again:"  # before a purpose: somebody said yes to it. No delivery has such a purpose, so no claim heeds it
-_FILE = re.compile(r"\.?(?:gateway|dead)-.+-([0-9]+)\.ndjson(\.part)?")
+# a file of a closed run is whole before the list has a row of it
+_FILE = re.compile(r"\.?gateway-.+-([0-9]+)\.ndjson(\.part)?|dead-.+-([0-9]+)\.ndjson")
 
 
 def contact_hash(salt: str, contact: str) -> str:
@@ -145,7 +146,7 @@ def position_told(folder: Path, loaded: Container[str], end: int) -> int:
     a claim has to heed, even if it was there before the refresh ended.
     """
     found = ((path.name, _FILE.fullmatch(path.name)) for path in folder.glob("*-*.ndjson*"))
-    waiting = (int(match[1]) for name, match in found if match and (match[2] or name not in loaded))
+    waiting = (int(match[1] or match[3]) for name, match in found if match and (match[2] or name not in loaded))
     return min([end, *waiting])
 
 

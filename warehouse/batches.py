@@ -81,10 +81,8 @@ def _make_log(
         body = ", ".join(f"{quote(column)} {kind}" for column, kind in wanted.items())
         warehouse.execute(f"create table {log} ({body}){warehouse.dialect.partitioned('batch_id')}")
     new = [column for column in wanted if have and column not in have]
-    if (
-        new and in_views
-    ):  # before, so that whoever is killed between the two leaves nothing that looks as if it was made
-        definitions.forget(warehouse)
+    if new:  # before, so that whoever is killed between the two leaves nothing that looks as if it was made
+        definitions.forget(warehouse, None if in_views else name)
     for column in new:
         warehouse.execute(f"alter table {log} add column {quote(column)} {wanted[column]}")
     warehouse.create_view(name, f"select * from {log} where batch_id in (select batch_id from {SCHEMA}.visible_batch)")

@@ -92,12 +92,14 @@ def create_view(warehouse: Warehouse, name: str, query: str) -> None:
             warehouse.create_view(name, query)
 
 
-def forget(warehouse: Warehouse) -> None:
-    """A table is about to get new columns: what reads all of them is created again."""
-    warehouse.remove(TABLE, "name", [row["name"] for row in warehouse.rows(f"select name from {TABLE}")])
-    _KNOWN[warehouse].clear()
-    if warehouse in _MAKING:
-        _MAKING[warehouse].notes.clear()
+def forget(warehouse: Warehouse, only: str | None = None) -> None:
+    """A table is about to get new columns: what reads all of them is created again, or `only` its own view."""
+    making = _MAKING[warehouse].notes if warehouse in _MAKING else {}
+    names = {*_noted(warehouse), *making} if only is None else {only}
+    warehouse.remove(TABLE, "name", names)
+    for name in names:
+        _KNOWN[warehouse].pop(name, None)
+        making.pop(name, None)
 
 
 def _noted(warehouse: Warehouse) -> dict[str, str]:

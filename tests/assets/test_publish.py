@@ -101,6 +101,21 @@ def test_what_a_caller_says_cannot_have_changed_stays_as_it_was(settings):
     assert build(settings) == ("seg_lapsed",)
 
 
+def test_a_part_is_not_published_first(settings):
+    """What a sync or a tick changed is shown beside all else, never instead: the refresh is the first to publish."""
+    with store.writing(settings) as warehouse:
+        warehouse.execute("create schema if not exists main")
+        warehouse.execute(EVENTS)
+        assert publish(settings, warehouse, only=["events"]) == ()
+    assert not settings.published.exists()
+    build(settings, LAPSED)
+    settings.published.write_bytes(b"not a database at all" * 1000)
+    with store.writing(settings) as warehouse:
+        assert publish(settings, warehouse, only=["events"]) == ()
+    with pytest.raises(NeedsPerson, match="`tailrace refresh` makes it anew"):
+        store.reading(settings)
+
+
 def test_a_list_that_becomes_empty_is_published(settings):
     """Nothing and an empty list are not the same row."""
     build(settings, "create or replace table main.profiles as select 'a' as profile_id, null::int[] as tags")

@@ -57,6 +57,8 @@ def test_the_dead_and_who_said_no_before_are_told_apart(tmp_path: Path, sync: Sy
     assert not stances[2]
     assert position_told(settings.outcomes, (), 4) == 0  # no refresh has read it: claims go on looking these up
     assert position_told(settings.outcomes, {"dead-r-0.ndjson"}, 4) == 4
+    (settings.outcomes / ".dead-s-1.ndjson.part").touch()  # of a run that was killed before the list had any of it
+    assert position_told(settings.outcomes, {"dead-r-0.ndjson"}, 4) == 4
     lines = [json.loads(line) for line in (settings.outcomes / "dead-r-0.ndjson").read_text().splitlines()]
     assert [(line["event"], line["phone"], line.get("send_key"), line.get("bounce")) for line in lines] == [
         ("bounced", "+15005550001", "k1", "hard"),
