@@ -112,6 +112,7 @@ class Nights:
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
     if not os.environ.get(STARTED) or spark_serving.home() is None:
         pytest.skip(f"no Spark cluster is started: `make spark` gets one, {STARTED}=1 starts it")
+    sys.argv[0] = "pytest"  # a worker of xdist is a `python -c`, which Spark's client takes for a test of its own
     home = tmp_path_factory.mktemp("spark")
     (home / "dev").mkdir()
     with spark_serving.serving() as cluster:
