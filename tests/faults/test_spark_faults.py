@@ -5,6 +5,7 @@ One case again, where `make spark` has put Spark: TAILRACE_TEST_ENGINES=1 pytest
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import subprocess
@@ -112,7 +113,9 @@ class Nights:
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
     if not os.environ.get(STARTED) or spark_serving.home() is None:
         pytest.skip(f"no Spark cluster is started: `make spark` gets one, {STARTED}=1 starts it")
-    sys.argv[0] = "pytest"  # a worker of xdist is a `python -c`, which Spark's client takes for a test of its own
+    with pytest.MonkeyPatch.context() as patched:  # Spark's client takes a worker of xdist for a test of its own
+        patched.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
+        importlib.import_module("warehouse.spark")
     home = tmp_path_factory.mktemp("spark")
     (home / "dev").mkdir()
     with spark_serving.serving() as cluster:
