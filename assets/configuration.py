@@ -19,7 +19,7 @@ from assets.mistakes import Mistake, mistakes
 from models.errors import ConfigError
 from models.policy import Policy
 from models.settings import Settings
-from models.source import Source, Sources
+from models.source import Source, Sources, TableSource
 
 Model = TypeVar("Model", bound=BaseModel)
 Key = str | int
@@ -160,6 +160,11 @@ def load(path: Path, model: type[Model]) -> Model:
 def sources(settings: Settings) -> dict[str, Source]:
     """What sources.yml declares, by name."""
     return dict(load(settings.project / "sources.yml", Sources).sources)
+
+
+def reads_in_place(settings: Settings) -> bool:
+    """Whether any source is tables that stay where they are."""
+    return any(isinstance(source, TableSource) for source in sources(settings).values())
 
 
 def policy(settings: Settings) -> Policy:

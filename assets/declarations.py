@@ -14,7 +14,7 @@ from assets.messages.compiling import compiled
 from assets.messages.composing import OF_SEGMENT
 from assets.messages.text import Text
 from assets.mistakes import suggestion
-from assets.parsed import marked
+from assets.parsed import declared_syncs, marked
 from models.settings import Settings
 from models.sync import Channel, Destination, Mode, Sync, SyncEntry
 from sinks import base, registry
@@ -27,8 +27,7 @@ RESERVED = frozenset({"batch_id"})  # and every name with an underscore first: t
 def declarations(settings: Settings, models: Mapping[str, Node]) -> Iterator[Declaration]:
     """Every entry there is, model by model."""
     for model in models.values():
-        meta = model["config"].get("meta") or model.get("meta") or {}
-        syncs = meta.get("syncs") or []
+        syncs = declared_syncs(model)
         for index, given in enumerate(syncs if isinstance(syncs, list) else [syncs]):
             yield Declaration(settings, models, model, index, given)
 

@@ -93,8 +93,14 @@ def _node(node: Mapping[str, Any]) -> Node:
         materialized=config.get("materialized") or "",
         file=node["original_file_path"],
         column_types=config.get("column_types") or {},
-        is_synced=bool((config.get("meta") or node.get("meta") or {}).get("syncs")),
+        is_synced=bool(declared_syncs(node)),
     )
+
+
+def declared_syncs(node: Mapping[str, Any]) -> Any:
+    """The `meta.syncs` of a model as it stands in the manifest, whatever was written there."""
+    meta = node["config"].get("meta") or node.get("meta") or {}
+    return meta.get("syncs") or []
 
 
 def _macro(macro: Mapping[str, Any]) -> Macro:

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from assets import configuration, lineage, night, publish, raw, segment_days, stages, store
+from assets import configuration, lineage, night, publish, raw, segment_days, stages, staging, store
 from assets.dbt_project import project, variables
 from assets.segment_days import Evaluation, KnownBy
 from models.clock import Clock, end_of_day
@@ -118,7 +118,7 @@ def _fill(settings: Settings, clock: Clock, wanted: Evaluation) -> int:
 
 def _require_current_log(settings: Settings, warehouse: Warehouse, clock: Clock) -> None:
     """Refuse when the event log does not hold all that had arrived by the clock, or was staged by other models."""
-    last = stages.last_staged(warehouse)
+    last = staging.last_staged(warehouse)
     if last is None:
         raise Refused("nothing is refreshed yet; run `tailrace refresh`, then this again")
     definition = lineage.definition(project(settings), [stages.LOG, stages.IDENTIFIERS], variables(settings))

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from assets import builds, publish, stages, store
+from assets import builds, publish, stages, staging, store
 from assets.identity import IdentityResult
 from assets.ingest import ingest
 from assets.ingest_report import IngestResult
 from assets.journeys.live import JourneysResult
 from assets.segments import Recorded
-from assets.stages import Staged
+from assets.staging import Staged
 from models.clock import Clock
 from models.errors import BuildFailed
 from models.settings import Settings
@@ -61,7 +61,7 @@ def refresh(settings: Settings, clock: Clock, on_progress: Progress | None = Non
     with store.kept_open(settings):
         with _failure_published(settings):
             with watch("staging"):
-                staged = stages.stage(settings, clock)
+                staged = staging.stage(settings, clock)
             with watch("identity"):
                 people = stages.identify(settings, clock)
             with watch("profiles"):

@@ -1,4 +1,4 @@
-"""The stages of a refresh, each a function of settings and clock that builds only what its inputs changed.
+"""The stages of a refresh after staging, each a function of settings and clock that builds only what changed.
 
 The caller holds the lock to build (store.locked) and has no connection open; refresh.py strings them together.
 """
@@ -7,23 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from assets import (
     builds,
     configuration,
     delivery_tables,
     identity,
-    in_place,
     lineage,
     raw,
     segment_days,
     segments,
     store,
 )
-from assets.builds import Build
 from assets.dbt_project import LIVE, project, variables
 from assets.identity import IdentityResult
 from assets.journeys import documents, live, people, publication, tables
@@ -37,30 +32,15 @@ from assets.suppressions import copy_suppressions, known_position
 from assets.warehouse import BuildResult, clock_variables, run_dbt
 from assets.withdrawals import withdraw_departed
 from models.clock import Clock
-from models.errors import ConfigError
 from models.settings import Settings
-from models.source import FileSource, TableSource
 from sinks.journal import Journal
 from warehouse import batches, definitions
 from warehouse.base import Warehouse
 from warehouse.engine import engine
-from warehouse.query import render
 
-SQL = Path(__file__).parent / "sql"
 STAGING, PROFILES, SEGMENTS, MARTS = "staging", "profiles", "segments", "marts"
 BUILDING = "building"  # inputs of a part whose build has not ended
-IN_PLACE = "in place"  # inputs that never count as unchanged
 LOG, EVENTS, IDENTIFIERS, BLOCKED = "stg_event_log", "stg_events", "int_event_identifiers", "blocked_identifiers"
-
-
-@dataclass(frozen=True)
-class Staged:
-    """What staging did. `stale`: sources in place that could not be read, and why."""
-
-    built: bool
-    full_refresh: bool = False
-    stale: dict[str, str] = field(default_factory=dict)
-    result: BuildResult = field(default=BuildResult(()), compare=False)
 
 
 @contextmanager
@@ -80,57 +60,16 @@ def prepare(settings: Settings, warehouse: Warehouse) -> None:
             part.prepare(warehouse)
 
 
-def last_staged(warehouse: Warehouse) -> Build | None:
-    """The last build of the event log; None where there is none of it here, as after a move from another engine."""
-    return builds.latest(warehouse, STAGING) if warehouse.columns(f"{LIVE}.{LOG}") else None
-
-
-def stage(settings: Settings, clock: Clock) -> Staged:
-    """Bring the event log and `stg_events` up to the clock. Raises BuildFailed."""
-    definition = _definition(settings, [LOG, IDENTIFIERS])
-    sources = configuration.sources(settings)
-    with opened(settings) as warehouse:
-        attach, stale = reachable(settings, warehouse)
-        last = last_staged(warehouse)
-        arrived = _arrived(warehouse, settings, clock)
-        full_refresh = last is None or last.definition != definition
-        if last and not full_refresh and arrived == last.inputs != IN_PLACE and not _due(warehouse, clock, last):
-            return Staged(built=False)
-        # a full one that does not end begins anew, whatever the models say by then
-        builds.remember(warehouse, clock, STAGING, "" if full_refresh else definition, BUILDING)
-    select = [f"stg_{name}" for name in sources] + [LOG, EVENTS, IDENTIFIERS]
-    # the events of a source in place are away while its table is replaced, and a plan asks how fresh they are
-    with store.making_models(settings) if arrived == IN_PLACE else nullcontext():
-        result = run_dbt(
-            settings,
-            clock,
-            [*select, BLOCKED] if full_refresh else select,
-            full_refresh=full_refresh,
-            exclude=[f"stg_{name}" for name in stale],
-            variables={"attach": attach},
-        )
-    with opened(settings) as warehouse:
-        for database in attach:  # whoever keeps the file open would keep their writers out
-            warehouse.detach(database["alias"])
-        builds.remember_models(warehouse, clock, result.built, result.reasons)
-        result.require()
-        builds.remember(warehouse, clock, STAGING, definition, arrived)
-        _remember_definitions(settings, warehouse, clock, select)
-    return Staged(built=True, full_refresh=full_refresh, stale=stale, result=result)
-
-
 def identify(settings: Settings, clock: Clock) -> IdentityResult:
     """Bring the identity history up to the events staged."""
-    policy, sources = configuration.policy(settings), configuration.sources(settings)
-    definition = _definition(settings, [IDENTIFIERS])
-    replayable = all(isinstance(source, FileSource) for source in sources.values())
+    definition = definition_of(settings, [IDENTIFIERS])
     with opened(settings) as warehouse:
         return identity.identify(
             warehouse,
             clock,
-            salt=policy.salt,
+            salt=configuration.policy(settings).salt,
             definition=definition,
-            replayable=replayable,
+            replayable=not configuration.reads_in_place(settings),
             learning=store.learning(settings),
         )
 
@@ -141,17 +80,17 @@ def make_people(settings: Settings, clock: Clock) -> BuildResult:
     Nobody decides meanwhile: events would have people of whom nothing is recorded yet.
     """
     with store.making_models(settings), store.learning(settings):
-        done = build_profiles(settings, clock)
-        record_people(settings, clock)
+        done = _build_profiles(settings, clock)
+        _record_people(settings, clock)
     return done
 
 
-def build_profiles(settings: Settings, clock: Clock) -> BuildResult:
+def _build_profiles(settings: Settings, clock: Clock) -> BuildResult:
     """Build consent and profiles where anything above them changed. Raises BuildFailed."""
     parsed = project(settings)
     names = [*lineage.models(parsed, "identity"), *lineage.models(parsed, "profiles")]
     names.remove(IDENTIFIERS)
-    definition = _definition(settings, names)
+    definition = definition_of(settings, names)
     with opened(settings) as warehouse:
         inputs = f"{_number(warehouse, STAGING)}/{identity.last_number(warehouse)}"
         inputs += _moments(settings, clock, names)
@@ -192,7 +131,7 @@ def _build_changed(
     settings: Settings, clock: Clock, part: str, names: Sequence[str], above: Callable[[Warehouse], str]
 ) -> BuildResult:
     """Build the models of a part unless they are whole and what is `above`, their definitions and day are the same."""
-    definition, own = _definition(settings, names), _definitions(settings, names)
+    definition, own = definition_of(settings, names), _definitions(settings, names)
     with opened(settings) as warehouse:
         inputs = above(warehouse) + _moments(settings, clock, names)
         last = builds.latest(warehouse, part)
@@ -223,7 +162,7 @@ def _built(settings: Settings, clock: Clock, names: Sequence[str]) -> Iterator[t
     with opened(settings) as warehouse:
         result = result.broken(_mistaken_segments(settings, warehouse, result.built))
         builds.remember_models(warehouse, clock, result.built, result.reasons)
-        _remember_definitions(settings, warehouse, clock, result.built)
+        remember_definitions(settings, warehouse, clock, result.built)
         yield warehouse, result
 
 
@@ -255,7 +194,7 @@ def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> l
         return done
 
 
-def record_people(settings: Settings, clock: Clock) -> bool:
+def _record_people(settings: Settings, clock: Clock) -> bool:
     """Write down what journeys read of people: profiles and consent are built as of the clock.
 
     Dates that journeys wait for are kept from the first refresh on that finds them written, published or not.
@@ -298,11 +237,11 @@ def build_marts(settings: Settings, clock: Clock) -> BuildResult:
     return _build_changed(settings, clock, MARTS, names, read)
 
 
-def _definition(settings: Settings, names: Sequence[str]) -> str:
+def definition_of(settings: Settings, names: Sequence[str]) -> str:
     return lineage.definition(project(settings), names, variables(settings))
 
 
-def _remember_definitions(settings: Settings, warehouse: Warehouse, clock: Clock, names: Iterable[str]) -> None:
+def remember_definitions(settings: Settings, warehouse: Warehouse, clock: Clock, names: Iterable[str]) -> None:
     builds.remember_definitions(warehouse, clock, _definitions(settings, names))
 
 
@@ -315,40 +254,3 @@ def _definitions(settings: Settings, names: Iterable[str]) -> dict[str, str]:
 def _number(warehouse: Warehouse, part: str) -> int:
     last = builds.latest(warehouse, part)
     return last.number if last else 0
-
-
-def _arrived(warehouse: Warehouse, settings: Settings, clock: Clock) -> str:
-    """How many batches had arrived; IN_PLACE where a source is read in place, whose changes nothing counts."""
-    sources = configuration.sources(settings)
-    if any(isinstance(source, TableSource) for source in sources.values()):
-        return IN_PLACE
-    relations = [raw.relation(name) for name in sources]
-    found = warehouse.rows(render(SQL, "count_arrived", warehouse.dialect, relations=relations, clock=clock))
-    return str(found[0]["batches"])
-
-
-def _due(warehouse: Warehouse, clock: Clock, last: Build) -> int:
-    """How many events of the log became visible since the last build only because time went on."""
-    sql = render(SQL, "count_due", warehouse.dialect, clock=clock, before=last, schema=LIVE)
-    return int(warehouse.rows(sql)[0]["due"])
-
-
-def reachable(settings: Settings, warehouse: Warehouse) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """What dbt attaches for this run, and the sources in place that cannot be, with the reason."""
-    attach: list[dict[str, Any]] = []
-    stale: dict[str, str] = {}
-    for name, source in configuration.sources(settings).items():
-        if not isinstance(source, TableSource):
-            continue
-        node = project(settings).nodes[f"model.tailrace.stg_{name}"]
-        if node.materialized != "table":
-            message = f"source {name} is read in place: begin with {{{{ config(materialized='table') }}}}"
-            raise ConfigError(message, file=settings.dbt_project / node.file, line=1)
-        reason = in_place.attach(warehouse, settings.project, name, source)
-        if reason is not None:
-            stale[name] = reason
-        elif source.database is not None:
-            warehouse.detach(in_place.alias(name, source))  # whoever keeps the file open would keep their writers out
-            path = str(settings.project / source.database)
-            attach.append({"source": name, "path": path, "alias": in_place.alias(name, source)})
-    return attach, stale

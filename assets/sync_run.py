@@ -26,7 +26,6 @@ from models.delivery import Delivery, Plan, Summary
 from models.errors import Refused, TailraceError
 from models.journal_place import Place
 from models.settings import Settings
-from models.source import TableSource
 from models.steps import step
 from models.sync import Sync
 from sinks.base import Carrier, Sink
@@ -131,9 +130,7 @@ class SyncRun:
 
         How fresh a source is they ask, too, and one in place is away while its table is replaced.
         """
-        return not self.sync.journey or any(
-            isinstance(source, TableSource) for source in configuration.sources(self.settings).values()
-        )
+        return not self.sync.journey or configuration.reads_in_place(self.settings)
 
     def _open(self, warehouse: Warehouse, journal: Journal, opener: Opener) -> tuple[Plan, Delivery | None]:
         policy = configuration.policy(self.settings)

@@ -13,7 +13,7 @@ import duckdb
 import orjson
 import report
 
-from assets import stages, store
+from assets import stages, staging, store
 from assets.dbt_project import manifest
 from assets.ingest import ingest
 from models.clock import Clock
@@ -72,7 +72,7 @@ def staged(settings: Settings, size: int) -> None:
     """Ingest, then the event log: typed, without duplicates, ready for profiles."""
     ingest(settings, CLOCK, ["shop"])
     with store.locked(settings):
-        stages.stage(settings, CLOCK)
+        staging.stage(settings, CLOCK)
         with stages.opened(settings) as warehouse:
             kept = warehouse.rows("select count(*) as n from main.stg_events")[0]["n"]
     assert kept == size, f"{kept} of {size} events"

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import dbt_assets
 
-from assets import builds, configuration, stages, store
+from assets import builds, configuration, stages, staging, store
 from assets.measures import count_late, measure
 from assets.warehouse import BuildResult
 from models.clock import Clock
@@ -51,7 +51,7 @@ def assets(settings: Settings, manifest: Manifest) -> list[dg.AssetsDefinition]:
 
 
 def _first(settings: Settings) -> frozenset[str]:
-    """The models that `stages.stage` builds."""
+    """The models that `staging.stage` builds."""
     names = (stages.LOG, stages.EVENTS, stages.IDENTIFIERS)
     return frozenset(f"stg_{name}" for name in configuration.sources(settings)) | frozenset(names)
 
@@ -60,7 +60,7 @@ def _stage(settings: Settings, clock: Clock) -> BuildResult:
     """Staging, which opens a refresh: a clock before the last one's is refused here."""
     with stages.opened(settings) as opened:
         builds.begin(opened, clock)
-    return stages.stage(settings, clock).result
+    return staging.stage(settings, clock).result
 
 
 def _alone(settings: Settings, name: str) -> Stage:

@@ -8,11 +8,13 @@ from uuid import uuid4
 
 import pytest
 
+from models.settings import Settings
 from tests.engines import spark_serving
-from tests.engines.serving import STARTED
+from tests.engines.serving import STARTED, URLS
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.duckdb import DuckDB
+from warehouse.engine import Engine, engine
 from warehouse.postgres import Postgres
 
 SPARK = "TAILRACE_TEST_SPARK"  # the address of a Spark Connect server
@@ -111,6 +113,14 @@ def connect(request, tmp_path) -> Iterator[Callable[..., Warehouse]]:
             else:
                 emptied(opened)
                 opened.execute("create schema main")
+
+
+@pytest.fixture(params=["duckdb", "postgres", "spark"])
+def home(request, tmp_path) -> Engine:
+    """A target with nothing in it."""
+    url = request.getfixturevalue(URLS[request.param]) if request.param in URLS else None
+    (tmp_path / "dev").mkdir()
+    return engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=url))
 
 
 @pytest.fixture

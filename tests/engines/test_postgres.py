@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 
 from models.errors import UserError, WarehouseHeld
+from models.settings import Settings
 from warehouse import batches
+from warehouse.engine import engine
 from warehouse.names import Names
 from warehouse.postgres import Postgres
 
@@ -180,3 +182,14 @@ def test_a_stream_needs_little_memory_however_long_it_is(server):
     assert rows == 500_000
     assert size > 250_000  # in kilobytes, as is what it grew by: 50,000, and more than `size` where it is read whole
     assert grown < size / 3
+
+
+def test_a_name_that_the_engine_would_cut_is_refused(database, tmp_path):
+    """PostgreSQL cuts names at 63 bytes and says nothing; what stands under the rest would be found by nobody."""
+    home = engine(Settings(project=tmp_path, home=tmp_path, warehouse_url=database))
+    with home.open() as warehouse:
+        batches.prepare(warehouse)
+        batches.create_log(warehouse, f"tailrace.{'x' * 58}", {"n": "integer"})
+        with pytest.raises(UserError, match="at most 63 bytes"):
+            batches.create_log(warehouse, f"tailrace.{'x' * 59}", {"n": "integer"})
+        assert f"tailrace.{'x' * 58}" in batches.logs(warehouse)

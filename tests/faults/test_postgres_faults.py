@@ -23,14 +23,14 @@ from tests.faults.postgres_world import Server
 from tests.faults.test_faults import COUNT, TODAY, check, done, recover
 from tests.faults.test_journey_faults import TICK
 from tests.faults.test_journey_faults import recover as recover_journeys
-from tests.faults.world import MESSAGE, MIRROR, Ran, World, build, moment
+from tests.faults.world import MESSAGE, MIRROR, Child, Ran, World, build, moment
 from warehouse.postgres import Postgres
 
 pytestmark = pytest.mark.faults
 SEEDS = range(72 if COUNT >= 300 else max(COUNT // 2, 9))
 KINDS = ("kill", "cut at", "restart at", "refresh", "cut", "tick", "journal lost", "tick cut", "warehouse of yesterday")
 STRIKES = ("cut", "restart", "crash")
-MART = "tailrace_dev_models.segment_sizes"
+MART, SYNCED = "tailrace_dev_models.segment_sizes", "tailrace_dev_models.seg_badge"
 
 
 @dataclass(frozen=True)
@@ -191,15 +191,8 @@ def test_four_at_once(postgres: Server, template: Template, tmp_path: Path) -> N
 def test_a_refresh_keeps_nobody_waiting(postgres: Server, template: Template, tmp_path: Path) -> None:
     """While one builds, however long that takes, both syncs deliver and a tick moves; it ends as if it were alone."""
     with working_copy(postgres, template, "refresh", tmp_path) as world:
-        assert world.warehouse
         at = ("--as-of", moment(TODAY))
-        with Postgres(world.warehouse) as reader:
-            reader.execute("begin")
-            reader.execute(f"lock table {MART} in access share mode")  # whoever reads it: it is not replaced meanwhile
-            refresh = world.begun("refresh", *at)
-            while not reader.rows(f"select 1 as n from pg_locks where not granted and relation = '{MART}'::regclass"):
-                assert refresh.poll() is None, refresh.communicate()
-                time.sleep(0.05)
+        with stuck_at(MART, world, *at) as refresh:
             for command in (("sync", MIRROR), ("sync", MESSAGE), ("tick",)):
                 done(world.tailrace(*command, *at))
             check(world, TODAY)
@@ -207,6 +200,34 @@ def test_a_refresh_keeps_nobody_waiting(postgres: Server, template: Template, tm
         done(world.ended(refresh))
         recover(world, "sync")
         check(world, TODAY)
+
+
+def test_a_sync_waits_for_a_model_that_is_not_tested_yet(postgres: Server, template: Template, tmp_path: Path) -> None:
+    """While what it reads is made it does not begin, and a tick goes on; what it sends then is of the new model."""
+    with working_copy(postgres, template, "refresh", tmp_path) as world:
+        at = ("--as-of", moment(TODAY))
+        with stuck_at(SYNCED, world, *at) as refresh:
+            sync = world.begun("sync", MIRROR, *at)
+            done(world.tailrace("tick", *at))
+            assert (refresh.poll(), sync.poll()) == (None, None)
+        for child in (refresh, sync):
+            done(world.ended(child))
+        recover(world, "sync")
+        check(world, TODAY)
+
+
+@contextmanager
+def stuck_at(relation: str, world: World, *at: str) -> Iterator[Child]:
+    """For the block a refresh stands before this model: somebody reads it, so it is not replaced meanwhile."""
+    assert world.warehouse
+    with Postgres(world.warehouse) as reader:
+        reader.execute("begin")
+        reader.execute(f"lock table {relation} in access share mode")
+        refresh = world.begun("refresh", *at)
+        while not reader.rows(f"select 1 as n from pg_locks where not granted and relation = '{relation}'::regclass"):
+            assert refresh.poll() is None, refresh.communicate()
+            time.sleep(0.05)
+        yield refresh
 
 
 def strike(postgres: Server, world: World, fault: Struck, template: Template, bug: str | None = None) -> None:
