@@ -61,7 +61,7 @@ $(SPARK):
 
 # Every seeded fault against the real command line, the gateway and the recorder, counted at the receiver.
 faults: $(STAMP)
-	$(BIN)/pytest -m faults -n 2 --dist loadgroup tests/faults
+	$(BIN)/pytest -m faults -n 2 --dist loadgroup --no-loadscope-reorder --durations=15 --durations-min=10 tests/faults
 
 # 500 random worlds of journeys, the engine beside the oracle row by row; TAILRACE_ORACLE says how many (`make test`: 12).
 oracle: $(STAMP)

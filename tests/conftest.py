@@ -16,20 +16,23 @@ from hypothesis import settings
 from models.journal_place import JournalServer, Place
 from tests.engines.serving import STARTED, serving
 from tests.parsed import FOLDER
-from tests.sampling import is_left_out
+from tests.sampling import IS_SAMPLE, is_left_out, sampled
 
 # Tests started with `&` ignore SIGINT, which every process they begin inherits. Dagster gives SIGTERM the same meaning,
 # so that after the first run in this process nothing it begins could be ended any more.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A test that takes longer than usual says something of the machine, not of us.
-settings.register_profile("tailrace", deadline=None)
+settings.register_profile("tailrace", deadline=None, max_examples=sampled(100, 30))
 settings.load_profile("tailrace")
 
 SERVER = "TAILRACE_TEST_POSTGRES"  # the URL of one
 STORES = ("file", "server")
 
 LONGEST = (
+    "test_spark_faults.py",
+    "test_postgres_faults.py",
+    "test_faults.py",
     "test_demo.py",
     "test_jobs.py",
     "test_oracle.py",
@@ -58,6 +61,7 @@ LONGEST = (
     "test_newcomer_postgres.py",
 )
 PLACES = {name: place for place, name in enumerate(LONGEST)}
+SAMPLED = {"faults": 24, "spark": 4, "slow": 2}  # of how many such tests one is in a sample
 ON_SPARK = {"cluster", "catalogue", "spark", "beside_spark"}  # fixtures
 
 
@@ -84,8 +88,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _is_on_spark(item):
             item.add_marker("spark")
-            if not item.get_closest_marker("sampled"):
-                item.add_marker(pytest.mark.sampled(one_of=4))
+        for kind, one_of in SAMPLED.items():
+            if item.get_closest_marker(kind) and not item.get_closest_marker("sampled"):
+                item.add_marker(pytest.mark.sampled(one_of=one_of))
+        if IS_SAMPLE and item.get_closest_marker("faults"):  # what a module begins from is made once
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
     left_out = [
         item
         for item in items

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from assets import components, identity
 from assets.resolution import ALIAS, KNOWN_SCHEMA, TYPES, Mint, resolve
 from models.clock import Clock
+from tests.sampling import sampled
 from warehouse import batches
 from warehouse.duckdb import DuckDB
 
@@ -98,7 +99,7 @@ def test_incremental_equals_full(seen: list[dict[str, object]], cuts: list[int])
     assert partition(known) == by_hand(seen)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=sampled(40, 12))
 @given(rows, rows, st.sampled_from([1, 2, 5, components.PLACES]), st.booleans())
 def test_pieces_give_what_the_whole_gives(first, then, count, rebuild) -> None:
     """Nobody is torn apart, whatever is known of them before: every change is the same."""

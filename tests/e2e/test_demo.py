@@ -32,12 +32,13 @@ from tests.sampling import sampled
 
 ROOT = Path(__file__).parents[2]
 NIGHTS = sampled(30, 10)
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module")]  # `.ci/run` runs the demo itself, too
 OUTCOMES = ("delivered", "opened", "clicked", "bounced", "unsubscribed", "converted")
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """What `tailrace demo` does, on 500 people: thirty nights (CI's sample: the last twelve) of the whole loop."""
+    """What `tailrace demo` does, on 500 people: thirty nights (CI's sample: the last ten) of the whole loop."""
     loop = Loop.at(tmp_path_factory.mktemp("whole"), date(2026, 9, 30))
     ports = (local_recorder.free_port(), local_recorder.free_port())
     recorder, gateway = (f"http://127.0.0.1:{port}" for port in ports)
@@ -46,14 +47,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     return loop
 
 
-@pytest.mark.slow
 def test_the_loop_closes(demo: Loop) -> None:
     """After deliveries and what came of them, everything is what the files with the outcomes hold."""
     check_everything(demo)
     assert demo.value("select count(*) from seg_engaged") > 0
 
 
-@pytest.mark.slow
 def test_results_are_what_was_sent_and_what_came_back(demo: Loop) -> None:
     """`results` has what the vendor of each sync took each day, and what the plain count finds in the outcome files."""
     taken: Counter[tuple[str, date]] = Counter()
@@ -75,7 +74,6 @@ def test_results_are_what_was_sent_and_what_came_back(demo: Loop) -> None:
     assert sum(n for (_, _, outcome), n in told.items() if outcome == "unsubscribed") > 0
 
 
-@pytest.mark.slow
 def test_the_vendor_holds_the_segment(demo: Loop) -> None:
     """Each audience at the vendor is the model's members, where it asks for consent those whose consent stands."""
     with local_recorder.running(demo.settings) as here:
@@ -101,7 +99,6 @@ def account(demo: Loop) -> Oracle:
         return observed.account(warehouse, policy)
 
 
-@pytest.mark.slow
 def test_journeys_are_where_the_oracle_says(account: Oracle) -> None:
     """All four journeys ran, and people left them in every way that thirty days of a shop bring about."""
     assert {run.journey for run in account.runs} == {"welcome", "cart_recovery", "post_purchase", "win_back"}
@@ -111,7 +108,6 @@ def test_journeys_are_where_the_oracle_says(account: Oracle) -> None:
     assert reasons >= {None, "holdout", "global_holdout", "no_contact", "no_consent"}
 
 
-@pytest.mark.slow
 def test_what_was_mailed_is_what_was_admitted(demo: Loop, account: Oracle) -> None:
     """Each message at the recorder was admitted and came once; who is held out hears of their own orders only."""
     with local_recorder.running(demo.settings) as here:
@@ -131,7 +127,6 @@ def test_what_was_mailed_is_what_was_admitted(demo: Loop, account: Oracle) -> No
     }
 
 
-@pytest.mark.slow
 def test_nobody_is_mailed_who_must_not_be(demo: Loop, account: Oracle) -> None:
     """Whom the recorder heard of: nobody without consent, suppressed, in quiet hours, past expiry, or over a cap."""
     policy = configuration.policy(demo.settings)
@@ -169,7 +164,6 @@ def test_nobody_is_mailed_who_must_not_be(demo: Loop, account: Oracle) -> None:
             assert all(later - first >= cap.per for first, later in crowded), person
 
 
-@pytest.mark.slow
 def test_message_results_are_what_the_vendors_and_the_files_say(demo: Loop) -> None:
     """Each message counts once in each column, as the recorder took it and the outcome files tell of it."""
     with local_recorder.running(demo.settings) as here:
@@ -198,7 +192,6 @@ def test_message_results_are_what_the_vendors_and_the_files_say(demo: Loop) -> N
     assert languages == {"en", "de"}
 
 
-@pytest.mark.slow
 def test_an_app_that_is_gone_leaves_the_profile(demo: Loop) -> None:
     """A token that the vendor called dead is suppressed and on no profile, unless it was registered again since."""
     dead = demo.rows(
@@ -217,7 +210,6 @@ def test_an_app_that_is_gone_leaves_the_profile(demo: Loop) -> None:
     assert {row["contact_point"] for row in said} == {row["token"] for row in dead}
 
 
-@pytest.mark.slow
 def test_a_message_is_shown_and_tried_out(demo: Loop) -> None:
     """`message` shows what somebody would get, masked; `--send-to` goes by the destination, and no sync knows of it."""
     person = demo.value("select max(profile_id) from profiles where email is not null and orders > 0")
@@ -240,7 +232,6 @@ def test_a_message_is_shown_and_tried_out(demo: Loop) -> None:
     assert demo.value("select count(*) from deliveries where sync = 'mail/test'") == 0
 
 
-@pytest.mark.slow
 def test_what_was_sent_can_be_shown(demo: Loop) -> None:
     """`sent` makes the very message that the vendor got, of every channel and language; no other key has one."""
     with local_recorder.running(demo.settings) as here:
@@ -262,7 +253,6 @@ def test_what_was_sent_can_be_shown(demo: Loop) -> None:
     assert len(seen) > 6
 
 
-@pytest.mark.slow
 def test_results_are_the_mart(demo: Loop) -> None:
     """`tailrace results` sums what `message_results` has, by what it is asked for."""
     by_channel = {row["channel"]: row["sent"] for row in _ran(demo.settings, "results", "--by", "channel", "--json")}
@@ -285,7 +275,6 @@ def _ran(settings: Settings, *command: str) -> Any:
     return json.loads(ran.stdout)
 
 
-@pytest.mark.slow
 def test_every_link_out_is_alive(demo: Loop) -> None:
     """Links of messages that were sent open at the gateway, whatever has happened since; another is not found."""
     with local_recorder.running(demo.settings) as recorded, local_gateway.running(recorded) as here:
@@ -299,7 +288,6 @@ def test_every_link_out_is_alive(demo: Loop) -> None:
         assert httpx.get(min(links)[:-2] + "AA").status_code == 404
 
 
-@pytest.mark.slow
 def test_a_cart_is_brought_to_mind_unless_the_order_came(demo: Loop) -> None:
     """No reminder is about a cart whose order was known to have come within its four hours."""
     reminded = demo.rows(
@@ -323,14 +311,12 @@ def test_a_cart_is_brought_to_mind_unless_the_order_came(demo: Loop) -> None:
     assert not in_time
 
 
-@pytest.mark.slow
 def test_the_demo_again_sends_nothing(demo: Loop) -> None:
     """Running the demo a second time delivers no row."""
     _, days = demonstration.run(demo.settings, people=500, days=30, seed=7, tell=lambda *_: None)
     assert [day.sent for day in days] == [0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "says"),
     [

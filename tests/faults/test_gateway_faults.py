@@ -30,8 +30,9 @@ from tests.faults.message_gateway import (
 )
 from tests.faults.message_world import COUNT, MAIL, OFFERS, TODAY, WHOLE, MessageWorld, ended, recover, seeds
 from tests.faults.test_faults import done
+from tests.sampling import IS_SAMPLE
 
-pytestmark = [pytest.mark.faults, pytest.mark.sampled]
+pytestmark = pytest.mark.faults
 LARGE = 30  # the seed of the case with 10,000 requests
 
 
@@ -83,7 +84,7 @@ def test_what_the_gateway_answered_is_landed_once(
     check_told_again(settings, kill_and_tell_again(settings, fault))
 
 
-@pytest.mark.skipif(COUNT < WHOLE, reason="a sample has no room for it")
+@pytest.mark.skipif(COUNT < WHOLE or IS_SAMPLE, reason="a sample has no room for it")
 def test_ten_thousand_are_in_events_once(copy_of_messages: Copy, record_property: Record) -> None:
     """Of 10,000 requests each that was answered is one event after the next refresh, told again or not."""
     record_property(STRUCK, ["gateway killed", "answered", []])

@@ -22,7 +22,7 @@ from tests.faults.journey_world import AFTERNOON, NOON, PEOPLE, SYNC, JourneyWor
 from tests.faults.test_faults import COUNT, done
 from tests.faults.world import moment
 
-pytestmark = [pytest.mark.faults, pytest.mark.sampled]
+pytestmark = pytest.mark.faults
 SEEDS = range(100 if COUNT >= 300 else max(COUNT // 4, 3))
 REFRESH = ("appended", "committed", "landed", "staged", "published")
 TICK = (

@@ -19,7 +19,7 @@ from tests.faults.message_gateway import AT, serving, webhook
 from tests.faults.message_world import MAIL, OFFERS, THANKS, TODAY, TOMORROW, MessageWorld, ended, recover, seeds
 from tests.faults.test_faults import done
 
-pytestmark = [pytest.mark.faults, pytest.mark.sampled]
+pytestmark = pytest.mark.faults
 
 # --- a delivery dies, and runs again
 

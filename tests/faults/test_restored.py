@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.world import HOLDERS, MESSAGE, MIRROR, World, build, email, entries, moment
 
-pytestmark = [pytest.mark.faults, pytest.mark.sampled]
+pytestmark = pytest.mark.faults
 FILES = {"journal": ("journal.sqlite",), "warehouse": ("warehouse.duckdb",)}
 FILES["both"] = (*FILES["journal"], *FILES["warehouse"])
 
