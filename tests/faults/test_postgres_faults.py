@@ -18,7 +18,7 @@ import pytest
 
 from tests.faults.cases import REFRESH_STEPS, SYNC_STEPS, VENDOR, behaviour
 from tests.faults.conftest import STRUCK
-from tests.faults.journey_world import NOON, SYNC, JourneyWorld, build_journeys
+from tests.faults.journey_world import AFTERNOON, NOON, PEOPLE, SYNC, JourneyWorld, build_journeys
 from tests.faults.postgres_world import Server
 from tests.faults.test_faults import COUNT, TODAY, check, done, recover
 from tests.faults.test_journey_faults import TICK
@@ -30,7 +30,8 @@ pytestmark = pytest.mark.faults
 SEEDS = range(72 if COUNT >= 300 else max(COUNT // 2, 9))
 KINDS = ("kill", "cut at", "restart at", "refresh", "cut", "tick", "journal lost", "tick cut", "warehouse of yesterday")
 STRIKES = ("cut", "restart", "crash")
-MART, SYNCED = "tailrace_dev_models.segment_sizes", "tailrace_dev_models.seg_badge"
+MART, SYNCED, PROFILES = (f"tailrace_dev_models.{name}" for name in ("segment_sizes", "seg_badge", "profiles"))
+GIVEN_BACK = "Badge Returned", PEOPLE[:15], "2026-09-03T09:00:00Z"  # who leaves the journey
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,72 @@ def test_a_sync_waits_for_a_model_that_is_not_tested_yet(postgres: Server, templ
             done(world.ended(child))
         recover(world, "sync")
         check(world, TODAY)
+
+
+def test_nobody_decides_while_people_are_made(postgres: Server, template: Template, tmp_path: Path) -> None:
+    """Neither a tick nor a plan of messages reads profiles of which the record is missing; both go on after it."""
+    with working_copy(postgres, template, "tick", tmp_path) as world:
+        assert isinstance(world, JourneyWorld)
+        world.say(*GIVEN_BACK)
+        at = ("--as-of", AFTERNOON)
+        with stuck_at(PROFILES, world, *at) as refresh:
+            waiting = [world.begun("tick", *at), world.begun("sync", SYNC, *at)]
+            until_in_line(world, *waiting)
+        for child in (refresh, *waiting):
+            done(world.ended(child))
+        done(world.tailrace("tick", *at))
+        check_given_back(world)
+
+
+def test_what_is_withdrawn_between_a_plan_and_its_opening_is_taken_back(
+    postgres: Server, template: Template, tmp_path: Path
+) -> None:
+    """A refresh that was past its people when the plan was made withdraws messages of it, and sees no run to tell."""
+    with working_copy(postgres, template, "tick", tmp_path) as world:
+        assert isinstance(world, JourneyWorld)
+        done(world.tailrace("refresh", "--as-of", NOON))
+        world.say(*GIVEN_BACK)
+        at = ("--as-of", AFTERNOON)
+        with stuck_at(SYNCED, world, *at) as refresh:
+            sync = world.stopped("sync", SYNC, *at, step="planned")
+        done(world.ended(refresh))
+        done(world.go_on(sync))
+        check_given_back(world)
+
+
+def check_given_back(world: JourneyWorld) -> None:
+    """Who gave the badge back got no second message, everybody else did."""
+    heard = {who for who, template in world.mailed() if template == "badge_again"}
+    assert heard == set(PEOPLE) - set(GIVEN_BACK[1])
+    world.check_journeys()
+
+
+def test_a_warehouse_of_yesterday_is_refreshed_and_synced_at_once(
+    postgres: Server, template: Template, tmp_path: Path
+) -> None:
+    """What was sent for entries that it has forgotten is put back beside a refresh that finds the same people enter."""
+    with working_copy(postgres, template, "sync", tmp_path) as world:
+        assert world.warehouse
+        yesterday = postgres.database(like=world.warehouse)
+        done(world.tailrace("sync", "--as-of", moment(TODAY)))
+        postgres.put_back(world.warehouse, yesterday)
+        at = ("--as-of", moment(TODAY))
+        for child in [world.begun(command, *at) for command in ("refresh", "sync")]:
+            done(world.ended(child))
+        recover(world, "sync")
+        check(world, TODAY)
+
+
+def until_in_line(world: World, *children: Child) -> None:
+    """Until each of them waits for a turn that somebody else has."""
+    assert world.warehouse
+    waiting = "select 1 as n from pg_locks where locktype = 'advisory' and not granted and database = (select oid from "
+    waiting += "pg_database where datname = current_database())"
+    with Postgres(world.warehouse) as watching:
+        while len(watching.rows(waiting)) < len(children):
+            assert not any(child.poll() for child in children)
+            time.sleep(0.05)
+    assert [child.poll() for child in children] == [None] * len(children)
 
 
 @contextmanager

@@ -47,6 +47,17 @@ def test_a_view_of_all_columns_shows_new_ones(path) -> None:
         assert list(warehouse.columns("tailrace.names")) == ["batch_id", "name", "size"]
 
 
+def test_a_log_that_no_view_shows_all_of_gets_new_columns_by_itself(path) -> None:
+    """Nothing else is made again, so that nobody who reads it has to wait."""
+    made(path)
+    with opened(path) as warehouse:
+        wider = {"name": "varchar", "size": "bigint"}
+        batches.create_log(warehouse, "tailrace.things", wider, in_views=False)
+        with definitions.made(warehouse, "tailrace.names", "select * from tailrace.things") as is_made:
+            assert is_made
+        assert list(warehouse.columns("tailrace.things")) == ["batch_id", *wider]
+
+
 def test_killed_between_a_new_column_and_its_views(path) -> None:
     """A log that has the column already, noted without it, and views that were made before."""
     made(path)
