@@ -21,6 +21,7 @@ from sinks import base, registry
 
 Node = Mapping[str, Any]
 MESSAGE_COLUMNS = ("profile_id", "template", "template_version", "locale")  # of messages that a segment sends
+TABLES = ("table", "incremental")  # how a model that is synced is made
 RESERVED = frozenset({"batch_id"})  # and every name with an underscore first: the ledger's own columns
 
 
@@ -45,8 +46,7 @@ class Declaration:
     def read(self, destinations: Mapping[str, Destination]) -> Sync:
         """Raises ConfigError with file, line, model, key and what is allowed."""
         document, base_path = self._document()
-        if not isinstance(self.given, dict):
-            raise document.error("must be a mapping (key: value)", *base_path)
+        self._check_form(document, base_path)
         mine = {key: value for key, value in self.given.items() if key in SyncEntry.model_fields}
         rest = {key: value for key, value in self.given.items() if key not in mine}
         entry = _at(document, base_path, mine).read(SyncEntry, *base_path)
@@ -95,6 +95,15 @@ class Declaration:
             above=above(self.models, [self.model["name"], "profiles", *(["consent"] if entry.purpose else [])]),
             texts=texts,
         )
+
+    def _check_form(self, document: Document, path: KeyPath) -> None:
+        """A mapping, of a model that is a table."""
+        if not isinstance(self.given, dict):
+            raise document.error("must be a mapping (key: value)", *path)
+        made = self.model["config"].get("materialized", TABLES[0])
+        if made not in TABLES:
+            message = f"its model is a {made}, which an engine may drop while what it reads is made anew: "
+            raise document.error(message + "begin it with {{ config(materialized='table') }}", *path)
 
     def _message(self, document: Document, path: KeyPath, entry: SyncEntry, channel: Channel) -> tuple[Text, SyncEntry]:
         """The template of what enters are sent, and the entry with the columns that it needs."""

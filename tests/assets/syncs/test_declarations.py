@@ -54,6 +54,16 @@ def test_what_is_no_shared_audience_is_accepted(world, one, two) -> None:
     assert len(declared(world, one, two)) == 2
 
 
+@pytest.mark.parametrize("made", ["view", "ephemeral"])
+def test_what_is_synced_is_a_table(world, made) -> None:
+    """On a server a view goes with what it reads while that is replaced, and a sync would find nothing."""
+    world.declare("seg_x", {"sink": "crm"}, columns=["profile_id"])
+    world.models["seg_x"]["config"]["materialized"] = made
+    with pytest.raises(ConfigError, match=rf"its model is a {made}.*materialized='table'") as refused:
+        load_syncs(world.settings, world.manifest)
+    assert refused.value.key == "seg_x.syncs[0]"
+
+
 LETTERS = {"sink": "smtp", "options": {"host": "smtp.example.com", "sender": "The Shop <hello@shop.example>"}}
 OUT = "{{ unsubscribe_url }} {{ preferences_url }}"
 
