@@ -162,6 +162,7 @@ class _Move:
         """Append the rows of these batches (→ how many) to the log; nobody sees them yet."""
         if not expected:
             return 0
+        batches.discard(self.copy, log, [*expected])  # files that the other end has, and does not know of, too
         rows = self.copy.load(log + LOG_SUFFIX, self.original.stream(self._of(log + LOG_SUFFIX, expected)))
         if rows != sum(expected.values()):
             message = f"{log}: {rows:,} rows came of {sum(expected.values()):,}; nothing of them is visible"

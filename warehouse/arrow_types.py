@@ -72,6 +72,6 @@ def fitted(column: pa.Array, field: pa.Field, table: str) -> pa.Array:
     """The column as the field of the table. Raises UserError that names it."""
     try:
         return cast(column, field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        message = f"{table}.{field.name}: {column.type} is no {field.type}: {error}"
-        raise UserError(message) from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # which quote values
+        message = f"{table}.{field.name}: {column.type} is no {field.type}, or not all of its values are"
+        raise UserError(message) from None

@@ -17,6 +17,7 @@ class Warehouse(Protocol):
     """An open connection. Relations are written `schema.name`, already quoted where they need it."""
 
     dialect: Dialect
+    atomic: bool  # a statement is there as a whole or not at all, whoever dies meanwhile
 
     @property
     def version(self) -> str:

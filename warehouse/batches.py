@@ -7,13 +7,14 @@ visible batches only. A batch is visible once its row in `tailrace.batch` exists
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from models.errors import UserError
+from models.errors import UserError, WarehouseHeld
 from models.steps import step
 from warehouse import definitions, metadata
 from warehouse.base import Warehouse
@@ -135,10 +136,11 @@ class Batch:
         return appended
 
     def commit(self, at: datetime) -> bool:
-        """Make the batch visible; False when it already was."""
+        """Make the batch visible; False when it already was. Raises WarehouseHeld where other rows are there."""
         if self.known:
             return False
         literal = self.warehouse.dialect.literal
+        _confirm(self.warehouse, self.counts, {self.batch_id: sum(self.counts.values())})
         tables = ",".join(sorted(self.counts))
         values = ", ".join(
             (
@@ -175,9 +177,10 @@ class Batches:
         return self.warehouse.insert(log, rows) if isinstance(rows, str) else self.warehouse.load(log, rows)
 
     def commit(self, row_counts: Mapping[str, int], at: datetime) -> None:
-        """Make these batches visible, at once. `row_counts`: batch id → rows in all logs."""
+        """Make these batches visible, at once. `row_counts`: batch id → rows in all logs. Raises as Batch's."""
         if not row_counts:
             return
+        _confirm(self.warehouse, self.names, row_counts)
         dialect, tables = self.warehouse.dialect, ",".join(sorted(self.names))
         values = ", ".join(
             f"({dialect.literal(batch_id)}, {dialect.literal(tables)}, {count}, {dialect.text_list(())}, "
@@ -192,6 +195,22 @@ class Batches:
         """Take out what was appended under ids that will not become visible."""
         for name in sorted(self.names):
             discard(self.warehouse, name, batch_ids)
+
+
+def _confirm(warehouse: Warehouse, names: Collection[str], row_counts: Mapping[str, int]) -> None:
+    """That so many rows are in these logs, by batch: a statement may outlive whoever had the lock for it."""
+    if warehouse.atomic or not names:
+        return
+    there, batch_ids = Counter[str](), [*row_counts]
+    for name in names:
+        for first in range(0, len(batch_ids), AT_ONCE):
+            listed = ", ".join(map(warehouse.dialect.literal, batch_ids[first : first + AT_ONCE]))
+            counted = f"select batch_id, count(*) as n from {name}{LOG_SUFFIX} where batch_id in ({listed}) group by 1"
+            there.update({str(row["batch_id"]): int(row["n"]) for row in warehouse.rows(counted)})
+    for batch_id, rows in row_counts.items():
+        if there[batch_id] != rows:
+            message = f"{rows:,} rows of {batch_id} were written and {there[batch_id]:,} are there: what a killed run "
+            raise WarehouseHeld(message + "had begun came between; run the command again, which writes them anew")
 
 
 def discard(warehouse: Warehouse, name: str, batch_ids: Sequence[str]) -> None:

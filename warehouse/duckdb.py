@@ -25,6 +25,7 @@ class DuckDB:
     """An open DuckDB file. Writers hold `warehouse.lock` first (warehouse/lock.py); readers open the published copy."""
 
     dialect: Dialect = DuckDBDialect()
+    atomic = True
 
     def __init__(self, path: Path, *, read_only: bool = False, memory_limit: str | None = None) -> None:
         """Open `path`. Raises WarehouseHeld, WarehouseVersion or StorageFull, each saying what to do."""

@@ -36,7 +36,7 @@ class Generations(ABC):
 
     def exists(self) -> bool:
         with self._reader() as warehouse:
-            return bool(warehouse.columns("tailrace.batch"))
+            return bool(warehouse.relations("tailrace"))
 
     def is_published(self) -> bool:
         return bool(self._newest())

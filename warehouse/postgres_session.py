@@ -47,6 +47,7 @@ class Session(ServerSession):
 
     engine, reads = "PostgreSQL", "schemas of its own database"
     dialect: Dialect = PostgresDialect()
+    atomic = True
 
     def __init__(
         self, url: str, *, schemas: Mapping[str, str] | None = None, read_only: bool = False, name: str = "tailrace"

@@ -21,7 +21,9 @@ from warehouse.lock import hold
 from warehouse.names import Written, parts
 from warehouse.server_session import functions
 from warehouse.spark_arrow import arrow_type, plain
+from warehouse.spark_dialect import TEXT
 from warehouse.spark_errors import Absent, shown, translating
+from warehouse.spark_session import united
 from warehouse.spark_tables import Tables
 
 FUNCTIONS = Path(__file__).with_name("spark_functions")
@@ -32,7 +34,9 @@ _MADE: set[tuple[str, str]] = set()  # what this process saw to be there: to ask
 _DROPPED = re.compile(r"drop \w+ (?:if exists )?(\S+)")
 _ROWS_ONLY = ("insert ", "create or replace temporary view ", "use ")  # these change no table
 _REMARKS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)  # before a statement
-_QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "from", "(")
+_QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "(")
+_TEXTS = re.compile(rf"{TEXT}|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)  # in which any word is just that
+_WRITES = re.compile(r"\b(?:insert|update|delete|merge)\b", re.IGNORECASE)  # after a `with`, too
 
 
 def _bare(sql: str) -> str:
@@ -90,10 +94,16 @@ class Spark(Tables):
         with _remembering():
             return super().rows(sql, params)
 
+    def stream(self, sql: str, batch_rows: int = 65_536) -> pa.RecordBatchReader:
+        self._refuse_writing(sql)
+        return super().stream(sql, batch_rows)
+
     def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> int:
-        kinds = self._known(table, data.schema.names)
-        wanted = pa.schema([pa.field(name, arrow_type(kinds[name])) for name in data.schema.names])
-        return self._inserted(table, kinds, data.schema.names, self._sent(data, wanted, table), None)
+        """As the port says, in several statements: what one of them inserts the server has in its memory."""
+        kinds, given = self._known(table, data.schema.names), data.schema.names
+        wanted = pa.schema([pa.field(name, arrow_type(kinds[name])) for name in given])
+        parts = self._sent(data, wanted, table)
+        return sum(self._inserted(table, kinds, given, part, None) for part in parts)
 
     def insert(self, table: str, query: str) -> int:
         written = self._written(query)
@@ -122,7 +132,7 @@ class Spark(Tables):
     @contextmanager
     def lend(self, name: str, data: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
         wanted = pa.schema([pa.field(field.name, plain(field.type)) for field in data.schema])
-        self._shown(self.dialect.quote(name), self._sent(data, wanted, name))
+        self._shown(self.dialect.quote(name), united(self._sent(data, wanted, name)))
         try:
             yield
         finally:
@@ -176,17 +186,21 @@ class Spark(Tables):
 
     def prepare_functions(self) -> None:
         digest, statements = functions(FUNCTIONS)
-        made = f"made_by_{digest}"
-        known = self._server, self._written(f"tailrace.{made}").sql
-        if known in _MADE:
-            return
-        if self.rows(f"show user functions in {self.dialect.quote(self._real('tailrace'))} like '{made}'"):
-            _MADE.add(known)
+        note = "create or replace function tailrace.functions_made_by() returns string return "
+        if self._functions_made_by() == digest:
             return
         with self.alone():
+            self._write(f"{note}''")
             for statement in statements:
                 self._write(statement)
-            self._write(f"create or replace function tailrace.{made}() returns boolean return true")
+            self._write(f"{note}'{digest}'")
+
+    def _functions_made_by(self) -> str | None:
+        """The digest of the functions that are there; nothing while they are being made, or were never."""
+        try:
+            return str(self.rows("select tailrace.functions_made_by() as digest")[0]["digest"])
+        except UserError:
+            return None
 
     def has(self, schema: str) -> bool:
         """Whether there is a database of this real name."""
@@ -211,7 +225,9 @@ class Spark(Tables):
             _MADE.difference_update([made for made in _MADE if name in _bare(made[1])])
 
     def _refuse_writing(self, sql: str) -> None:
-        if self.read_only and not _REMARKS.sub("", sql, count=1).lower().startswith(_QUERIES):
+        if not self.read_only:
+            return
+        if not _REMARKS.sub("", sql, count=1).lower().startswith(_QUERIES) or _WRITES.search(_TEXTS.sub("", sql)):
             raise UserError("this connection is read-only: it reads the published copy")
 
     def _inserted(
@@ -238,19 +254,38 @@ class Spark(Tables):
         return ".".join([*schema, self.dialect.quote(last + "__fresh")])
 
     def _put_in_place(self, name: str) -> None:
-        """Where a run was killed between the two steps of replacing this table: the second one."""
-        if not self.columns(name) and self.columns(fresh := self._fresh(name)):
+        """Where a run or the server was killed between the steps of replacing this table: what was to be done yet.
+
+        A rename moves the folder before the catalogue says so. Then the rows are where the table is to be already.
+        """
+        if self.columns(name) or not (columns := self.columns(fresh := self._fresh(name))):
+            return
+        if self._has_folder(fresh):
             self._run(f"alter table {fresh} rename to {name}")
+        else:
+            self._run(f"create table {name} {self._body(columns)}")
+            self._run(f"drop table {fresh}")
+
+    def _has_folder(self, table: str) -> bool:
+        told = {str(row["col_name"]): row["data_type"] for row in self.rows(f"describe table extended {table}")}
+        try:
+            self.rows(f"select 1 as found from parquet.`{told['Location']}` limit 1")
+        except Absent:
+            return False
+        except UserError:  # a folder without a file
+            return True
+        return True
 
     def _replace(self, name: str, made: str | Mapping[str, str]) -> None:
-        quote, fresh = self.dialect.quote, self._fresh(name)
-        if isinstance(made, str):
-            body = f"using parquet as {made}"
-        else:
-            columns = ", ".join(f"{quote(column)} {self.dialect.kind(each)}" for column, each in made.items())
-            body = f"({columns}) using parquet"
+        fresh = self._fresh(name)
         with self.alone():
             self._run(f"drop table if exists {fresh}")
-            self._run(f"create table {fresh} {body}")
+            self._run(f"create table {fresh} {self._body(made)}")
             self._run(f"drop table if exists {name}")
             self._run(f"alter table {fresh} rename to {name}")
+
+    def _body(self, made: str | Mapping[str, str]) -> str:
+        if isinstance(made, str):
+            return f"using parquet as {made}"
+        quote, kind = self.dialect.quote, self.dialect.kind
+        return f"({', '.join(f'{quote(column)} {kind(each)}' for column, each in made.items())}) using parquet"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql.connect.conf import RuntimeConf
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import Row, StructType
 
+from warehouse import spark_sessions as sessions
 from warehouse.names import Written
 from warehouse.spark_errors import translating
-from warehouse.spark_session import channel, chosen
+from warehouse.spark_session import channel, chosen, cleared
 
 
 class _Settled(RuntimeConf):
@@ -50,16 +52,15 @@ class _Session(SparkSession):
     def sql(self, sql: str) -> _Found:  # type: ignore[override]
         written = Written(sql, sql, ())
         with translating(written):
-            return _Found(super().sql(sql), written)
+            return _Found(cleared(super().sql, sql), written)
 
 
 @contextmanager
-def dbt_session(url: str) -> Iterator[None]:
-    """For the block it is the one that threads of this process are given which ask for any."""
-    session = _Session(channel(url))
-    try:
+def dbt_session(url: str, locks: Path) -> Iterator[None]:
+    """For the block it is the one that threads of this process are given which ask for any. `locks`: of sessions."""
+    with ExitStack() as kept:
+        session = _Session(channel(url, sessions.begun(url, locks, kept)))
+        kept.callback(sessions.ended, session, locks)
         chosen(session)
         SparkSession._set_default_and_active_session(session)  # noqa: SLF001 - the builder has no way to make another kind
         yield
-    finally:
-        session.stop()

@@ -126,7 +126,7 @@ class SparkEngine(Generations):
         return {"SPARK_REMOTE": self.url}
 
     def running_dbt(self) -> AbstractContextManager[None]:
-        return dbt_session(self.url)
+        return dbt_session(self.url, self.settings.root / LOCKS)
 
     def _reader(self) -> Spark:
         return Spark(self.url, home=self.settings.root, schemas=self.schemas, read_only=True)

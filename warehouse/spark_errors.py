@@ -21,10 +21,10 @@ logging.getLogger("SQLQueryContextLogger").disabled = True
 
 
 class Absent(UserError):
-    """A relation that is not there."""
+    """A relation, or a folder, that is not there."""
 
 
-_ABSENT = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "VIEW_NOT_FOUND")
+_ABSENT = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "VIEW_NOT_FOUND", "PATH_NOT_FOUND")
 # Classes of SQLSTATE that are mistakes of who wrote the statement or the data; what a statement itself raises
 _OF_USERS = ("0A", "21", "22", "23", "2B", "42", "54", "P0001", "XXKD")
 # Those of data: what is said of it may be personal, but for types, functions, settings and sizes
@@ -39,7 +39,10 @@ def translating(written: Written | None) -> Iterator[None]:
     try:
         yield
     except (PySparkException, grpc.RpcError) as error:
-        raise translated(error, written) from error
+        told = translated(error, written)
+        if told is error:
+            raise
+        raise told from None  # what it was told by may quote rows, and Dagster keeps an error with its cause
 
 
 def translated(error: Exception, written: Written | None) -> Exception:
@@ -130,7 +133,8 @@ _EXPLAINED: dict[tuple[str, ...], tuple[type[TailraceError], str]] = {
         f"rows that Spark kept aside are gone with one of its workers; {_AGAIN}",
     ),
     (
-        "INVALID_HANDLE.SESSION",
+        "INVALID_HANDLE.",
+        "RESPONSE_ALREADY_RECEIVED",
         "NO_ACTIVE_SESSION",
         "StatusCode.UNAVAILABLE",
         "failed to connect to all addresses",

@@ -6,10 +6,10 @@ What asks for them is the port, in spark.py; what types become is in spark_arrow
 from __future__ import annotations
 
 import socket
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
@@ -32,8 +32,10 @@ from warehouse.spark_arrow import arrow_type, kind_of, rows, shaped
 from warehouse.spark_dialect import TEXT, SparkDialect
 from warehouse.spark_errors import shown, translating, unreachable
 
+Ran = TypeVar("Ran")
 OLDEST = (4, 1)
 COUNTED = "counted"  # the metric with the rows of an insert
+AT_ONCE = 4  # parts of rows that are sent, each of up to CHUNK bytes, which one statement takes
 PATIENCE = 10  # seconds for a server to answer at all
 
 SETTINGS = {
@@ -43,8 +45,6 @@ SETTINGS = {
     "spark.sql.variable.substitute": "false",  # `${…}` in a text is text
     "spark.sql.sources.partitionOverwriteMode": "dynamic",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    # what a run that was killed left in the folder of a table that was not there yet is written over
-    "spark.sql.legacy.allowNonEmptyLocationInCTAS": "true",
 }
 
 # Of the server, for they are read when it starts. Otherwise a session keeps a list of a table's files, and what another
@@ -60,11 +60,12 @@ class Session(ServerSession):
 
     engine, reads = "Spark", "databases of its own catalogue"
     dialect: Dialect = SparkDialect()
+    atomic = False
 
-    def __init__(self, url: str, *, schemas: Mapping[str, str] | None = None) -> None:
-        """Connect. Raises NeedsPerson, UserError or WarehouseVersion, each saying what to do."""
+    def __init__(self, url: str, *, schemas: Mapping[str, str] | None = None, session: str | None = None) -> None:
+        """Connect, as the session of this id if given. Raises NeedsPerson, UserError or WarehouseVersion."""
         self.names = Names(schemas or {}, TEXT)
-        self._spark = SparkSession(channel(url))
+        self._spark = SparkSession(channel(url, session))
         with translating(None):
             self._version = str(self._spark.version)
             if tuple(map(int, self._version.split(".")[:2])) < OLDEST:
@@ -96,7 +97,7 @@ class Session(ServerSession):
         """Run a statement for its effect."""
         written = self._written(sql, params)
         with translating(written):
-            self._spark.sql(written.sql)
+            cleared(self._spark.sql, written.sql)
 
     def _frame(self, written: Written) -> DataFrame:
         """A query's rows. The server hears of it when they are asked for, not before as by the client's `sql`."""
@@ -134,12 +135,18 @@ class Session(ServerSession):
         with translating(written), _active(self._spark):
             return frame.localCheckpoint()
 
-    def _sent(self, data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> DataFrame:
-        """Arrow rows, in these types. Raises UserError that names the column."""
-        with translating(None):
-            kinds = from_arrow_schema(wanted, prefer_timestamp_ntz=True)
-            frames = [self._spark.createDataFrame(part, kinds) for part in shaped(data, wanted, table)]
-            return reduce(lambda one, other: one.unionAll(other), frames)
+    def _sent(self, data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> Iterator[DataFrame]:
+        """Arrow rows, in these types, so many at a time; at least once. Raises UserError that names the column."""
+        kinds = from_arrow_schema(wanted, prefer_timestamp_ntz=True)
+        sent: list[DataFrame] = []
+        for part in shaped(data, wanted, table):
+            with translating(None):
+                sent.append(self._spark.createDataFrame(part, kinds))
+            if len(sent) == AT_ONCE:
+                yield united(sent)
+                sent = []
+        if sent:
+            yield united(sent)
 
     def _shown(self, name: str, frame: DataFrame) -> None:
         """Make rows a temporary view of this session, in the place of one of that name."""
@@ -181,10 +188,36 @@ def _forgotten(session: SparkSession) -> str:
     return " ".join(f"--conf {name}={value}" for name, value in OF_SERVER.items() if told.get(name) != value)
 
 
-def channel(url: str) -> DefaultChannelBuilder:
+def united(frames: Iterable[DataFrame]) -> DataFrame:
+    return reduce(lambda one, other: one.unionAll(other), frames)
+
+
+def cleared(run: Callable[[str], Ran], sql: str) -> Ran:
+    """What a statement gives. Where it makes or renames a table, no folder of that name is in its way.
+
+    A server that is killed leaves one without a table, which nothing else would ever take away: the folder is made a
+    table, and that is dropped.
+    """
+    try:
+        return run(sql)
+    except PySparkException as error:
+        told = error.getMessageParameters() or {}
+        if error.getCondition() != "LOCATION_ALREADY_EXISTS" or "identifier" not in told:
+            raise
+        name = told["identifier"]
+    run(f"create table {name} (n int) using parquet")
+    run(f"drop table {name}")
+    return run(sql)
+
+
+def channel(url: str, session: str | None = None) -> DefaultChannelBuilder:
     """The way to a server that answers. Raises UserError for what is no address, NeedsPerson where nobody answers."""
     try:
         builder = DefaultChannelBuilder(url)
+        if session:
+            builder.set(DefaultChannelBuilder.PARAM_SESSION_ID, session)
+        if not builder.userId:  # else it is whoever began the process: a session is another user's to nobody of ours
+            builder.set(DefaultChannelBuilder.PARAM_USER_ID, "tailrace")
     except (PySparkException, ValueError):
         message = f"{shown(url)}: cannot be used as an address of a Spark Connect server; write sc://host:15002"
         raise UserError(message) from None  # the client's own text quotes the URL

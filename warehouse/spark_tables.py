@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from models.errors import TailraceError
+from warehouse import spark_sessions as sessions
 from warehouse.lock import hold, is_held
 from warehouse.spark_session import Session
 
@@ -24,8 +25,12 @@ class Tables(Session):
         self, url: str, *, locks: Path, schemas: Mapping[str, str] | None = None, kept: ExitStack | None = None
     ) -> None:
         """Connect, as a session does. `locks`: their folder; `kept`: what is left when this is closed."""
-        super().__init__(url, schemas=schemas)
         self._locks, self._kept = locks, kept or ExitStack()
+        try:
+            super().__init__(url, schemas=schemas, session=sessions.begun(url, locks, self._kept))
+        except BaseException:
+            self._kept.close()
+            raise
         self._scratch = ""
         self._temporary: dict[str, str] = {}  # name → the table that it shows
         self._made = 0  # temporary tables, all in all
@@ -92,8 +97,8 @@ class Tables(Session):
             except TailraceError:
                 pass  # the server is gone: left to the next session
             self._scratch = ""
+        sessions.ended(self._spark, self._locks)
         self._kept.close()
-        super().close()
 
     def _known(self, table: str, given: Collection[str]) -> Mapping[str, str]:
         """As the base says; looked at once, until a table of this session changes."""

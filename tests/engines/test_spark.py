@@ -1,11 +1,17 @@
 """What only Spark needs: what a killed run left does no harm, signs that mean something to it are text."""
 
+import os
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
 
-from models.errors import NeedsPerson, UserError
+from models.errors import NeedsPerson, UserError, WarehouseHeld
 from tests.engines import spark_serving
 from warehouse import batches
 
@@ -58,6 +64,147 @@ def test_a_table_that_a_killed_run_was_replacing_is_there_again(opened, spark):
     assert opened.relations("tailrace").count("replaced__fresh") == 0
 
 
+def folder(warehouse, table):
+    """Where a table's files are, on this machine."""
+    told = {row["col_name"]: row["data_type"] for row in warehouse.rows(f"describe table extended {table}")}
+    return Path(urlsplit(told["Location"]).path)
+
+
+def test_a_table_whose_folder_was_renamed_before_the_catalogue_knew_is_there_again(opened, spark):
+    """The server ended within the second step: rows are where the table is to be, and are not taken for leftovers."""
+    opened.create_table("tailrace.renamed", "select 1 as n")
+    opened.execute("create table tailrace.renamed__fresh using parquet as select 2 as n, 'b' as note")
+    old, new = (folder(opened, f"tailrace.renamed{end}") for end in ("", "__fresh"))
+    opened.execute("drop table tailrace.renamed")
+    new.rename(old)
+    with spark() as other:
+        other.execute("create table if not exists tailrace.renamed (n int)")
+        assert other.rows("select * from tailrace.renamed") == [{"n": 2, "note": "b"}]
+    assert opened.relations("tailrace").count("renamed__fresh") == 0
+
+
+@pytest.mark.parametrize("left", ["made__fresh", "made"])
+def test_what_a_server_left_where_a_table_is_to_be_is_in_nobodys_way(opened, left):
+    """Killed while it made one, or between what the catalogue knows and its files: a folder without a table."""
+    opened.create_table("tailrace.made", "select 1 as n")
+    place = folder(opened, "tailrace.made").with_name(left)
+    opened.execute("drop table tailrace.made")
+    (place / "_temporary" / "0").mkdir(parents=True)
+    (place / "part-0.parquet").write_text("cut off")
+    opened.create_table("tailrace.made", "select 2 as n")
+    assert opened.rows("select n from tailrace.made") == [{"n": 2}]
+
+
+def test_nor_is_it_in_dbts(opened, cluster, monkeypatch, tmp_path):
+    from dbt.adapters.spark.session import Cursor  # noqa: PLC0415 - where the adapter is
+
+    from warehouse.spark_dbt import dbt_session  # noqa: PLC0415 - where the client is
+
+    monkeypatch.setenv("SPARK_REMOTE", cluster)
+    opened.create_table("main.model", "select 1 as n")
+    place = folder(opened, "main.model")
+    opened.execute("drop table main.model")
+    (place / "_temporary" / "0").mkdir(parents=True)
+    with dbt_session(cluster, tmp_path):
+        name = f"{opened.names.schemas['main']}.model"
+        Cursor(server_side_parameters={}).execute(f"create table {name} using parquet as select 2 as n")
+    assert opened.rows("select n from main.model") == [{"n": 2}]
+
+
+SLOW = "select sum(xxhash64(id)) as n from range(0, {}, 1, 4)"
+KILLED = """
+import sys
+from pathlib import Path
+from warehouse.spark import Spark
+with Spark(sys.argv[1], home=Path(sys.argv[2]), schemas={"main": sys.argv[3]}) as warehouse:
+    print("begins", flush=True)
+    warehouse.insert("main.late", sys.argv[4])
+"""
+
+
+def test_what_a_killed_run_had_begun_is_ended_before_anybody_writes(opened, cluster, tmp_path):
+    """The server goes on with a statement though its client is gone; whoever begins the next session ends it."""
+    from warehouse.spark import Spark  # noqa: PLC0415 - where the client is
+
+    schemas = {"main": opened.names.schemas["main"]}
+    opened.create_table("main.late", {"n": "bigint"})
+    rows, seconds = 100_000_000, 0.0
+    while seconds < 6:
+        rows, began = rows * 3, time.monotonic()
+        opened.insert("main.late", SLOW.format(rows))
+        seconds = time.monotonic() - began
+    opened.create_table("main.late", {"n": "bigint"})
+    line = [sys.executable, "-c", KILLED, cluster, tmp_path, schemas["main"], SLOW.format(rows)]
+    environment = {**os.environ, "PYTHONPATH": str(spark_serving.ROOT)}
+    child = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment)
+    assert child.stdout
+    child.stdout.readline()
+    time.sleep(seconds / 3)
+    child.kill()
+    child.wait()
+    with Spark(cluster, home=tmp_path, schemas=schemas) as next_one:
+        time.sleep(seconds * 1.5)
+        assert next_one.rows("select n from main.late") == []
+    assert not [*(tmp_path / "spark").glob("*.lock")]
+
+
+def test_a_batch_with_other_rows_than_were_appended_does_not_become_visible(opened):
+    """Somebody's statement came between: whoever repeats the append has the batch whole."""
+    batch = batches.Batch(opened, "between")
+    batch.append("tailrace.notes", "select 'mine' as note")
+    opened.insert("tailrace.notes__log", "select 'between' as batch_id, 'theirs' as note")
+    with pytest.raises(WarehouseHeld, match="1 rows of between were written and 2 are there"):
+        batch.commit(NOW)
+    together = batches.Batches(opened, ["between"])
+    together.append("tailrace.notes", "select 'between' as batch_id, 'again' as note")
+    with pytest.raises(WarehouseHeld, match="2 rows of between were written and 1 are there"):
+        together.commit({"between": 2}, NOW)
+    assert not {"mine", "theirs", "again"} & {*notes(opened)}
+    batch = batches.Batch(opened, "between")
+    batch.append("tailrace.notes", "select 'mine' as note")
+    assert batch.commit(NOW)
+    assert {"mine", "theirs", "again"} & {*notes(opened)} == {"mine"}
+
+
+def test_rows_are_loaded_in_several_statements(opened, monkeypatch):
+    """The server has in its memory what one of them inserts."""
+    monkeypatch.setattr("warehouse.spark_session.AT_ONCE", 2)
+    monkeypatch.setattr("warehouse.spark_arrow.CHUNK", 1)
+    opened.create_table("main.loaded", {"n": "bigint"})
+    parts = [pa.record_batch({"n": pa.array([2 * n, 2 * n + 1])}) for n in range(5)]
+    assert opened.load("main.loaded", pa.RecordBatchReader.from_batches(parts[0].schema, parts)) == 10
+    assert [row["n"] for row in opened.rows("select n from main.loaded order by n")] == [*range(10)]
+
+
+def test_functions_of_another_version_are_made_again(opened, spark):
+    """Also where that one was killed while it made them, and in a process that has seen its own."""
+    opened.execute("create or replace function tailrace.json_valid(said string) returns boolean return false")
+    for digest in ("of another", ""):
+        note = f"create or replace function tailrace.functions_made_by() returns string return '{digest}'"
+        opened.execute(note)
+        with spark() as other:
+            other.prepare_functions()
+            assert other.rows("select tailrace.json_valid('{}') as valid") == [{"valid": True}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "with x as (select 'n' as note) insert into tailrace.notes__log select 'b', note from x",
+        "from tailrace.notes__log insert into tailrace.notes__log select *",
+        "/* no\n'word */ WITH x as (select 1) MERGE into tailrace.notes__log using x on true when matched then delete",
+    ],
+)
+def test_who_reads_does_not_write(spark, sql):
+    """Whatever a statement that writes begins with; the words themselves are as good as others."""
+    with spark(read_only=True) as reader:
+        for ask in (reader.rows, reader.stream):
+            with pytest.raises(UserError, match="read-only"):
+                ask(sql)
+        said = reader.rows("with x as (select 'insert' as `update`) select * from x -- delete")
+        assert said == [{"update": "insert"}]
+
+
 def test_batches_are_gathered(opened):
     """Each committed one is a file; all of them are visible, and one file, after."""
     for name in "wxyz":
@@ -87,14 +234,14 @@ def test_signs_that_mean_something_to_spark_are_text(opened, text):
     assert found == [{"a": text, "b": text, "c": text}]
 
 
-def test_a_value_that_does_not_fit_is_told_of_in_dbts_session_too(opened, cluster, monkeypatch):
+def test_a_value_that_does_not_fit_is_told_of_in_dbts_session_too(opened, cluster, monkeypatch, tmp_path):
     """ANSI SQL stays on, though the adapter turns it off before every statement."""
     from dbt.adapters.spark.session import Cursor  # noqa: PLC0415 - where the adapter is
 
     from warehouse.spark_dbt import dbt_session  # noqa: PLC0415 - where the client is
 
     monkeypatch.setenv("SPARK_REMOTE", cluster)
-    with dbt_session(cluster):
+    with dbt_session(cluster, tmp_path):
         cursor = Cursor(server_side_parameters={"spark.sql.ansi.enabled": "false"})
         with pytest.raises(Exception, match="cannot be cast to"):  # noqa: PT012 - a query runs when it is fetched
             cursor.execute("select cast('x' as int) as n")

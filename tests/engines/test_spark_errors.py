@@ -50,7 +50,7 @@ def test_a_column_that_is_not_there_is_named_with_its_place(opened):
     assert str(caught.value) == 'column "whom" does not exist\n\nLINE 2:     whom\n            ^'
 
 
-def test_dbt_is_told_the_same(opened, cluster, monkeypatch):
+def test_dbt_is_told_the_same(opened, cluster, monkeypatch, tmp_path):
     """Of a model that is made, and of a test whose rows are fetched later."""
     from dbt.adapters.spark.session import Cursor  # noqa: PLC0415 - where the adapter is
 
@@ -58,7 +58,7 @@ def test_dbt_is_told_the_same(opened, cluster, monkeypatch):
 
     monkeypatch.setenv("SPARK_REMOTE", cluster)
     query = f"select cast(who as int) as n from {opened.names.schemas['main']}.people"
-    with dbt_session(cluster):
+    with dbt_session(cluster, tmp_path):
         for sql in (query, f"create table {opened.names.schemas['main']}.made_by_dbt using parquet as {query}"):
             cursor = Cursor()
             with pytest.raises(UserError, match="The value …") as caught:  # noqa: PT012 - a query runs when it is fetched

@@ -1,0 +1,53 @@
+"""Which sessions of the server are of runs of this home: one that a killed run left goes on with what it was writing.
+
+A lock file each says whose process lives. Who begins a session ends those of the others first, so that nothing is
+written beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import grpc
+from pyspark.errors import PySparkException
+from pyspark.sql.connect.session import SparkSession
+
+from warehouse.lock import hold, is_held
+from warehouse.spark_session import channel
+
+STEM = "session_"
+ENDING_SECONDS = 2.0  # what a job that is ended may still do to its table's folder
+
+
+def begun(url: str, locks: Path, kept: ExitStack) -> str:
+    """The id of a session to be begun, whose lock file is held until `kept` is closed. Raises as `channel` does."""
+    _end_killed(url, locks)
+    session = str(uuid4())
+    kept.enter_context(hold(new := locks / f"new_{session}.lock", what=f"the Spark session {session}"))
+    new.rename(_lock(locks, session))  # so that nobody finds one that is not held yet
+    return session
+
+
+def ended(session: SparkSession, locks: Path) -> None:
+    """End it. Where the server cannot be told, its lock file stays for whoever begins the next."""
+    try:
+        session.client.release_session()
+        _lock(locks, session.session_id).unlink(missing_ok=True)
+    except (PySparkException, grpc.RpcError):
+        pass
+    session.stop()
+
+
+def _end_killed(url: str, locks: Path) -> None:
+    killed = [path for path in locks.glob(f"{STEM}*.lock") if not is_held(path)]
+    for path in killed:
+        ended(SparkSession(channel(url, path.stem.removeprefix(STEM))), locks)
+    if killed:
+        time.sleep(ENDING_SECONDS)
+
+
+def _lock(locks: Path, session: str) -> Path:
+    return locks / f"{STEM}{session}.lock"
