@@ -61,7 +61,7 @@ LONGEST = (
     "test_newcomer_postgres.py",
 )
 PLACES = {name: place for place, name in enumerate(LONGEST)}
-SAMPLED = {"faults": 24, "spark": 4, "slow": 2}  # of how many such tests one is in a sample
+SAMPLED = {"faults": 24, "spark": 4, "slow": 3}  # of how many such tests one is in a sample
 ON_SPARK = {"cluster", "catalogue", "spark", "beside_spark"}  # fixtures
 
 

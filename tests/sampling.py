@@ -19,6 +19,6 @@ def sampled(whole: Amount, part: Amount) -> Amount:
     return part if IS_SAMPLE else whole
 
 
-def is_left_out(test: str, one_of: int = 3) -> bool:
-    """Whether a test or module marked `sampled` is not of this sample: a third of them is, or one of so many."""
+def is_left_out(test: str, one_of: int = 4) -> bool:
+    """Whether a test or module marked `sampled` is not of this sample: a quarter of them is, or one of so many."""
     return IS_SAMPLE and blake2b(f"{SEED} {test}".encode()).digest()[0] % one_of != 1

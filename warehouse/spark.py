@@ -260,19 +260,20 @@ class Spark(Tables):
         """
         if self.columns(name) or not (columns := self.columns(fresh := self._fresh(name))):
             return
-        if self._has_folder(fresh):
+        told = {str(row["col_name"]): str(row["data_type"]) for row in self.rows(f"describe table extended {fresh}")}
+        if self._is_folder(place := told["Location"]):
             self._run(f"alter table {fresh} rename to {name}")
         else:
-            self._run(f"create table {name} {self._body(columns)}")
+            literal = self.dialect.literal(place.removesuffix("__fresh"))
+            self._run(f"create table {name} {self._body(columns)} location {literal}")
             self._run(f"drop table {fresh}")
 
-    def _has_folder(self, table: str) -> bool:
-        told = {str(row["col_name"]): row["data_type"] for row in self.rows(f"describe table extended {table}")}
+    def _is_folder(self, place: str) -> bool:
         try:
-            self.rows(f"select 1 as found from parquet.`{told['Location']}` limit 1")
+            self.rows(f"select 1 as found from parquet.`{place}` limit 1")
         except Absent:
             return False
-        except UserError:  # a folder without a file
+        except UserError:  # one without a file
             return True
         return True
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from functools import reduce
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
@@ -195,18 +196,18 @@ def united(frames: Iterable[DataFrame]) -> DataFrame:
 def cleared(run: Callable[[str], Ran], sql: str) -> Ran:
     """What a statement gives. Where it makes or renames a table, no folder of that name is in its way.
 
-    A server that is killed leaves one without a table, which nothing else would ever take away: the folder is made a
-    table, and that is dropped.
+    A server that is killed leaves one without a table, and Spark takes none away that it knows nothing of: it is made
+    a database's, and that is dropped.
     """
     try:
         return run(sql)
     except PySparkException as error:
         told = error.getMessageParameters() or {}
-        if error.getCondition() != "LOCATION_ALREADY_EXISTS" or "identifier" not in told:
+        if error.getCondition() != "LOCATION_ALREADY_EXISTS" or "location" not in told:
             raise
-        name = told["identifier"]
-    run(f"create table {name} (n int) using parquet")
-    run(f"drop table {name}")
+    name = f"tailrace_left_{uuid4().hex[:12]}"
+    run(f"create schema {name} location {told['location']}")
+    run(f"drop schema {name}")
     return run(sql)
 
 
