@@ -73,5 +73,5 @@ def fitted(column: pa.Array, field: pa.Field, table: str) -> pa.Array:
     try:
         return cast(column, field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # which quote values
-        message = f"{table}.{field.name}: {column.type} is no {field.type}, or not all of its values are"
+        message = f"{table}.{field.name}: not all values of the type {column.type} are {field.type}"
         raise UserError(message) from None

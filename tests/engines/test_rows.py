@@ -105,7 +105,7 @@ def test_arrow_of_another_type_becomes_the_tables_own(warehouse, table, column, 
 
 @pytest.mark.parametrize(
     ("column", "given", "named"),
-    [("small", [1, 2**31], "2147483648"), ("whole", ["1", "x"], "'x'"), ("nowhere", [1, 1], "nowhere")],
+    [("small", [1, 2**31], "small|2147483648"), ("whole", ["1", "x"], "whole|'x'"), ("nowhere", [1, 1], "nowhere")],
 )
 def test_what_does_not_fit_is_refused_whole(warehouse, table, column, given, named):
     """With the column's name or value; of a table and of a reader nothing is kept, nor what fitted before."""
