@@ -235,15 +235,17 @@ def test_nobody_decides_while_people_are_made(postgres: Server, template: Templa
 def test_what_is_withdrawn_between_a_plan_and_its_opening_is_taken_back(
     postgres: Server, template: Template, tmp_path: Path
 ) -> None:
-    """A refresh that was past its people when the plan was made withdraws messages of it, and sees no run to tell."""
+    """A refresh was killed that knew who had left; a tick withdraws their messages, and sees no run to tell of it."""
     with working_copy(postgres, template, "tick", tmp_path) as world:
         assert isinstance(world, JourneyWorld)
         done(world.tailrace("refresh", "--as-of", NOON))
         world.say(*GIVEN_BACK)
         at = ("--as-of", AFTERNOON)
         with stuck_at(SYNCED, world, *at) as refresh:
-            sync = world.stopped("sync", SYNC, *at, step="planned")
-        done(world.ended(refresh))
+            refresh.kill()
+            refresh.communicate()
+        sync = world.stopped("sync", SYNC, *at, step="planned")
+        in_words(world.tailrace("tick", *at), None)  # the sync is another's
         done(world.go_on(sync))
         check_given_back(world)
 
