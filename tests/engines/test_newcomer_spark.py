@@ -11,13 +11,12 @@ import pytest
 
 from tests.engines import spark_serving
 from tests.engines.serving import STARTED
-from tests.sampling import IS_SAMPLE
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--people 20 --days 2 --nights 2"  # of each option the last one counts
 PORT = "15002"  # of the page
 
-pytestmark = [pytest.mark.slow, pytest.mark.spark]
+pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.sampled(one_of=0)]
 
 
 def lines() -> list[str]:
@@ -45,8 +44,6 @@ def server(line: str, folder: Path, port: str) -> Iterator[None]:
 
 def test_the_lines_of_the_page_run(tmp_path):
     """As they stand, at a port that is free, on a smaller shop."""
-    if IS_SAMPLE:
-        pytest.skip("as long as all else: `make test-spark`")
     if not os.environ.get(STARTED) or spark_serving.home() is None:
         pytest.skip(f"no Spark is started: `make spark` gets it, {STARTED}=1 starts it")
     starts, typed = lines()

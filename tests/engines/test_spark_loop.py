@@ -33,7 +33,7 @@ SYNCS = (
     "mail/message_outbox/post_purchase_transactional",
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.sampled("module", one_of=4)]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module", one_of=8)]
 
 Shops = tuple[Settings, Settings]
 
