@@ -20,5 +20,5 @@ def sampled(whole: Amount, part: Amount) -> Amount:
 
 
 def is_left_out(test: str, one_of: int = 4) -> bool:
-    """Whether a test or module marked `sampled` is not of this sample: a quarter of them is, or one of so many; of 0 none ever."""
+    """Whether a test or module marked `sampled` is not of this sample. Of so many one is; of 0 none ever."""
     return IS_SAMPLE and (not one_of or blake2b(f"{SEED} {test}".encode()).digest()[0] % one_of != 0)
