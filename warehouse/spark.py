@@ -165,7 +165,9 @@ class Spark(Tables):
         self._replace(name, made)
 
     def gather(self, table: str) -> None:
-        self._replace(table, f"select /*+ coalesce(1) */ * from {table}")
+        with self.alone():
+            self._put_in_place(table)  # what is in its place already may be all that a killed run left of it
+            self._replace(table, f"select /*+ coalesce(1) */ * from {table}")
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -64,6 +64,15 @@ def test_a_table_that_a_killed_run_was_replacing_is_there_again(opened, spark):
     assert opened.relations("tailrace").count("replaced__fresh") == 0
 
 
+def test_what_is_gathered_is_there_first(opened):
+    """Killed between the steps of gathering: who gathers next has the rows, though nobody looked for the table."""
+    opened.create_table("tailrace.gathered", "select 1 as n")
+    opened.execute("create table tailrace.gathered__fresh using parquet as select 2 as n")
+    opened.execute("drop table tailrace.gathered")
+    opened.gather("tailrace.gathered")
+    assert opened.rows("select n from tailrace.gathered") == [{"n": 2}]
+
+
 def folder(warehouse, table):
     """Where a table's files are, on this machine."""
     told = {row["col_name"]: row["data_type"] for row in warehouse.rows(f"describe table extended {table}")}
