@@ -61,7 +61,8 @@ LONGEST = (
     "test_newcomer_postgres.py",
 )
 PLACES = {name: place for place, name in enumerate(LONGEST)}
-SAMPLED = {"faults": 24, "spark": 4, "slow": 3}  # of how many such tests one is in a sample
+SAMPLED = {"faults": 14, "spark": 4, "slow": 3}  # of how many such tests one is in a sample
+FAULT_MODULES = 2  # of so many one; what the cases of one begin from takes minutes
 ON_SPARK = {"cluster", "catalogue", "spark", "beside_spark"}  # fixtures
 
 
@@ -75,6 +76,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def _sampled(item: pytest.Item, mark: pytest.Mark) -> str:
     """The test, or its module where what that makes for all its tests is most of the time."""
     return item.path.name if "module" in mark.args else item.nodeid
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    if item.get_closest_marker("faults") and is_left_out(item.path.name, FAULT_MODULES):
+        return True
+    mark = item.get_closest_marker("sampled")
+    return mark is not None and is_left_out(_sampled(item, mark), **mark.kwargs)
 
 
 def _is_on_spark(item: pytest.Item) -> bool:
@@ -93,11 +101,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.sampled(one_of=one_of))
         if IS_SAMPLE and item.get_closest_marker("faults"):  # what a module begins from is made once
             item.add_marker(pytest.mark.xdist_group(item.path.name))
-    left_out = [
-        item
-        for item in items
-        if (mark := item.get_closest_marker("sampled")) and is_left_out(_sampled(item, mark), **mark.kwargs)
-    ]
+    left_out = [item for item in items if _is_left_out(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
