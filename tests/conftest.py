@@ -61,8 +61,8 @@ LONGEST = (
     "test_newcomer_postgres.py",
 )
 PLACES = {name: place for place, name in enumerate(LONGEST)}
-SAMPLED = {"faults": 14, "spark": 4, "slow": 3}  # of how many such tests one is in a sample
-FAULT_MODULES = 2  # of so many one; what the cases of one begin from takes minutes
+SAMPLED = {"faults": 20, "spark": 4, "slow": 3}  # of how many such tests one is in a sample
+FAULT_WORLDS = 2  # of so many one, besides that of test_faults.py; what the cases of one begin from takes minutes
 ON_SPARK = {"cluster", "catalogue", "spark", "beside_spark"}  # fixtures
 
 
@@ -78,8 +78,14 @@ def _sampled(item: pytest.Item, mark: pytest.Mark) -> str:
     return item.path.name if "module" in mark.args else item.nodeid
 
 
+def _world(item: pytest.Item) -> str | None:
+    """What the cases of a fault begin from: modules whose names begin alike share it."""
+    return item.path.stem.split("_")[1] if item.get_closest_marker("faults") else None
+
+
 def _is_left_out(item: pytest.Item) -> bool:
-    if item.get_closest_marker("faults") and is_left_out(item.path.name, FAULT_MODULES):
+    world = _world(item)
+    if world and world != "faults" and is_left_out(world, FAULT_WORLDS):
         return True
     mark = item.get_closest_marker("sampled")
     return mark is not None and is_left_out(_sampled(item, mark), **mark.kwargs)
@@ -99,8 +105,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for kind, one_of in SAMPLED.items():
             if item.get_closest_marker(kind) and not item.get_closest_marker("sampled"):
                 item.add_marker(pytest.mark.sampled(one_of=one_of))
-        if IS_SAMPLE and item.get_closest_marker("faults"):  # what a module begins from is made once
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+        if IS_SAMPLE and (world := _world(item)):  # which is made once, in one process
+            item.add_marker(pytest.mark.xdist_group(world))
     left_out = [item for item in items if _is_left_out(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -33,10 +33,9 @@ _IF_ABSENT = re.compile(r"create (schema|table) if not exists (\S+)")
 _MADE: set[tuple[str, str]] = set()  # what this process saw to be there: to ask again costs a tenth of a second each
 _DROPPED = re.compile(r"drop \w+ (?:if exists )?(\S+)")
 _ROWS_ONLY = ("insert ", "create or replace temporary view ", "use ")  # these change no table
-_REMARKS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)  # before a statement
 _QUERIES = ("select", "with", "values", "describe", "show", "explain", "table", "(")
-_TEXTS = re.compile(rf"{TEXT}|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)  # in which any word is just that
-_WRITES = re.compile(r"\b(?:insert|update|delete|merge)\b", re.IGNORECASE)  # after a `with`, too
+_TEXTS = re.compile(rf"{TEXT}|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)  # texts, quoted names and remarks
+_WITH_WRITES = re.compile(r"with\b.*\b(?:insert|update|delete|merge)\b", re.DOTALL)
 
 
 def _bare(sql: str) -> str:
@@ -229,7 +228,8 @@ class Spark(Tables):
     def _refuse_writing(self, sql: str) -> None:
         if not self.read_only:
             return
-        if not _REMARKS.sub("", sql, count=1).lower().startswith(_QUERIES) or _WRITES.search(_TEXTS.sub("", sql)):
+        bare = _TEXTS.sub("", sql).lower().strip()
+        if not bare.startswith(_QUERIES) or _WITH_WRITES.match(bare):
             raise UserError("this connection is read-only: it reads the published copy")
 
     def _inserted(

@@ -59,7 +59,8 @@ class _Session(SparkSession):
 def dbt_session(url: str, locks: Path) -> Iterator[None]:
     """For the block it is the one that threads of this process are given which ask for any. `locks`: of sessions."""
     with ExitStack() as kept:
-        session = _Session(channel(url, sessions.begun(url, locks, kept)))
+        session = _Session(channel(url))
+        sessions.begun(session, url, locks, kept)
         kept.callback(sessions.ended, session, locks)
         chosen(session)
         SparkSession._set_default_and_active_session(session)  # noqa: SLF001 - the builder has no way to make another kind

@@ -9,8 +9,8 @@ import socket
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
+from hashlib import sha256
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
@@ -63,10 +63,10 @@ class Session(ServerSession):
     dialect: Dialect = SparkDialect()
     atomic = False
 
-    def __init__(self, url: str, *, schemas: Mapping[str, str] | None = None, session: str | None = None) -> None:
-        """Connect, as the session of this id if given. Raises NeedsPerson, UserError or WarehouseVersion."""
+    def __init__(self, url: str, *, schemas: Mapping[str, str] | None = None) -> None:
+        """Connect. Raises NeedsPerson, UserError or WarehouseVersion, each saying what to do."""
         self.names = Names(schemas or {}, TEXT)
-        self._spark = SparkSession(channel(url, session))
+        self._spark = SparkSession(channel(url))
         with translating(None):
             self._version = str(self._spark.version)
             if tuple(map(int, self._version.split(".")[:2])) < OLDEST:
@@ -90,9 +90,6 @@ class Session(ServerSession):
         with translating(written):
             found, _, _ = self._spark.client.to_table(self._planned(written), {})
             return rows(found)
-
-    def close(self) -> None:
-        self._spark.stop()
 
     def _run(self, sql: str, params: Sequence[Any] = ()) -> None:
         """Run a statement for its effect."""
@@ -205,14 +202,18 @@ def cleared(run: Callable[[str], Ran], sql: str) -> Ran:
         told = error.getMessageParameters() or {}
         if error.getCondition() != "LOCATION_ALREADY_EXISTS" or "location" not in told:
             raise
-    name = f"tailrace_left_{uuid4().hex[:12]}"
-    run(f"create schema {name} location {told['location']}")
+    place = told["location"]
+    name = f"tailrace_left_{sha256(place.encode()).hexdigest()[:12]}"  # whoever is killed here, the next drops it
+    run(f"create schema if not exists {name} location {place}")
     run(f"drop schema {name}")
     return run(sql)
 
 
 def channel(url: str, session: str | None = None) -> DefaultChannelBuilder:
-    """The way to a server that answers. Raises UserError for what is no address, NeedsPerson where nobody answers."""
+    """The way to a server that answers, to a session that is there if given.
+
+    Raises UserError for what is no address, NeedsPerson where nobody answers.
+    """
     try:
         builder = DefaultChannelBuilder(url)
         if session:

@@ -6,10 +6,10 @@ written beside it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
 
 import grpc
 from pyspark.errors import PySparkException
@@ -22,22 +22,23 @@ STEM = "session_"
 ENDING_SECONDS = 2.0  # what a job that is ended may still do to its table's folder
 
 
-def begun(url: str, locks: Path, kept: ExitStack) -> str:
-    """The id of a session to be begun, whose lock file is held until `kept` is closed. Raises as `channel` does."""
+def begun(session: SparkSession, url: str, locks: Path, kept: ExitStack) -> None:
+    """End those of killed runs, then hold this one's lock file until `kept` is closed. It has not written yet.
+
+    Raises as `channel` does.
+    """
     _end_killed(url, locks)
-    session = str(uuid4())
-    kept.enter_context(hold(new := locks / f"new_{session}.lock", what=f"the Spark session {session}"))
-    new.rename(_lock(locks, session))  # so that nobody finds one that is not held yet
-    return session
+    name = session.session_id
+    kept.enter_context(hold(new := locks / f"new_{name}.lock", what=f"the Spark session {name}"))
+    new.rename(_lock(locks, name))  # so that nobody finds one that is not held yet
 
 
 def ended(session: SparkSession, locks: Path) -> None:
     """End it. Where the server cannot be told, its lock file stays for whoever begins the next."""
-    try:
+    with contextlib.suppress(PySparkException, grpc.RpcError):
         session.client.release_session()
         _lock(locks, session.session_id).unlink(missing_ok=True)
-    except (PySparkException, grpc.RpcError):
-        pass
+    session.release_session_on_close = False  # which would tell nobody that it could not
     session.stop()
 
 

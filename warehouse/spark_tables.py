@@ -25,12 +25,9 @@ class Tables(Session):
         self, url: str, *, locks: Path, schemas: Mapping[str, str] | None = None, kept: ExitStack | None = None
     ) -> None:
         """Connect, as a session does. `locks`: their folder; `kept`: what is left when this is closed."""
+        super().__init__(url, schemas=schemas)
         self._locks, self._kept = locks, kept or ExitStack()
-        try:
-            super().__init__(url, schemas=schemas, session=sessions.begun(url, locks, self._kept))
-        except BaseException:
-            self._kept.close()
-            raise
+        sessions.begun(self._spark, url, locks, self._kept)
         self._scratch = ""
         self._temporary: dict[str, str] = {}  # name → the table that it shows
         self._made = 0  # temporary tables, all in all

@@ -1,5 +1,6 @@
 """The port's laws of rows, each on every engine: what goes in comes out, by name and in the table's own types."""
 
+import traceback
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -104,15 +105,17 @@ def test_arrow_of_another_type_becomes_the_tables_own(warehouse, table, column, 
 
 
 @pytest.mark.parametrize(
-    ("column", "given", "named"),
-    [("small", [1, 2**31], "small|2147483648"), ("whole", ["1", "x"], "whole|'x'"), ("nowhere", [1, 1], "nowhere")],
+    ("column", "given", "value"),
+    [("small", [1, 2**31], "2147483648"), ("whole", ["1", "x"], "'x'"), ("nowhere", [1, 1], "nowhere")],
 )
-def test_what_does_not_fit_is_refused_whole(warehouse, table, column, given, named):
-    """With the column's name or value; of a table and of a reader nothing is kept, nor what fitted before."""
+def test_what_does_not_fit_is_refused_whole(warehouse, table, column, given, value):
+    """With the value, by servers with the column's name; of a table and of a reader nothing is kept."""
     data = pa.table({column: given, "yes": [True, False]})
     for sent in (data, data.to_reader(max_chunksize=1)):
-        with pytest.raises(UserError, match=named):
+        with pytest.raises(UserError, match=value if warehouse.dialect.name == "duckdb" else column) as caught:
             warehouse.load(table, sent)
+        told = "".join(traceback.format_exception(caught.value))
+        assert warehouse.dialect.name == "duckdb" or value == column or value not in told
         assert warehouse.rows(f"select * from {table}") == []
 
 

@@ -53,14 +53,20 @@ def test_what_another_session_writes_is_seen_at_once(opened, spark):
     assert opened.rows("select n from tailrace.seen") == [{"n": 2}]
 
 
-def test_a_table_that_a_killed_run_was_replacing_is_there_again(opened, spark):
+@pytest.mark.parametrize(
+    ("made", "kept"),
+    [("(n int, note string) using parquet", []), ("using parquet as select 2 as n, 'b' as note", [{"n": 2}])],
+    ids=["empty", "with rows"],
+)
+def test_a_table_that_a_killed_run_was_replacing_is_there_again(opened, spark, made, kept):
     """The old one is gone, the new one not in its place; whoever makes sure that there is one finds it."""
     opened.create_table("tailrace.replaced", "select 1 as n")
-    opened.execute("create table tailrace.replaced__fresh using parquet as select 2 as n")
+    opened.execute(f"create table tailrace.replaced__fresh {made}")
     opened.execute("drop table tailrace.replaced")
     with spark() as other:
         other.execute("create table if not exists tailrace.replaced (n int)")
-        assert other.rows("select n from tailrace.replaced") == [{"n": 2}]
+        assert list(other.columns("tailrace.replaced")) == ["n", "note"]
+        assert other.rows("select n from tailrace.replaced") == kept
     assert opened.relations("tailrace").count("replaced__fresh") == 0
 
 
@@ -105,6 +111,7 @@ def test_what_a_server_left_where_a_table_is_to_be_is_in_nobodys_way(opened, lef
 
 
 def test_nor_is_it_in_dbts(opened, cluster, monkeypatch, tmp_path):
+    """Its session clears the way as the port's does."""
     from dbt.adapters.spark.session import Cursor  # noqa: PLC0415 - where the adapter is
 
     from warehouse.spark_dbt import dbt_session  # noqa: PLC0415 - where the client is

@@ -41,6 +41,7 @@ def test_a_value_that_does_not_fit_is_not_shown(opened, query, says):
         said = str(caught.value).split("\n\nLINE")[0]  # the statement itself is ours
         assert SECRET not in said
         assert LONG not in said
+        assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True), "Dagster keeps both"
 
 
 def test_a_column_that_is_not_there_is_named_with_its_place(opened):
@@ -88,6 +89,17 @@ def test_a_value_is_masked_whatever_it_looks_like(told, says):
     )
     assert str(translated(error, None)).startswith(says)
     assert SECRET not in str(translated(error, None))
+
+
+@pytest.mark.parametrize("condition", ["INVALID_HANDLE.OPERATION_ABANDONED", "RESPONSE_ALREADY_RECEIVED"])
+def test_a_client_that_slept_too_long_is_told_to_begin_again(condition):
+    """The server has forgotten what it asked for."""
+    connect = pytest.importorskip("pyspark.errors.exceptions.connect")
+    from warehouse.spark_errors import translated  # noqa: PLC0415 - where the client is
+
+    said = translated(connect.SparkConnectGrpcException(f"[{condition}] gone", errorClass=condition), None)
+    assert isinstance(said, NeedsPerson)
+    assert "run the command again" in str(said)
 
 
 def test_a_job_that_was_given_up_is_said_without_its_rows():

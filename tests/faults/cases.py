@@ -41,6 +41,7 @@ VENDOR = (
 )
 WAITS = ("retry-after", "retry-after-date", "reset-epoch", "reset-seconds", "ratelimit-retry-after", "none")
 NEVER = ("never", 0.0, "kill")
+STRUCK = "struck"  # the property of a report: kind, step, and what the vendor was told to do
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.engines.serving import STARTED, serving
-from tests.faults.cases import KINDS, REFRESH_STEPS, SYNC_STEPS
+from tests.faults.cases import KINDS, REFRESH_STEPS, STRUCK, SYNC_STEPS
+from tests.faults.journey_template import Journeys, template_of_journeys
+from tests.faults.journey_world import JourneyWorld
 from tests.faults.message_world import MessageWorld, build_messages
+from tests.faults.postgres_template import Worlds, template_on
 from tests.faults.postgres_world import Server
 
 Copy = Callable[[], MessageWorld]
+CopyOf = Callable[[str], JourneyWorld]  # of the world before this command
 Record = Callable[[str, object], None]
-STRUCK = "struck"  # the property of a report: kind, step, and what the vendor was told to do
 ROWS = (*dict.fromkeys((*SYNC_STEPS, *REFRESH_STEPS)), "never")
 
 
@@ -52,6 +55,33 @@ def copy_of_messages(messages: MessageWorld, tmp_path: Path) -> Iterator[Copy]:
     for world in made:
         world.stop_recorder()
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def journeys(tmp_path_factory: pytest.TempPathFactory) -> Journeys:
+    """The world of a journey, before its second day and before its tick."""
+    return template_of_journeys(tmp_path_factory.mktemp("journeys"))
+
+
+@pytest.fixture
+def copy_of_journeys(journeys: Journeys, tmp_path: Path) -> Iterator[CopyOf]:
+    """Makes a working copy with a recorder of its own."""
+    made: list[JourneyWorld] = []
+
+    def of(command: str) -> JourneyWorld:
+        made.append(journeys.copied(command, tmp_path / "world"))
+        made[-1].start_recorder()
+        return made[-1]
+
+    yield of
+    for world in made:
+        world.stop_recorder()
+
+
+@pytest.fixture(scope="session")
+def on_postgres(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Worlds:
+    """The worlds on that server before a refresh, a sync and a tick."""
+    return template_on(postgres, tmp_path_factory.mktemp("postgres"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cases import KINDS, SYNC_STEPS, Case, case
-from tests.faults.conftest import STRUCK
+from tests.faults.cases import KINDS, STRUCK, SYNC_STEPS, Case, case
 from tests.faults.world import HOLDERS, MESSAGE, MIRROR, Ran, World, build, email, entries, moment
 
 pytestmark = pytest.mark.faults

@@ -17,7 +17,8 @@ import pytest
 
 from models.links import Recipient
 from models.settings import Settings
-from tests.faults.conftest import STRUCK, Copy, Record
+from tests.faults.cases import STRUCK
+from tests.faults.conftest import Copy, Record
 from tests.faults.message_gateway import (
     Crowd,
     Gateway,

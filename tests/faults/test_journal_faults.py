@@ -15,11 +15,11 @@ import psycopg2
 import pytest
 
 from models.journal_place import JournalServer
-from tests.faults.cases import SYNC_STEPS, VENDOR, behaviour
-from tests.faults.conftest import STRUCK
+from tests.faults.cases import STRUCK, SYNC_STEPS, VENDOR, behaviour
+from tests.faults.postgres_template import Worlds, counted, working_copy
 from tests.faults.postgres_world import Server
 from tests.faults.test_faults import COUNT, TODAY, check, done
-from tests.faults.test_postgres_faults import STRIKES, Struck, Template, come_to_rest, counted, strike, working_copy
+from tests.faults.test_postgres_faults import STRIKES, Struck, come_to_rest, strike
 from tests.faults.world import World, build, moment
 
 pytestmark = pytest.mark.faults
@@ -41,9 +41,9 @@ def struck(seed: int) -> Struck:
 
 
 @pytest.fixture(scope="module")
-def template(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Template:
+def template(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Worlds:
     folder = tmp_path_factory.mktemp("journal")
-    found = Template({}, {}, {})
+    found = Worlds({}, {}, {})
     world = postgres.settled(build(folder / "world"), journal=True)
     world.start_recorder()
     for day in (1, TODAY):
@@ -60,7 +60,11 @@ def template(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Temp
 
 @pytest.mark.parametrize("fault", [struck(seed) for seed in SEEDS], ids=str)
 def test_nothing_is_lost_and_nothing_is_doubled(
-    fault: Struck, postgres: Server, template: Template, tmp_path: Path, record_property: Callable[[str, object], None]
+    fault: Struck,
+    postgres: Server,
+    template: Worlds,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Whatever becomes of the journal or of who wrote it: no row lost, none doubled, every doubt listed."""
     record_property(STRUCK, [f"journal {fault.how}", fault.step, []])
@@ -77,7 +81,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_planted_bug_is_caught(bug: str, fault: Struck, postgres: Server, template: Template, tmp_path: Path) -> None:
+def test_a_planted_bug_is_caught(bug: str, fault: Struck, postgres: Server, template: Worlds, tmp_path: Path) -> None:
     """The checks have teeth here, too."""
     with working_copy(postgres, template, fault.command, tmp_path) as world:
         strike(postgres, world, fault, template, bug=bug)

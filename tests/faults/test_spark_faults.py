@@ -21,7 +21,7 @@ import pytest
 from models.settings import Settings
 from tests.engines import spark_serving
 from tests.engines.serving import STARTED
-from tests.faults.conftest import STRUCK
+from tests.faults.cases import STRUCK
 from tests.faults.spark_child import ROWS
 from tests.faults.test_faults import COUNT
 from warehouse.engine import Engine, engine

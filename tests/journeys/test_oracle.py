@@ -21,7 +21,7 @@ ONE = os.environ.get("TAILRACE_ORACLE_SEED")
 HARD = (108, 138, 165, 422)  # found what no other of the first five hundred did
 SEEDS = [int(ONE)] if ONE else [*range(WORLDS), *(seed for seed in HARD if seed >= WORLDS)]
 PEOPLE = 200
-pytestmark = [pytest.mark.slow, pytest.mark.sampled(one_of=4)]
+pytestmark = [pytest.mark.slow, pytest.mark.sampled]
 
 
 @pytest.mark.oracle
