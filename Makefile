@@ -12,32 +12,35 @@ SPARK_VERSION := 4.3.0
 SPARK_DATA ?= .spark
 SPARK_PORT ?= 15002
 
-.PHONY: demo test test-engines test-spark spark spark-server quick faults oracle ui check lint bench docs shots lock
+.PHONY: demo test test-engines test-spark postgres spark spark-server quick faults oracle ui check lint bench docs shots lock
 
 # A month; `make demo DEMO="--nights 4"` runs its last nights only.
 demo: $(STAMP)
 	$(BIN)/tailrace demo $(DEMO)
 
-# Every test but the long fault suite and what needs a Spark cluster.
+# Every test but the long fault suite; what needs a server that is not there says how to get it.
 test: $(STAMP)
-	$(PYTEST) -m "not faults and not spark"
+	$(PYTEST) -m "not faults$(if $(TAILRACE_TEST_ENGINES), and not spark)"
 
 # The tests that answer in seconds.
 quick: $(STAMP)
 	$(PYTEST) -m "not faults and not slow and not spark" -x
 
-# What the engines must agree on: DuckDB, PostgreSQL servers of its own (needs Debian's postgresql) and, after `make
-# spark`, a Spark cluster of its own; and what is said of the journal, in a file and in PostgreSQL.
-test-engines: $(STAMP)
-	test -n "$$TAILRACE_TEST_POSTGRES" || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
-	  || { apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql; }
+# What the engines must agree on: DuckDB, PostgreSQL servers and a Spark cluster of its own; and what is said of the
+# journal, in a file and in PostgreSQL.
+test-engines: $(STAMP) postgres
 	TAILRACE_TEST_ENGINES=1 $(PYTEST) -m "not spark" tests/engines
 	TAILRACE_TEST_ENGINES=1 $(PYTEST) -m stores
-	test ! -f $(SPARK) || $(MAKE) test-spark
+	$(MAKE) test-spark
 
 # One cluster for all of them, for a server of Java's gets fast by and by.
 test-spark: $(STAMP) $(SPARK)
 	TAILRACE_TEST_ENGINES=1 $(BIN)/pytest -m "spark and not faults" --durations=25 --durations-min=10
+
+# Debian's programs of the server, which each test that needs one starts for itself.
+postgres:
+	test -n "$$TAILRACE_TEST_POSTGRES" || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
+	  || { apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql; }
 
 # Spark with its jars (450 MB) for `make test-spark`, apart from the client in .venv; needs Java 17.
 spark: $(SPARK)
@@ -59,9 +62,10 @@ $(SPARK):
 	.spark/bin/pip install --quiet --no-deps pyspark==$(SPARK_VERSION)
 	touch $@
 
-# Every seeded fault against the real command line, the gateway and the recorder, counted at the receiver.
-faults: $(STAMP)
-	$(BIN)/pytest -m faults -n 2 --dist loadgroup --no-loadscope-reorder --durations=15 --durations-min=10 tests/faults
+# Every seeded fault against the real command line, the gateway and the recorder, counted at the receiver; on PostgreSQL
+# and Spark too, which it starts.
+faults: $(STAMP) $(SPARK) postgres
+	TAILRACE_TEST_ENGINES=1 $(BIN)/pytest -m faults -n 2 --dist loadgroup --no-loadscope-reorder --durations=15 --durations-min=10 tests/faults
 
 # 500 random worlds of journeys, the engine beside the oracle row by row; TAILRACE_ORACLE says how many (`make test`: 12).
 oracle: $(STAMP)

@@ -76,7 +76,10 @@ def _refuse_same(settings: Settings, destination: Settings) -> None:
         message = f"there is no warehouse to move in target {settings.target}: is TAILRACE_WAREHOUSE or _HOME right?"
         raise UserError(message)
     if ours.name == theirs.name:
-        message = f"the warehouse is on {ours.name} already; copy it with what comes with that: a file, or pg_dump"
+        message = (
+            f"the warehouse is on {ours.name} already, and a move is to another engine; copy it with what "
+            "comes with that: a file, pg_dump, or the tables of Spark and its catalogue"
+        )
         raise UserError(message)
 
 

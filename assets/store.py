@@ -66,6 +66,11 @@ def locked(settings: Settings, wait_seconds: float = 60, how: How = "alone") -> 
         yield
 
 
+def take_over(settings: Settings) -> str | None:
+    """Let this home write where only one may and another did, whose place it answers; None where that was none."""
+    return engine(settings).take_over(60)
+
+
 def deciding(settings: Settings) -> AbstractContextManager[None]:
     """What is known of people stays as it is for the block: one tick, or one plan until what it plans is opened."""
     return engine(settings).turn(PEOPLE, shared=True)

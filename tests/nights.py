@@ -6,15 +6,21 @@ import json
 import random
 import shutil
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from assets import dbt_project, lineage
+import pytest
+
+from assets import dbt_project, ledger_compaction, lineage, small_batches, store
+from assets.compaction import Compacted
 from assets.refresh import RefreshResult, refresh
 from models.clock import Clock, end_of_day
 from models.settings import Settings
+from orchestration import compacting
 from tests import parsed
+from warehouse.base import Warehouse
 from warehouse.duckdb import DuckDB
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +107,27 @@ def run(settings: Settings, number: int) -> RefreshResult:
     done = refresh(settings, night(number))
     assert done.ok, done
     return done
+
+
+def kept_small(settings: Settings) -> Compacted:
+    """The home compacted, however little pays, while readers look: what they began to read, and what is newest."""
+    asked = 0
+    with pytest.MonkeyPatch.context() as patched, store.reading(settings) as early, ThreadPoolExecutor(1) as pool:
+        patched.setattr(small_batches, "MANY", 2)
+        patched.setattr(ledger_compaction, "MANY_BATCHES", 1)
+        before = _looked_at(early)
+        done = pool.submit(compacting.compact, settings)
+        while not done.done():
+            with store.reading(settings) as newest:
+                assert _looked_at(newest) == _looked_at(early) == before
+            asked += 1
+    assert asked > 1
+    return done.result()
+
+
+def _looked_at(copy: Warehouse) -> list[dict[str, Any]]:
+    counted = [f"select '{name}' as name, count(*) as n from {name}" for name in ("segment_history", "sync_runs")]
+    return copy.rows(" union all ".join(counted))
 
 
 def segment_names(settings: Settings) -> tuple[str, ...]:

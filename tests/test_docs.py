@@ -18,7 +18,7 @@ from warehouse.lint import lint_sql
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-COMMAND = re.compile(r"tailrace ([a-z]+)\b")
+COMMAND = re.compile(r"tailrace ([a-z][a-z-]*)\b")
 QUERY = re.compile(r'tailrace sql "([^"]+)"')
 PRINTED = [*PAGES, ROOT / "orchestration" / "demo_report.py"]  # what the demo says to type next
 

@@ -58,6 +58,10 @@ class DuckDBEngine:
         del how
         return hold(self.settings.root / LOCK, wait_seconds=wait_seconds)
 
+    def take_over(self, wait_seconds: float) -> str | None:
+        del wait_seconds
+        return None
+
     def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
         del what, shared
         return contextlib.nullcontext()

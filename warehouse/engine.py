@@ -48,6 +48,12 @@ class Engine(Protocol):
     def locked(self, wait_seconds: float, how: How = "alone") -> AbstractContextManager[None]:
         """The target is this caller's to write, in this way. Raises WarehouseHeld after waiting so long (real time)."""
 
+    def take_over(self, wait_seconds: float) -> str | None:
+        """Let this home write where another did, whose place it answers; None where none did, or any home may.
+
+        What ran in the other has ended. Raises as `locked` does.
+        """
+
     def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
         """Of those who write at once, who does this for the block, or any number whose turn is `shared`. It waits.
 

@@ -15,6 +15,8 @@ from models.errors import UserError
 from models.steps import step
 from warehouse.base import Warehouse
 
+PUBLICATION = "tailrace.publication"
+
 
 class Generations(ABC):
     """Of one target. `schemas`: what our SQL calls a schema → what it is called there."""
@@ -28,7 +30,7 @@ class Generations(ABC):
     def _show(self, warehouse: Warehouse, generation: int, digests: Mapping[str, str]) -> None:
         """Make a generation, which is whole, the newest."""
         told = warehouse.dialect.literal(json.dumps(dict(digests)))
-        warehouse.execute(f"insert into tailrace.publication values ({generation}, {told})")
+        warehouse.execute(f"insert into {PUBLICATION} (generation, digests) values ({generation}, {told})")
 
     @abstractmethod
     def _forget(self, warehouse: Warehouse, newest: int) -> None:
@@ -48,12 +50,15 @@ class Generations(ABC):
     def publish(self, warehouse: Warehouse, changed: Mapping[str, str], digests: Mapping[str, str]) -> None:
         quote, text = warehouse.dialect.quote, warehouse.dialect.text
         warehouse.execute("create schema if not exists published")
-        warehouse.execute(f"create table if not exists tailrace.publication (generation bigint, digests {text})")
+        warehouse.execute(
+            f"create table if not exists {PUBLICATION} (generation bigint, digests {text})"
+            f"{warehouse.dialect.partitioned('generation')}"
+        )
         there = {*warehouse.relations("published")}  # whole: what was being made when a run was killed is not there
         for name, relation in changed.items():
             if (place := stored(name, digests[name])) not in there:
                 warehouse.create_table(f"published.{quote(place)}", f"select * from {relation}")
-        found = warehouse.rows("select coalesce(max(generation), 0) + 1 as following from tailrace.publication")
+        found = warehouse.rows(f"select coalesce(max(generation), 0) + 1 as following from {PUBLICATION}")
         generation = int(found[0]["following"])
         schema = self._schema(generation)
         make_views(warehouse, schema, digests)
@@ -61,13 +66,13 @@ class Generations(ABC):
         self._show(warehouse, generation, digests)
 
     def tidy(self, warehouse: Warehouse) -> None:
-        found = warehouse.rows("select max(generation) as newest from tailrace.publication")
+        found = warehouse.rows(f"select max(generation) as newest from {PUBLICATION}")
         self._forget(warehouse, int(found[0]["newest"]))
 
     def _drop_stored(self, warehouse: Warehouse, kept: Collection[int]) -> None:
         """Drop the tables that none of these generations shows."""
         numbers = ", ".join(map(str, sorted(kept)))
-        rows = warehouse.rows(f"select digests from tailrace.publication where generation in ({numbers})")
+        rows = warehouse.rows(f"select digests from {PUBLICATION} where generation in ({numbers})")
         shown = {stored(*each) for row in rows for each in json.loads(row["digests"]).items()}
         for name in warehouse.relations("published"):
             if name not in shown:
@@ -76,9 +81,9 @@ class Generations(ABC):
     def _newest(self) -> tuple[str, dict[str, str]] | None:
         """The schema of the newest generation, and what each name in it shows; None before the first."""
         with self._reader() as warehouse:
-            if not warehouse.columns("tailrace.publication"):
+            if not warehouse.columns(PUBLICATION):
                 return None
-            rows = warehouse.rows("select * from tailrace.publication order by generation desc limit 1")
+            rows = warehouse.rows(f"select * from {PUBLICATION} order by generation desc limit 1")
         return (self._schema(int(rows[0]["generation"])), json.loads(rows[0]["digests"])) if rows else None
 
     def _required(self) -> str:

@@ -66,6 +66,10 @@ class PostgresEngine(Generations):
         """Of the server: it holds on every machine."""
         return postgres_locks.held(self.url, self.schemas["tailrace"], wait_seconds, how)
 
+    def take_over(self, wait_seconds: float) -> str | None:
+        del wait_seconds
+        return None
+
     def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
         return postgres_locks.turn(self.url, self.schemas["tailrace"], what, shared=shared)
 

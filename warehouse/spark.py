@@ -73,14 +73,14 @@ class Spark(Tables):
         super().__init__(url, locks=home / LOCKS, schemas=schemas, kept=kept)
         self.read_only, self.own = read_only, frozenset(own)
         self._depth = 0
-        self._server = shown(url)
+        self.server = shown(url)
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         asked = _IF_ABSENT.match(sql)
         if not asked:
             self._write(sql, params)
             return
-        made = self._server, self._written(sql, params).sql
+        made = self.server, self._written(sql, params).sql
         if made not in _MADE:
             with self.alone():
                 if asked[1] == "table":

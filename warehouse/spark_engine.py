@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,19 @@ from uuid import uuid4
 
 from models.errors import TailraceError, UserError
 from models.settings import Settings
+from warehouse import spark_home
 from warehouse.base import Warehouse
 from warehouse.engine import Aside, How
-from warehouse.generations import Generations, schemas
+from warehouse.generations import PUBLICATION, Generations, schemas
 from warehouse.lock import hold, is_held
 from warehouse.spark import LOCKS, Spark
 from warehouse.spark_dbt import dbt_session
 from warehouse.spark_errors import shown
 
+RECENT = 20  # generations of which it is kept what they showed: who looks for the newest reads all
 LOCK = "spark_warehouse.lock"  # a file of DuckDB's may be beside it, and a move holds both
 _URL = re.compile(r"(?P<server>sc://[^/;?]+)(?:/(?P<name>[a-z][a-z0-9_]{0,40}))?/?(?P<options>;.*)?")
+_OF_OTHERS = re.compile(r"(?P<other>.+)_(?P<part>raw|models|published|preview|scratch)(_.*)?")
 
 
 class SparkEngine(Generations):
@@ -42,6 +45,9 @@ class SparkEngine(Generations):
             raise UserError(message)
         self.settings, self.url = settings, f"{found['server']}/{found['options'] or ''}"
         name = found["name"] or "tailrace"
+        if taken := _OF_OTHERS.fullmatch(name):
+            message = f"{name}: databases of {taken['other']} may be called so; take a name without _{taken['part']}"
+            raise UserError(message)
         prefix = name if settings.target == "prod" else f"{name}_{settings.target}"
         self.schemas = schemas(prefix)
 
@@ -49,12 +55,20 @@ class SparkEngine(Generations):
         return []
 
     def open(self) -> Warehouse:
-        return Spark(self.url, home=self.settings.root, schemas=self.schemas)
+        return self._writer()
 
-    def locked(self, wait_seconds: float, how: How = "alone") -> AbstractContextManager[None]:
-        """A lock of this home, for one writer: Spark has none."""
+    @contextmanager
+    def locked(self, wait_seconds: float, how: How = "alone") -> Iterator[None]:
+        """A lock of this home, for one writer: Spark has none. Raises NeedsPerson where another home writes."""
         del how
-        return hold(self.settings.root / LOCK, wait_seconds=wait_seconds)
+        with hold(self.settings.root / LOCK, wait_seconds=wait_seconds):
+            with self._writer() as asking:
+                spark_home.check(asking, self.schemas["tailrace"], self._locks)
+            yield
+
+    def take_over(self, wait_seconds: float) -> str | None:
+        with hold(self.settings.root / LOCK, wait_seconds=wait_seconds), self._writer() as opened:
+            return spark_home.take_over(opened, self.schemas["tailrace"], self._locks)
 
     def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
         del what, shared
@@ -74,6 +88,10 @@ class SparkEngine(Generations):
                 return copy
             copy.close()  # there is a newer one meanwhile
 
+    def _show(self, warehouse: Warehouse, generation: int, digests: Mapping[str, str]) -> None:
+        warehouse.remove(PUBLICATION, "generation", [str(generation)])  # what a server that was killed left of it
+        super()._show(warehouse, generation, digests)
+
     def _forget(self, warehouse: Warehouse, newest: int) -> None:
         kept = {newest, newest - 1}
         for row in warehouse.rows(f"show schemas like '{self._stem}*'"):
@@ -85,6 +103,8 @@ class SparkEngine(Generations):
                 else:
                     warehouse.execute(f"drop schema if exists {name} cascade")
         self._drop_stored(warehouse, kept)
+        shown = warehouse.rows(f"select generation from {PUBLICATION} where generation < {newest - RECENT}")
+        warehouse.remove(PUBLICATION, "generation", {str(row["generation"]) for row in shown} - set(map(str, kept)))
 
     @contextmanager
     def preview(self) -> Iterator[Aside]:
@@ -126,13 +146,20 @@ class SparkEngine(Generations):
         return {"SPARK_REMOTE": self.url}
 
     def running_dbt(self) -> AbstractContextManager[None]:
-        return dbt_session(self.url, self.settings.root / LOCKS)
+        return dbt_session(self.url, self._locks)
+
+    @property
+    def _locks(self) -> Path:
+        return self.settings.root / LOCKS
+
+    def _writer(self) -> Spark:
+        return Spark(self.url, home=self.settings.root, schemas=self.schemas)
 
     def _reader(self) -> Spark:
         return Spark(self.url, home=self.settings.root, schemas=self.schemas, read_only=True)
 
     def _lock(self, name: str) -> Path:
-        return self.settings.root / LOCKS / f"{name}.lock"
+        return self._locks / f"{name}.lock"
 
     @contextmanager
     def _hold(self, name: str) -> Iterator[None]:
@@ -145,4 +172,4 @@ class SparkEngine(Generations):
         return self._hold(f"{schema}.{uuid4().hex[:12]}")
 
     def _is_read(self, schema: str) -> bool:
-        return any(map(is_held, (self.settings.root / LOCKS).glob(f"{schema}.*.lock")))
+        return any(map(is_held, self._locks.glob(f"{schema}.*.lock")))

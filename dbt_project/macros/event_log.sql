@@ -11,6 +11,20 @@
     }) }}
 {%- endmacro %}
 
+{# How rows are added to it. #}
+{% macro log_config() -%}
+    {{ return(adapter.dispatch('log_config', 'tailrace')()) }}
+{%- endmacro %}
+
+{% macro default__log_config() -%}
+    {{ return({'incremental_strategy': 'append'}) }}
+{%- endmacro %}
+
+{# What a killed run wrote of a batch would count as all of it there: a batch is a partition, written whole. #}
+{% macro spark__log_config() -%}
+    {{ return({'incremental_strategy': 'insert_overwrite', 'partition_by': ['batch_id']}) }}
+{%- endmacro %}
+
 {# Whether a model's table or view is there. #}
 {% macro is_made(relation) -%}
     {{ return(adapter.dispatch('is_made')(relation)) }}

@@ -78,7 +78,9 @@ def sql(query: Annotated[str, typer.Argument(help="One statement.")], *, as_json
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="A warehouse: duckdb:///path or postgresql://user@host/database.")],
+    first: Annotated[
+        str, typer.Argument(help="A warehouse: duckdb:///path, postgresql://user@host/database or sc://host:15002.")
+    ],
     second: Annotated[str, typer.Argument(help="Another.")],
     *,
     as_json: AsJson = False,
@@ -105,7 +107,9 @@ def compare(
 
 def move(
     *,
-    to: Annotated[str, typer.Option(metavar="URL", help="postgresql://user@host/database or duckdb:///path.")],
+    to: Annotated[
+        str, typer.Option(metavar="URL", help="postgresql://user@host/database, sc://host:15002 or duckdb:///path.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Copy this target's warehouse to another engine, then compare both; stopped anywhere, the same command goes on.

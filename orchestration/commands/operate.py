@@ -14,7 +14,7 @@ from orchestration.environment import settings
 
 
 def register(app: typer.Typer) -> None:
-    for command in (status, doctor, compact, ui, gateway, recorder):
+    for command in (status, doctor, compact, take_over, ui, gateway, recorder):
         app.command()(command)
 
 
@@ -67,6 +67,24 @@ def compact(*, as_json: AsJson = False) -> None:
     )
     if done.left:
         console.out().print(f"left as they are, for a run has not ended: {', '.join(done.left)}")
+
+
+def take_over(*, as_json: AsJson = False) -> None:
+    """Let this home write where another did, of which there can be one (Spark); end what runs there first.
+
+    Example: `tailrace take-over`, with a new TAILRACE_HOME because the old one was lost with its machine
+    """
+    from assets import store
+
+    before = store.take_over(settings())
+    if as_json:
+        console.print_json({"before": before})
+        return
+    console.out().print(
+        f"this home writes from now on; before it did {before}"
+        if before
+        else "nothing to take over: this home may write"
+    )
 
 
 def ui(

@@ -5,6 +5,7 @@ with the process that began it.
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -76,6 +77,16 @@ class Cluster:
         for number in range(int(self._options["spark.cores.max"])):
             self._workers.append(self._worker(number))
         self._serve()
+
+    def strike(self, how: str, chance: random.Random) -> None:
+        """Kill the `executors` of a worker, a `worker` or the `server`, which begin again."""
+        worker = chance.randrange(len(self._workers))
+        if how == "executors":
+            self.kill_executors(worker)
+        elif how == "worker":
+            self.kill_worker(worker)
+        else:
+            self.restart_server()
 
     def kill_executors(self, worker: int) -> None:
         """Of one worker, which begins others."""

@@ -28,6 +28,13 @@ ALLOWED = {
     "sinks/journal_server.py": {"psycopg": "the journal's own server, whatever the warehouse is"},
     "assets/dbt_calls.py": {"dbt.adapters.duckdb": "dbt's adapter is left with the only writer's place, and is closed"},
 }
+WORDS = ("duckdb", "postgres", "postgresql", "spark", "duckdb:///", "postgresql://", "sc://")
+TOLD = {
+    "orchestration/environment.py": "which settings there may be",
+    "models/settings.py": "the file of a target, whose locks and backups are beside it",
+    "models/postgres_server.py": "the address of a server, of a journal too",
+}
+ASKING = {"dbt_project/seeds/_seeds.yml": "dbt knows no macros in what is said of seeds"}
 MODULES = [
     path.relative_to(ROOT).as_posix()
     for package in sorted(PACKAGES - {"warehouse"})
@@ -51,6 +58,29 @@ def test_the_engine_stays_behind_the_port(module):
     """No module imports one, its driver or its adapter but for a reason that is given here."""
     found = {engine for engine in ENGINES for name in imported(ROOT / module) if name.startswith(engine)}
     assert found == set(ALLOWED.get(module, ())), "ask warehouse/engine.py; an entry that nobody needs goes"
+
+
+def test_nobody_asks_which_engine_it_is():
+    """By its name or the beginning of its address."""
+    asking = {module for module in MODULES if set(WORDS) & texts(ROOT / module)}
+    assert asking == set(TOLD)
+
+
+def texts(path: Path) -> set[str]:
+    """The texts that stand in a module."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_no_model_asks_which_engine_it_is():
+    """What engines spell differently is a macro."""
+    files = [
+        path
+        for folder in ("dbt_project", "assets")
+        for path in [*(ROOT / folder).rglob("*.sql"), *(ROOT / folder).rglob("*.yml")]
+        if "macros" not in path.parts and "target.type" in path.read_text()
+    ]
+    assert {path.relative_to(ROOT).as_posix() for path in files} == set(ASKING)
 
 
 def test_what_is_allowed_is_there():

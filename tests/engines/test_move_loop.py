@@ -1,4 +1,4 @@
-"""A shop whose people got mail moves to PostgreSQL: nothing is sent or decided there that was not before."""
+"""A shop whose people got mail moves to a server: nothing is sent or decided there that was not before."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,9 +33,10 @@ def recorder(tmp_path_factory) -> Iterator[str]:
         yield running.url
 
 
-@pytest.fixture(scope="module")
-def moved(tmp_path_factory, database, recorder) -> tuple[Settings, Settings]:
+@pytest.fixture(scope="module", params=["postgres", pytest.param("spark", marks=pytest.mark.sampled(one_of=8))])
+def moved(request, tmp_path_factory, recorder) -> tuple[Settings, Settings]:
     """A home that ran on DuckDB, messages and all, and was moved: as it was before, and as it is after."""
+    url = request.getfixturevalue("database" if request.param == "postgres" else "catalogue")
     folder = tmp_path_factory.mktemp("shop")
     shop = demo_shop.generate(folder / "shop", people=PEOPLE, days=DAYS, seed=7)
     before = replace(nights.project(folder), recorder=recorder)
@@ -49,8 +50,8 @@ def moved(tmp_path_factory, database, recorder) -> tuple[Settings, Settings]:
                 journeys.publish(before, name, Clock.at(clock.as_of + timedelta(microseconds=1)))
     sent = _synced(before, clock)
     assert all(result.counts["accepted"] for result in sent), sent
-    assert moving.move(before, database).differing == ()
-    return before, replace(before, warehouse_url=database)
+    assert moving.move(before, url).differing == ()
+    return before, replace(before, warehouse_url=url)
 
 
 def differing(moved: tuple[Settings, Settings]) -> dict[str, int]:

@@ -51,6 +51,11 @@ def night(settings: Settings, shop: Path, day: date) -> RefreshResult:
     return done
 
 
+def last(settings: Settings) -> Clock:
+    with store.reading(settings) as copy:
+        return Clock.at(copy.rows("select max(as_of) as as_of from segment_evaluation")[0]["as_of"])
+
+
 def compared(settings: Settings, first: str, second: str) -> dict[str, int]:
     """Tables that differ, and in how many rows."""
     found = comparing.compare(settings, first, second)
@@ -100,10 +105,18 @@ def test_a_planted_difference_is_found(targets, tmp_path):
 def test_a_run_again_changes_nothing(targets):
     """What was refreshed at a clock is so: again, on PostgreSQL too, nothing is built, recorded or published."""
     for settings in targets:
-        with store.reading(settings) as copy:
-            at = copy.rows("select max(as_of) as as_of from segment_evaluation")[0]["as_of"]
-        done = refresh(settings, Clock.at(at))
+        done = refresh(settings, last(settings))
         assert (done.staged.built, done.identity.skipped, done.published) == (False, True, ())
+
+
+def test_readers_see_nothing_of_a_compaction(targets):
+    """Nor does anything that is published become another."""
+    on_duckdb, on_postgres = targets
+    assert on_postgres.warehouse_url
+    assert {nights.kept_small(settings).merged > 10 for settings in targets} == {True}
+    for settings in targets:
+        assert refresh(settings, last(settings)).ok
+    assert compared(on_duckdb, f"duckdb://{on_duckdb.warehouse}", on_postgres.warehouse_url) == {}
 
 
 def test_the_password_is_written_nowhere(targets):

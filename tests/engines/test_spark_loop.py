@@ -140,3 +140,16 @@ def test_the_past_is_the_same(shops):
             days = sorted(map(str, copy.rows("select day, segment, profile_id from segment_days")))
         said.append((done, tested.document(), days))
     assert said[0] == said[1]
+
+
+def test_readers_see_nothing_of_a_compaction(shops):
+    """Afterwards all is as it was: nothing is sent again, and nothing that is published is another."""
+    for settings in shops:
+        done = nights.kept_small(settings)
+        assert done.merged > 10
+        assert done.ledgers > 0
+        assert not done.left
+        assert [sum(result.counts.values()) for result in sending.sync(settings, last(settings), SYNCS, silent)] == [
+            0
+        ] * len(SYNCS)
+    assert differing(shops) == {}

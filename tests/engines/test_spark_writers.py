@@ -4,13 +4,15 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from models.errors import NeedsPerson, UserError
 from models.settings import Settings
 from warehouse import batches
-from warehouse.engine import engine
+from warehouse.engine import Engine, engine
 
 ROOT = Path(__file__).parents[2]
 WRITERS, BATCHES, ROWS = 4, 3, 500
@@ -55,3 +57,65 @@ def test_overlapping_writers_lose_and_double_nothing(catalogue, tmp_path):
         assert Counter(row["who"] for row in found) == dict.fromkeys("abcd"[:WRITERS], 2 * ROWS)
         assert {row["times"] for row in found} == {BATCHES}
         assert len(batches.visible_in(warehouse, "tailrace.notes")) == WRITERS * BATCHES
+
+
+def test_one_home_writes_until_another_takes_over(catalogue, tmp_path):
+    """The locks of a home are its files: a second one would write beside it."""
+    first, second = (home(tmp_path / name, f"{catalogue}_w") for name in ("a", "b"))
+    assert second.take_over(0) is None  # there is nothing yet
+    with first.locked(0):
+        pass
+    for _ in range(2):
+        with pytest.raises(NeedsPerson, match=rf"another home .* {tmp_path}/a/dev on .*`tailrace take-over`"):
+            second.locked(0).__enter__()
+    assert first.take_over(0) is None
+    assert second.take_over(0).startswith(f"{tmp_path}/a/dev on ")
+    with second.locked(0):
+        pass
+    with pytest.raises(NeedsPerson, match=f"{tmp_path}/b/dev"):
+        first.locked(0).__enter__()
+
+
+def test_of_homes_that_begin_at_once_one_writes(catalogue, tmp_path):
+    """To create a database is one step of the catalogue."""
+    homes = [home(tmp_path / name, f"{catalogue}_once") for name in "abcd"]
+
+    def writes(each):
+        try:
+            with each.locked(0):
+                return True
+        except NeedsPerson:
+            return False
+
+    with ThreadPoolExecutor(len(homes)) as pool:
+        assert [*pool.map(writes, homes)].count(True) == 1
+
+
+def test_a_database_that_was_there_already_is_the_first_homes(catalogue, tmp_path):
+    """Whoever made it, and whatever properties it has."""
+    one, other = (home(tmp_path / name, f"{catalogue}_there") for name in "ab")
+    name = one.schemas["tailrace"]
+    with one.open() as warehouse:
+        warehouse.execute(f"create schema {name} with dbproperties ('team' = 'marketing (eu), (tailrace.home,x y)')")
+        with one.locked(0):
+            pass
+        with pytest.raises(NeedsPerson, match="another home"):
+            other.locked(0).__enter__()
+        (told,) = [
+            row for row in warehouse.rows(f"describe schema extended {name}") if row["info_name"] == "Properties"
+        ]
+    assert "(team,marketing" in told["info_value"]
+
+
+def test_targets_whose_databases_have_one_name_do_not_share_them(catalogue, tmp_path):
+    """`…/shop_dev` in prod is what `…/shop` is in dev; `…/shop_raw` would be among what `…/shop` has."""
+    with home(tmp_path, f"{catalogue}_x").locked(0):
+        pass
+    with pytest.raises(NeedsPerson, match="another home"):
+        home(tmp_path, f"{catalogue}_x_dev", target="prod").locked(0).__enter__()
+    with pytest.raises(UserError, match="take a name without _raw"):
+        home(tmp_path, f"{catalogue}_raw")
+
+
+def home(folder: Path, url: str, **settings: str) -> Engine:
+    return engine(Settings(folder, folder, warehouse_url=url, **settings))

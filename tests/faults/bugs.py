@@ -181,6 +181,17 @@ def visible_before_whole() -> None:
     Batch.append, Batch.commit = commit_first, was_committed  # type: ignore[method-assign]
 
 
+def leftovers_kept() -> None:
+    """What an interrupted run left of a batch stays when it is appended again."""
+    append = Batch.append
+
+    def beside(batch: Batch, name: str, rows: Any) -> int:
+        batch.counts.setdefault(name, 0)
+        return append(batch, name, rows)
+
+    Batch.append = beside  # type: ignore[method-assign]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "claim after send": claim_after_send,
     "receipt before answer": receipt_before_answer,
@@ -194,6 +205,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "failover moves unknown": failover_moves_unknown,
     "quota of a process": quota_of_a_process,
     "visible before whole": visible_before_whole,
+    "leftovers kept": leftovers_kept,
 }
 
 

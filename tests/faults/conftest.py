@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.engines import spark_serving
 from tests.engines.serving import STARTED, serving
 from tests.faults.cases import KINDS, REFRESH_STEPS, STRUCK, SYNC_STEPS
 from tests.faults.journey_template import Journeys, template_of_journeys
@@ -31,6 +34,18 @@ def postgres() -> Iterator[Server]:
         pytest.skip(f"no PostgreSQL server is started: {STARTED}=1 does, with Debian's programs")
     with serving() as served:
         yield Server(served)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[spark_serving.Cluster]:
+    """A Spark cluster of this process's own, for its parts are killed."""
+    if not os.environ.get(STARTED) or spark_serving.home() is None:
+        pytest.skip(f"no Spark cluster is started: `make spark` gets one, {STARTED}=1 starts it")
+    with pytest.MonkeyPatch.context() as patched:  # Spark's client takes a worker of xdist for a test of its own
+        patched.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
+        importlib.import_module("warehouse.spark")
+    with spark_serving.serving() as serving_now:
+        yield serving_now
 
 
 @pytest.fixture(scope="session")

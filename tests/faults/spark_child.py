@@ -1,6 +1,6 @@
 """One night on Spark in this process, struck at a durable step: a fold of two logs, a model built of them, published.
 
-    python tests/faults/spark_child.py STEP NTH ACTION URL NUMBER
+    python tests/faults/spark_child.py STEP NTH ACTION URL NUMBER [BUG]
 
 TAILRACE_HOME is the home. ACTION as child.py has them. Exits with 1 and one line where a person can act on what failed.
 """
@@ -18,6 +18,7 @@ import pyarrow as pa
 from models.errors import TailraceError
 from models.settings import Settings
 from models.steps import step
+from tests.faults import bugs
 from tests.faults.child import Striker
 from warehouse import batches
 from warehouse.engine import engine
@@ -49,7 +50,9 @@ def night(home: Path, url: str, number: int) -> None:
 
 
 def main() -> None:
-    step, nth, action, url, number = sys.argv[1:]
+    step, nth, action, url, number, *planted = sys.argv[1:]
+    for bug in planted:
+        bugs.plant(bug)
     logger = logging.getLogger("tailrace.step")
     logger.setLevel(logging.INFO)
     logger.propagate = False

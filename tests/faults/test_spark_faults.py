@@ -5,13 +5,13 @@ One case again, where `make spark` has put Spark: TAILRACE_TEST_ENGINES=1 pytest
 
 from __future__ import annotations
 
-import importlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -20,7 +20,6 @@ import pytest
 
 from models.settings import Settings
 from tests.engines import spark_serving
-from tests.engines.serving import STARTED
 from tests.faults.cases import STRUCK
 from tests.faults.spark_child import ROWS
 from tests.faults.test_faults import COUNT
@@ -72,10 +71,12 @@ class Nights:
     def engine(self) -> Engine:
         return engine(Settings(self.home, self.home, warehouse_url=self.url))
 
-    def begun(self, number: int, step: str = "never", nth: int = 1, action: str = "kill") -> subprocess.Popen[str]:
+    def begun(
+        self, number: int, step: str = "never", nth: int = 1, action: str = "kill", *, bugs: Collection[str] = ()
+    ) -> subprocess.Popen[str]:
         for file in ("waiting", "go"):
             (self.home / file).unlink(missing_ok=True)
-        line = [sys.executable, str(CHILD), step, str(nth), action, self.url, str(number)]
+        line = [sys.executable, str(CHILD), step, str(nth), action, self.url, str(number), *bugs]
         environment = {**os.environ, "TAILRACE_HOME": str(self.home), "PYTHONPATH": str(spark_serving.ROOT)}
         return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -87,17 +88,9 @@ class Nights:
             assert time.monotonic() < deadline, "the step did not come"
             time.sleep(0.05)
 
-    def strike(self, how: str, chance: random.Random) -> None:
-        worker = chance.randrange(spark_serving.WORKERS)
-        if how == "executors":
-            self.cluster.kill_executors(worker)
-        elif how == "worker":
-            self.cluster.kill_worker(worker)
-        else:
-            self.cluster.restart_server()
-
-    def check(self) -> None:
-        """Every night is there once and whole, in the logs and in what is published."""
+    def check(self, said: str = "") -> None:
+        """Every night is there once and whole, in the logs and in what is published; nothing was said against it."""
+        assert not said
         expected = [(night, 2 * ROWS, ROWS * (2 * ROWS - 1)) for night in sorted(self.done)]
         with self.engine.open() as warehouse:
             sql = "select night, count(*) as notes, sum(n) as total from tailrace.notes group by night order by night"
@@ -110,22 +103,16 @@ class Nights:
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
-    if not os.environ.get(STARTED) or spark_serving.home() is None:
-        pytest.skip(f"no Spark cluster is started: `make spark` gets one, {STARTED}=1 starts it")
-    with pytest.MonkeyPatch.context() as patched:  # Spark's client takes a worker of xdist for a test of its own
-        patched.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
-        importlib.import_module("warehouse.spark")
+def nights(cluster: spark_serving.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Nights:
     home = tmp_path_factory.mktemp("spark")
     (home / "dev").mkdir()
-    with spark_serving.serving() as cluster:
-        found = Nights(cluster, home, f"{cluster.url}/faults", count(1))
-        for _ in range(2):  # the second one shows how long a night takes
-            began = time.monotonic()
-            whole(found, next(found.numbers))
-            found.seconds = time.monotonic() - began
-        found.check()
-        yield found
+    found = Nights(cluster, home, f"{cluster.url}/faults", count(1))
+    for _ in range(2):  # the second one shows how long a night takes
+        began = time.monotonic()
+        whole(found, next(found.numbers))
+        found.seconds = time.monotonic() - began
+    found.check()
+    return found
 
 
 def whole(nights: Nights, number: int) -> None:
@@ -158,7 +145,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(
     elif fault.step != "never":
         child = nights.begun(number, fault.step, fault.nth, "wait")
         nights.stands(child)
-        nights.strike(fault.how, chance)
+        nights.cluster.strike(fault.how, chance)
         (nights.home / "go").touch()
     else:
         child = nights.begun(number)
@@ -166,7 +153,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(
         if fault.how == "kill":
             child.kill()
         else:
-            nights.strike(fault.how, chance)
+            nights.cluster.strike(fault.how, chance)
     _, said = child.communicate(timeout=SECONDS)
     print(f"{fault}: exit {child.returncode}: {said[-300:]}")  # noqa: T201 - the suite's account
     in_words(child.returncode, said)
@@ -174,13 +161,20 @@ def test_nothing_is_lost_and_nothing_is_doubled(
     nights.check()
 
 
-def test_a_planted_bug_is_caught(nights: Nights, tmp_path: Path) -> None:
-    """The checks have teeth: of a batch that is visible before it is whole, a kill leaves half a night."""
+@pytest.mark.parametrize(
+    ("bug", "found"), [("visible before whole", r"\(2, 2000, "), ("leftovers kept", "came between")]
+)
+def test_a_planted_bug_is_caught(bug: str, found: str, nights: Nights, tmp_path: Path) -> None:
+    """The check notices what a killed run does where a promise of batches is not kept."""
     (tmp_path / "dev").mkdir()
-    bad = Nights(nights.cluster, tmp_path, f"{nights.cluster.url}/bad", count(1))
-    bad.begun(1, "appended", 1, "kill").communicate(timeout=SECONDS)
-    with bad.engine.open() as warehouse:
-        warehouse.execute(f"insert into tailrace.batch values ('night/1', 'tailrace.notes', {ROWS}, array(), now())")
-    whole(bad, 1)
-    with pytest.raises(AssertionError):
-        bad.check()
+    damaged = Nights(nights.cluster, tmp_path, f"{nights.cluster.url}/{bug.replace(' ', '_')}", count(1))
+    whole(damaged, 1)
+    struck_down = damaged.begun(2, "appended", 1, bugs=[bug])
+    struck_down.communicate(timeout=SECONDS)
+    assert struck_down.returncode == -signal.SIGKILL
+    again = damaged.begun(2, bugs=[bug])
+    _, said = again.communicate(timeout=SECONDS)
+    in_words(again.returncode, said)
+    damaged.done.add(2)
+    with pytest.raises(AssertionError, match=found):
+        damaged.check(said if again.returncode else "")

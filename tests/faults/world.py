@@ -34,6 +34,7 @@ HOLDERS = {  # day → people who hold a badge that day: some stay, some leave, 
     1: range(40),
     2: range(20, 60),
     3: [*range(20), *range(40, 60)],
+    **{day: range(10 * (day % 3), 40 + 10 * (day % 3)) for day in range(4, 11)},
 }
 
 SOURCES = """\

@@ -307,6 +307,12 @@ def test_the_whole_way_by_hand(tailrace: Tailrace) -> None:
     assert any("tailrace resume" in line for line in status["needs_a_person"])
 
 
+def test_any_home_writes_to_a_file_of_duckdb(tailrace: Tailrace) -> None:
+    """There `take-over` says that nothing is to be taken over; on Spark see engines/test_spark_writers.py."""
+    assert tailrace("take-over", "--json").json == {"before": None}
+    assert "nothing to take over" in tailrace("take-over").out
+
+
 def test_a_half_written_journey_stops_only_itself(shop: Settings, tailrace: Tailrace) -> None:
     """With a journey file that cannot be read all else goes on, and whoever looks or ticks is told which file it is."""
     assert tailrace("refresh", "--as-of", "2026-01-04").code == 0

@@ -1,9 +1,4 @@
-{# On Spark what a killed run wrote of a batch would count as all of it: there a batch is a partition, written whole. #}
-{{ config(
-    materialized='incremental', on_schema_change='fail',
-    incremental_strategy='insert_overwrite' if target.type == 'spark' else 'append',
-    partition_by=['batch_id'] if target.type == 'spark' else none,
-) }}
+{{ config(materialized='incremental', on_schema_change='fail', **log_config()) }}
 
 with
 

@@ -1,0 +1,101 @@
+"""Whole nights on a Spark cluster, one after the other: parts of it and the command itself die in each.
+
+The real command line: what is landed is refreshed by dbt, planned, sent, and folded. Counted at the receiver.
+One case again, with those before it: TAILRACE_TEST_ENGINES=1 pytest -m faults tests/faults/test_spark_night_faults.py
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+
+from tests.engines import spark_serving
+from tests.faults.test_faults import check, done
+from tests.faults.world import World, build, moment
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.xdist_group("spark"),  # one cluster for all of them
+    pytest.mark.sampled("module", one_of=0),  # minutes a night
+]
+AGAIN = 4  # runs in which all that was struck has come to rest
+
+
+@dataclass
+class Nights:
+    """One world that goes on: whatever was struck, every night before it must outlive it."""
+
+    cluster: spark_serving.Cluster
+    world: World
+    days: Iterator[int]
+    seconds: dict[str, float]  # how long a command takes where nothing strikes
+
+
+@pytest.fixture(scope="module")
+def nights(cluster: spark_serving.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    world = build(tmp_path_factory.mktemp("nights") / "world")
+    world.warehouse = f"{cluster.url}/nights"
+    found = Nights(cluster, world, count(1), {})
+    world.start_recorder()
+    for day in (next(found.days), next(found.days)):  # the second one shows how long each takes
+        world.land(day)
+        for command in ("refresh", "sync"):
+            began = time.monotonic()
+            done(world.tailrace(command, "--as-of", moment(day)))
+            found.seconds[command] = time.monotonic() - began
+        check(world, day)
+    yield found
+    world.stop_recorder()
+
+
+@pytest.mark.parametrize(
+    ("command", "how", "where"),
+    [
+        ("refresh", "worker", 0.5),
+        ("refresh", "server", 0.4),
+        ("refresh", "kill", 0.7),
+        ("sync", "worker", "appended"),
+        ("sync", "server", "folding"),
+        ("sync", "kill", "committed"),
+        ("sync", "server", "answered"),
+        ("refresh", "executors", 0.8),
+    ],
+)
+def test_nothing_is_lost_and_nothing_is_doubled(nights: Nights, command: str, how: str, where: float | str) -> None:
+    """Struck at a share of the time that it takes, or where it stands at a step: the next runs bring it all."""
+    world, day, chance = nights.world, next(nights.days), random.Random(f"{command} {how}")
+    line = (command, "--as-of", moment(day))
+    world.land(day)
+    if command == "sync":
+        done(world.tailrace("refresh", "--as-of", moment(day)))
+    for file in ("waiting", "go"):
+        (world.home / file).unlink(missing_ok=True)
+    if isinstance(where, float):
+        child = world.begun(*line)
+        time.sleep(where * nights.seconds[command])
+        child.kill() if how == "kill" else nights.cluster.strike(how, chance)
+        ran = world.ended(child)
+    elif how == "kill":
+        ran = world.tailrace(*line, fault=(where, 2, "kill"))
+        assert ran.code == -9, f"the step did not come: {ran.code} {ran.err}"
+    else:
+        child = world.stopped(*line, step=where)
+        nights.cluster.strike(how, chance)
+        ran = world.go_on(child)
+    print(f"{command} {how}@{where}: exit {ran.code}: {ran.err[-300:]}")  # noqa: T201 - the suite's account
+    assert "Traceback" not in ran.err + ran.out, ran.err + ran.out
+    if command == "refresh":
+        done(world.tailrace(*line))
+    for _ in range(AGAIN):
+        ran = world.tailrace("sync", "--as-of", moment(day), "--json")
+        assert ran.code in (0, 1), f"{ran.code}\n{ran.out}\n{ran.err}"
+        if not any(run["upsert"] + run["remove"] + run["send"] for run in ran.json):
+            break
+    else:
+        pytest.fail(f"it does not converge: {ran.out}")
+    check(world, day)

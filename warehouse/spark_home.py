@@ -1,0 +1,84 @@
+"""Which home writes to a target on Spark: its locks are files, so another's writers would know nothing of them.
+
+A property of the target's own database says whose it is. Of several that would create that, the catalogue lets one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from pathlib import Path
+from uuid import uuid4
+
+from models.errors import NeedsPerson, UserError
+from warehouse.spark import Spark
+from warehouse.spark_errors import Absent
+
+FILE = "home"  # among a home's locks: its id
+PROPERTY = "tailrace.home"
+_NOTED = re.compile(rf"\({re.escape(PROPERTY)},(?P<home>[0-9a-f]+) (?P<place>.*?)\)(?:, \(|\)$)")  # as it is described
+
+
+def check(warehouse: Spark, schema: str, locks: Path) -> None:
+    """Note this home where none is noted. Raises NeedsPerson where another is. `schema`: its real name."""
+    try:
+        noted = _noted(warehouse, schema)
+    except Absent:
+        noted = _created(warehouse, schema, locks)
+    if noted is None:
+        take_over(warehouse, schema, locks)
+    elif noted["home"] != _own(locks):
+        message = (
+            f"{warehouse.server}: another home writes to {schema}, {noted['place']}, and two would not know of each "
+            "other. Run it there; or, when nothing has run there for five minutes, `tailrace take-over` here"
+        )
+        raise NeedsPerson(message)
+
+
+def take_over(warehouse: Spark, schema: str, locks: Path) -> str | None:
+    """From now on this home writes. Where the one before it was, if there was another."""
+    try:
+        noted = _noted(warehouse, schema)
+    except Absent:
+        return None
+    if noted and noted["home"] == _own(locks):
+        return None
+    warehouse.execute(f"alter schema {schema} set dbproperties ({_property(warehouse, locks)})")
+    return noted["place"] if noted else None
+
+
+def _created(warehouse: Spark, schema: str, locks: Path) -> re.Match[str] | None:
+    """What is noted once it is there, whoever was first."""
+    try:
+        warehouse.execute(f"create schema {schema} with dbproperties ({_property(warehouse, locks)})")
+    except UserError:
+        with contextlib.suppress(Absent):
+            return _noted(warehouse, schema)
+        raise
+    return _noted(warehouse, schema)
+
+
+def _noted(warehouse: Spark, schema: str) -> re.Match[str] | None:
+    """The home that writes, and where it is. Raises Absent where there is no such database."""
+    described = {row["info_name"]: row["info_value"] for row in warehouse.rows(f"describe schema extended {schema}")}
+    return _NOTED.search(str(described["Properties"]))
+
+
+def _property(warehouse: Spark, locks: Path) -> str:
+    return f"'{PROPERTY}' = {warehouse.dialect.literal(f'{_own(locks)} {locks.parent} on {socket.gethostname()}')}"
+
+
+def _own(locks: Path) -> str:
+    """The id of this home, made by the first who asks. The lock of its target is held."""
+    file = locks / FILE
+    if not file.exists():
+        locks.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        with fresh.open("w") as made:
+            made.write(uuid4().hex)
+            made.flush()
+            os.fsync(made.fileno())
+        fresh.rename(file)
+    return file.read_text()
