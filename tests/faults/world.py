@@ -116,6 +116,7 @@ class World:
     warehouse: str | None = None
     journal: str | None = None
     home_name: str = "home"
+    patience: float = 300  # seconds that a command may take
     _recorder: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -158,13 +159,13 @@ class World:
         )
 
     def ended(self, child: Child) -> Ran:
-        out, err = child.communicate(timeout=300)
+        out, err = child.communicate(timeout=self.patience)
         return Ran(child.returncode, out, err)
 
     def stopped(self, *command: str, step: str, nth: int = 1, bug: str | None = None) -> Child:
         """A command that stands still at a step, until `go_on`."""
         child = self.begun(*command, fault=(step, nth, "wait"), bug=bug)
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + self.patience
         while not (self.home / "waiting").exists():
             assert child.poll() is None, child.communicate()
             assert time.monotonic() < deadline, "the step did not come"
