@@ -136,6 +136,8 @@ _EXPLAINED: dict[tuple[str, ...], tuple[type[TailraceError], str]] = {
         "INVALID_HANDLE.",
         "RESPONSE_ALREADY_RECEIVED",
         "NO_ACTIVE_SESSION",
+        "stopped SparkContext",
+        "Application error processing RPC",
         "StatusCode.UNAVAILABLE",
         "failed to connect to all addresses",
         "RETRIES_EXCEEDED",

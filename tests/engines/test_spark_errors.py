@@ -102,6 +102,23 @@ def test_a_client_that_slept_too_long_is_told_to_begin_again(condition):
     assert "run the command again" in str(said)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "(java.lang.IllegalStateException) Cannot call methods on a stopped SparkContext.",
+        "Application error processing RPC",
+    ],
+)
+def test_a_server_that_is_being_ended_is_waited_for(told):
+    """It says so without a condition."""
+    connect = pytest.importorskip("pyspark.errors.exceptions.connect")
+    from warehouse.spark_errors import translated  # noqa: PLC0415 - where the client is
+
+    said = translated(connect.SparkConnectGrpcException(told), None)
+    assert isinstance(said, NeedsPerson)
+    assert "once it is back" in str(said)
+
+
 def test_a_job_that_was_given_up_is_said_without_its_rows():
     errors = pytest.importorskip("pyspark.errors")
     from warehouse.spark_errors import translated  # noqa: PLC0415 - where the client is
