@@ -11,7 +11,8 @@ import pyarrow as pa
 from warehouse import arrow_types
 from warehouse.arrow_types import fitted
 
-CHUNK = 48 << 20  # bytes of rows that are sent at a time: of more than 64 MB the server makes a file
+CHUNK = 32 << 20  # bytes of rows that are sent at a time, in one message of which a server takes 128 MB
+SLICE = 16_384  # rows; whoever gives rows may give all of them as one batch
 
 _ARROW = {**arrow_types.ARROW, "tinyint": pa.int8()}
 _WORDS = {
@@ -48,11 +49,12 @@ def shaped(data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str)
     waiting: list[pa.RecordBatch] = []
     size, is_first = 0, True
     for batch in reader:
-        waiting.append(_cast_all(batch, wanted, table))
-        size += waiting[-1].nbytes
-        if size >= CHUNK:
-            yield pa.Table.from_batches(waiting, wanted)
-            waiting, size, is_first = [], 0, False
+        for first in range(0, batch.num_rows, SLICE):
+            waiting.append(_cast_all(batch.slice(first, SLICE), wanted, table))
+            size += waiting[-1].nbytes
+            if size >= CHUNK:
+                yield pa.Table.from_batches(waiting, wanted)
+                waiting, size, is_first = [], 0, False
     if waiting or is_first:
         yield pa.Table.from_batches(waiting, wanted)
 

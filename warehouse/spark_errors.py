@@ -127,7 +127,10 @@ _AGAIN = "run the command again"
 # What the server says besides may quote rows
 _EXPLAINED: dict[tuple[str, ...], tuple[type[TailraceError], str]] = {
     ("No space left on device",): (StorageFull, f"the Spark cluster has no space left; free some and {_AGAIN}"),
-    ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY"): (NeedsPerson, "the Spark cluster has not enough memory for this"),
+    ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY", "Java heap space"): (
+        NeedsPerson,
+        "the Spark cluster has not enough memory for this",
+    ),
     ("CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND",): (
         WarehouseHeld,
         f"rows that Spark kept aside are gone with one of its workers; {_AGAIN}",

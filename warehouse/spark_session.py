@@ -29,14 +29,13 @@ from models.errors import UserError, WarehouseVersion
 from warehouse.dialect import Dialect
 from warehouse.names import Names, Written
 from warehouse.server_session import ServerSession
-from warehouse.spark_arrow import arrow_type, kind_of, rows, shaped
+from warehouse.spark_arrow import CHUNK, arrow_type, kind_of, rows, shaped
 from warehouse.spark_dialect import TEXT, SparkDialect
 from warehouse.spark_errors import shown, translating, unreachable
 
 Ran = TypeVar("Ran")
 OLDEST = (4, 1)
 COUNTED = "counted"  # the metric with the rows of an insert
-AT_ONCE = 4  # parts of rows that are sent, each of up to CHUNK bytes, which one statement takes
 PATIENCE = 10  # seconds for a server to answer at all
 
 SETTINGS = {
@@ -46,6 +45,9 @@ SETTINGS = {
     "spark.sql.variable.substitute": "false",  # `${…}` in a text is text
     "spark.sql.sources.partitionOverwriteMode": "dynamic",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # else the server keeps what it was sent until the session ends: sixteen plans, and rows of more than a megabyte
+    "spark.connect.session.planCache.enabled": "false",
+    "spark.sql.session.localRelationCacheThreshold": str(2 * CHUNK),
 }
 
 # Of the server, for they are read when it starts. Otherwise a session keeps a list of a table's files, and what another
@@ -134,17 +136,15 @@ class Session(ServerSession):
             return frame.localCheckpoint()
 
     def _sent(self, data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str) -> Iterator[DataFrame]:
-        """Arrow rows, in these types, so many at a time; at least once. Raises UserError that names the column."""
+        """Arrow rows, in these types, in parts that the server has room for. Raises UserError that names the column.
+
+        It holds each as rows, in six times the memory.
+        """
         kinds = from_arrow_schema(wanted, prefer_timestamp_ntz=True)
-        sent: list[DataFrame] = []
         for part in shaped(data, wanted, table):
             with translating(None):
-                sent.append(self._spark.createDataFrame(part, kinds))
-            if len(sent) == AT_ONCE:
-                yield united(sent)
-                sent = []
-        if sent:
-            yield united(sent)
+                frame = self._spark.createDataFrame(part, kinds)
+            yield frame
 
     def _shown(self, name: str, frame: DataFrame) -> None:
         """Make rows a temporary view of this session, in the place of one of that name."""

@@ -185,12 +185,20 @@ def test_a_batch_with_other_rows_than_were_appended_does_not_become_visible(open
 
 
 def test_rows_are_loaded_in_several_statements(opened, monkeypatch):
-    """The server has in its memory what one of them inserts."""
-    monkeypatch.setattr("warehouse.spark_session.AT_ONCE", 2)
+    """The server has in its memory what one of them inserts, however many come as one batch."""
     monkeypatch.setattr("warehouse.spark_arrow.CHUNK", 1)
+    monkeypatch.setattr("warehouse.spark_arrow.SLICE", 3)
+    statements = []
+    append = type(opened)._appended
+
+    def counted(warehouse, *given):
+        statements.append(append(warehouse, *given))
+        return statements[-1]
+
+    monkeypatch.setattr(type(opened), "_appended", counted)
     opened.create_table("main.loaded", {"n": "bigint"})
-    parts = [pa.record_batch({"n": pa.array([2 * n, 2 * n + 1])}) for n in range(5)]
-    assert opened.load("main.loaded", pa.RecordBatchReader.from_batches(parts[0].schema, parts)) == 10
+    assert opened.load("main.loaded", pa.table({"n": range(10)})) == 10
+    assert statements == [3, 3, 3, 1]
     assert [row["n"] for row in opened.rows("select n from main.loaded order by n")] == [*range(10)]
 
 
