@@ -33,7 +33,7 @@ def recorder(tmp_path_factory) -> Iterator[str]:
         yield running.url
 
 
-@pytest.fixture(scope="module", params=["postgres", pytest.param("spark", marks=pytest.mark.sampled(one_of=8))])
+@pytest.fixture(scope="module", params=["postgres", pytest.param("spark", marks=pytest.mark.sampled(one_of=0))])
 def moved(request, tmp_path_factory, recorder) -> tuple[Settings, Settings]:
     """A home that ran on DuckDB, messages and all, and was moved: as it was before, and as it is after."""
     url = request.getfixturevalue("database" if request.param == "postgres" else "catalogue")
