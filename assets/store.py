@@ -66,9 +66,9 @@ def locked(settings: Settings, wait_seconds: float = 60, how: How = "alone") -> 
         yield
 
 
-def take_over(settings: Settings) -> str | None:
+def take_over(settings: Settings, wait_seconds: float = 60) -> str | None:
     """Let this home write where only one may and another did, whose place it answers; None where that was none."""
-    return engine(settings).take_over(60)
+    return engine(settings).take_over(wait_seconds)
 
 
 def deciding(settings: Settings) -> AbstractContextManager[None]:

@@ -12,7 +12,6 @@ from warehouse import arrow_types
 from warehouse.arrow_types import fitted
 
 CHUNK = 32 << 20  # bytes of rows that are sent at a time, in one message of which a server takes 128 MB
-SLICE = 16_384  # rows; whoever gives rows may give all of them as one batch
 
 _ARROW = {**arrow_types.ARROW, "tinyint": pa.int8()}
 _WORDS = {
@@ -49,8 +48,9 @@ def shaped(data: pa.Table | pa.RecordBatchReader, wanted: pa.Schema, table: str)
     waiting: list[pa.RecordBatch] = []
     size, is_first = 0, True
     for batch in reader:
-        for first in range(0, batch.num_rows, SLICE):
-            waiting.append(_cast_all(batch.slice(first, SLICE), wanted, table))
+        each = max(batch.num_rows * CHUNK // max(batch.nbytes, 1), 1)  # rows: who gives them may give all at once
+        for first in range(0, batch.num_rows, each):
+            waiting.append(_cast_all(batch.slice(first, each), wanted, table))
             size += waiting[-1].nbytes
             if size >= CHUNK:
                 yield pa.Table.from_batches(waiting, wanted)

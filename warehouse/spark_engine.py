@@ -28,7 +28,7 @@ from warehouse.spark_errors import shown
 RECENT = 20  # generations of which it is kept what they showed: who looks for the newest reads all
 LOCK = "spark_warehouse.lock"  # a file of DuckDB's may be beside it, and a move holds both
 _URL = re.compile(r"(?P<server>sc://[^/;?]+)(?:/(?P<name>[a-z][a-z0-9_]{0,40}))?/?(?P<options>;.*)?")
-_OF_OTHERS = re.compile(r"(?P<other>.+)_(?P<part>raw|models|published|preview|scratch)(_.*)?")
+_OF_OTHERS = re.compile(r"(?P<other>.+)_(?P<part>raw|models|published(_[0-9]+)?|(preview|scratch)_.*)")
 
 
 class SparkEngine(Generations):
@@ -45,29 +45,29 @@ class SparkEngine(Generations):
             raise UserError(message)
         self.settings, self.url = settings, f"{found['server']}/{found['options'] or ''}"
         name = found["name"] or "tailrace"
-        if taken := _OF_OTHERS.fullmatch(name):
-            message = f"{name}: databases of {taken['other']} may be called so; take a name without _{taken['part']}"
-            raise UserError(message)
         prefix = name if settings.target == "prod" else f"{name}_{settings.target}"
+        if taken := _OF_OTHERS.fullmatch(prefix):
+            message = f"{name}: a database of {taken['other']} may be called so; take a name without _{taken['part']}"
+            raise UserError(message)
         self.schemas = schemas(prefix)
 
     def remarks(self) -> list[str]:
         return []
 
-    def open(self) -> Warehouse:
-        return self._writer()
+    def open(self) -> Spark:
+        return Spark(self.url, home=self.settings.root, schemas=self.schemas)
 
     @contextmanager
     def locked(self, wait_seconds: float, how: How = "alone") -> Iterator[None]:
         """A lock of this home, for one writer: Spark has none. Raises NeedsPerson where another home writes."""
         del how
         with hold(self.settings.root / LOCK, wait_seconds=wait_seconds):
-            with self._writer() as asking:
+            with self.open() as asking:
                 spark_home.check(asking, self.schemas["tailrace"], self._locks)
             yield
 
     def take_over(self, wait_seconds: float) -> str | None:
-        with hold(self.settings.root / LOCK, wait_seconds=wait_seconds), self._writer() as opened:
+        with hold(self.settings.root / LOCK, wait_seconds=wait_seconds), self.open() as opened:
             return spark_home.take_over(opened, self.schemas["tailrace"], self._locks)
 
     def turn(self, what: str, *, shared: bool = False) -> AbstractContextManager[None]:
@@ -151,9 +151,6 @@ class SparkEngine(Generations):
     @property
     def _locks(self) -> Path:
         return self.settings.root / LOCKS
-
-    def _writer(self) -> Spark:
-        return Spark(self.url, home=self.settings.root, schemas=self.schemas)
 
     def _reader(self) -> Spark:
         return Spark(self.url, home=self.settings.root, schemas=self.schemas, read_only=True)

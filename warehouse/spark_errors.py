@@ -140,11 +140,14 @@ _EXPLAINED: dict[tuple[str, ...], tuple[type[TailraceError], str]] = {
         "RESPONSE_ALREADY_RECEIVED",
         "NO_ACTIVE_SESSION",
         "stopped SparkContext",
-        "Application error processing RPC",
         "StatusCode.UNAVAILABLE",
         "failed to connect to all addresses",
         "RETRIES_EXCEEDED",
     ): (NeedsPerson, f"the Spark server ended the session; {_AGAIN} once it is back"),
+    ("Application error processing RPC",): (
+        NeedsPerson,
+        f"the Spark server could not answer; its log says why. Then {_AGAIN}",
+    ),
     ("Job aborted", "Exception thrown in awaitResult"): (
         NeedsPerson,
         f"the Spark cluster gave a job up; its log says why. Then {_AGAIN}",

@@ -5,16 +5,14 @@ A property of the target's own database says whose it is. Of several that would 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import socket
 from pathlib import Path
 from uuid import uuid4
 
-from models.errors import NeedsPerson, UserError
+from models.errors import NeedsPerson
 from warehouse.spark import Spark
-from warehouse.spark_errors import Absent
 
 FILE = "home"  # among a home's locks: its id
 PROPERTY = "tailrace.home"
@@ -23,10 +21,7 @@ _NOTED = re.compile(rf"\({re.escape(PROPERTY)},(?P<home>[0-9a-f]+) (?P<place>.*?
 
 def check(warehouse: Spark, schema: str, locks: Path) -> None:
     """Note this home where none is noted. Raises NeedsPerson where another is. `schema`: its real name."""
-    try:
-        noted = _noted(warehouse, schema)
-    except Absent:
-        noted = _created(warehouse, schema, locks)
+    noted = _noted(warehouse, schema, locks)
     if noted is None:
         take_over(warehouse, schema, locks)
     elif noted["home"] != _own(locks):
@@ -39,29 +34,16 @@ def check(warehouse: Spark, schema: str, locks: Path) -> None:
 
 def take_over(warehouse: Spark, schema: str, locks: Path) -> str | None:
     """From now on this home writes. Where the one before it was, if there was another."""
-    try:
-        noted = _noted(warehouse, schema)
-    except Absent:
-        return None
+    noted = _noted(warehouse, schema, locks)
     if noted and noted["home"] == _own(locks):
         return None
     warehouse.execute(f"alter schema {schema} set dbproperties ({_property(warehouse, locks)})")
     return noted["place"] if noted else None
 
 
-def _created(warehouse: Spark, schema: str, locks: Path) -> re.Match[str] | None:
-    """What is noted once it is there, whoever was first."""
-    try:
-        warehouse.execute(f"create schema {schema} with dbproperties ({_property(warehouse, locks)})")
-    except UserError:
-        with contextlib.suppress(Absent):
-            return _noted(warehouse, schema)
-        raise
-    return _noted(warehouse, schema)
-
-
-def _noted(warehouse: Spark, schema: str) -> re.Match[str] | None:
-    """The home that writes, and where it is. Raises Absent where there is no such database."""
+def _noted(warehouse: Spark, schema: str, locks: Path) -> re.Match[str] | None:
+    """The home that writes, and where it is: this one, where it is the first. None where others made the database."""
+    warehouse.execute(f"create schema if not exists {schema} with dbproperties ({_property(warehouse, locks)})")
     described = {row["info_name"]: row["info_value"] for row in warehouse.rows(f"describe schema extended {schema}")}
     return _NOTED.search(str(described["Properties"]))
 

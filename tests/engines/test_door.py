@@ -1,6 +1,7 @@
 """Which engine runs is known in warehouse/ and in the macros of dbt, and nowhere else."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_no_model_asks_which_engine_it_is():
         path
         for folder in ("dbt_project", "assets")
         for path in [*(ROOT / folder).rglob("*.sql"), *(ROOT / folder).rglob("*.yml")]
-        if "macros" not in path.parts and "target.type" in path.read_text()
+        if "macros" not in path.parts and re.search(r"\b(target|adapter)\.type\b", path.read_text())
     ]
     assert {path.relative_to(ROOT).as_posix() for path in files} == set(ASKING)
 

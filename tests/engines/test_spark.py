@@ -186,8 +186,7 @@ def test_a_batch_with_other_rows_than_were_appended_does_not_become_visible(open
 
 def test_rows_are_loaded_in_several_statements(opened, monkeypatch):
     """The server has in its memory what one of them inserts, however many come as one batch."""
-    monkeypatch.setattr("warehouse.spark_arrow.CHUNK", 1)
-    monkeypatch.setattr("warehouse.spark_arrow.SLICE", 3)
+    monkeypatch.setattr("warehouse.spark_arrow.CHUNK", 3 * 8)  # bytes
     statements = []
     append = type(opened)._appended
 

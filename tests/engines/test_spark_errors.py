@@ -116,7 +116,7 @@ def test_a_server_that_is_being_ended_is_waited_for(told):
 
     said = translated(connect.SparkConnectGrpcException(told), None)
     assert isinstance(said, NeedsPerson)
-    assert "once it is back" in str(said)
+    assert "run the command again" in str(said)
 
 
 def test_a_job_that_was_given_up_is_said_without_its_rows():

@@ -62,7 +62,7 @@ def test_overlapping_writers_lose_and_double_nothing(catalogue, tmp_path):
 def test_one_home_writes_until_another_takes_over(catalogue, tmp_path):
     """The locks of a home are its files: a second one would write beside it."""
     first, second = (home(tmp_path / name, f"{catalogue}_w") for name in ("a", "b"))
-    assert second.take_over(0) is None  # there is nothing yet
+    assert first.take_over(0) is None  # there is nothing yet
     with first.locked(0):
         pass
     for _ in range(2):
@@ -113,8 +113,10 @@ def test_targets_whose_databases_have_one_name_do_not_share_them(catalogue, tmp_
         pass
     with pytest.raises(NeedsPerson, match="another home"):
         home(tmp_path, f"{catalogue}_x_dev", target="prod").locked(0).__enter__()
-    with pytest.raises(UserError, match="take a name without _raw"):
-        home(tmp_path, f"{catalogue}_raw")
+    for name in ("raw", "models", "published", "published_7", "preview_a_b"):
+        with pytest.raises(UserError, match=f"take a name without _{name}"):
+            home(tmp_path, f"{catalogue}_{name}", target="prod")
+    home(tmp_path, f"{catalogue}_raw_milk", target="prod")
 
 
 def home(folder: Path, url: str, **settings: str) -> Engine:

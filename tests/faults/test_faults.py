@@ -138,13 +138,13 @@ def strike(world: World, fault: Case, counts: dict[str, dict[str, int]], bug: st
         (world.root / "warehouse.duckdb.wal").unlink(missing_ok=True)
 
 
-def recover(world: World, command: str, bug: str | None = None) -> None:
+def recover(world: World, command: str, bug: str | None = None, day: int = TODAY) -> None:
     """A good vendor again, and what an operator would do: run it again, until it has nothing more to say."""
     world.behave({})
     if command == "refresh":
-        done(world.tailrace("refresh", "--as-of", moment(TODAY), bug=bug))
+        done(world.tailrace("refresh", "--as-of", moment(day), bug=bug))
     for _ in range(CONVERGED_AFTER):
-        ran = world.tailrace("sync", "--as-of", moment(TODAY), "--json", bug=bug)
+        ran = world.tailrace("sync", "--as-of", moment(day), "--json", bug=bug)
         assert ran.code in (0, 1), f"{ran.code}\n{ran.out}\n{ran.err}"
         assert bug or "Traceback" not in ran.err, ran.err
         assert isinstance(ran.json, list), ran.out

@@ -15,7 +15,7 @@ from itertools import count
 import pytest
 
 from tests.engines import spark_serving
-from tests.faults.test_faults import check, done
+from tests.faults.test_faults import check, done, recover
 from tests.faults.world import World, build, moment
 
 pytestmark = [
@@ -23,7 +23,6 @@ pytestmark = [
     pytest.mark.xdist_group("spark"),  # one cluster for all of them
     pytest.mark.sampled("module", one_of=0),  # minutes a night
 ]
-AGAIN = 4  # runs in which all that was struck has come to rest
 
 
 @dataclass
@@ -87,13 +86,5 @@ def test_nothing_is_lost_and_nothing_is_doubled(nights: Nights, command: str, ho
         ran = world.go_on(child)
     print(f"{command} {how}@{where}: exit {ran.code}: {ran.err[-300:]}")  # noqa: T201 - the suite's account
     assert "Traceback" not in ran.err + ran.out, ran.err + ran.out
-    if command == "refresh":
-        done(world.tailrace(*line))
-    for _ in range(AGAIN):
-        ran = world.tailrace("sync", "--as-of", moment(day), "--json")
-        assert ran.code in (0, 1), f"{ran.code}\n{ran.out}\n{ran.err}"
-        if not any(run["upsert"] + run["remove"] + run["send"] for run in ran.json):
-            break
-    else:
-        pytest.fail(f"it does not converge: {ran.out}")
+    recover(world, command, day=day)
     check(world, day)

@@ -165,7 +165,7 @@ class World:
     def stopped(self, *command: str, step: str, nth: int = 1, bug: str | None = None) -> Child:
         """A command that stands still at a step, until `go_on`."""
         child = self.begun(*command, fault=(step, nth, "wait"), bug=bug)
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + 0.6 * self.patience
         while not (self.home / "waiting").exists():
             assert child.poll() is None, child.communicate()
             assert time.monotonic() < deadline, "the step did not come"

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 
 from models.settings import Settings
-from orchestration import dagster_home
+from orchestration import cli, dagster_home
+from orchestration.environment import child
 from tests import parsed
 
 
@@ -101,3 +102,34 @@ def opening() -> list[dict[str, Any]]:
     signed = [event(at, who, "Signed Up", 4, traits={"email": f"{who}@x.com"}) for at, who in enumerate(("ann", "ben"))]
     bought = {"order_id": "1", "revenue": 600, "quantity": 1}
     return [*signed, event(2, "ann", "Order Completed", 4, properties=bought)]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished process."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Tailrace = Callable[..., Ran]
+
+
+@pytest.fixture
+def tailrace(shop: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tailrace:
+    """Run a command line on the shop: `tailrace("plan", "crm/seg_new")`."""
+    for name, value in child(shop).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = cli.run(list(arguments))
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run
