@@ -45,8 +45,7 @@ SETTINGS = {
     "spark.sql.variable.substitute": "false",  # `${…}` in a text is text
     "spark.sql.sources.partitionOverwriteMode": "dynamic",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    # else the server keeps what it was sent until the session ends: sixteen plans, and rows of more than a megabyte
-    "spark.connect.session.planCache.enabled": "false",
+    # no part of rows is larger: what is, above a megabyte else, the server keeps until the session ends
     "spark.sql.session.localRelationCacheThreshold": str(2 * CHUNK),
 }
 
