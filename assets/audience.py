@@ -89,7 +89,7 @@ class _Shape:
             "audience",
             self.warehouse.dialect,
             columns=columns,
-            profile_id=f"cast(model.profile_id as {self.warehouse.dialect.text})" if self._has_profile() else "null",
+            profile_id="model.profile_id" if self._has_profile() else "null",
             contact=contact if self.entry.purpose else "null",
             carried=self._carried,
             source=self._source(),

@@ -1,4 +1,7 @@
-"""Runs the one statement that compares a sync's audience with what its vendor last accepted (sql/diff.sql)."""
+"""Compares a sync's audience with what its vendor last accepted (sql/diff/), in one statement where the engine can.
+
+`doubts` reads all of both sides and finds who is doubtful, `past` what the ledger has of them; `rows` decides.
+"""
 
 from __future__ import annotations
 
@@ -66,62 +69,65 @@ def difference(warehouse: Warehouse, audience: Audience, ledger_rows: ledgers.Ro
 
     Raises Refused with a count and masked examples where a key is null or stands for several rows.
     """
-    totals = _fill(warehouse, statement(warehouse, audience, ledger_rows, question))
+    totals = _fill(warehouse, audience, ledger_rows, question)
     _refuse_null_keys(warehouse, audience)
     _refuse_repeated(warehouse, audience, totals, question)
     if question.mode is Mode.MIRROR and not totals.pairs_up:
         # no key is there twice, so two identities share a hash
-        totals = _fill(warehouse, statement(warehouse, audience, ledger_rows, question, careful=True))
+        totals = _fill(warehouse, audience, ledger_rows, question, careful=True)
     return totals
 
 
-def _fill(warehouse: Warehouse, query: str) -> Totals:
-    warehouse.create_temporary(ROWS, query)
+def _fill(
+    warehouse: Warehouse, audience: Audience, ledger_rows: ledgers.Rows, question: Question, *, careful: bool = False
+) -> Totals:
+    """`careful` reads the model twice and trusts no pair of hashes."""
+    values = _values(warehouse, audience, ledger_rows, question, careful=careful)
+    names = [*(["ledger_side"] if values["tail"] else []), "doubts", "past", "rows"]
+    parts = {name: render(SQL, f"diff/{name}", warehouse.dialect, **values) for name in names}
+    warehouse.create_temporary(ROWS, parts.pop("rows"), parts)
     summary = warehouse.rows(f"select _note from {ROWS} where _kind = 'summary'")
     return Totals(*(int(number) for number in summary[0]["_note"].split(",")))
 
 
-def statement(
-    warehouse: Warehouse, audience: Audience, ledger_rows: ledgers.Rows, question: Question, *, careful: bool = False
-) -> str:
-    """The diff as SQL. `careful` reads the model twice and trusts no pair of hashes."""
+def _values(
+    warehouse: Warehouse, audience: Audience, ledger_rows: ledgers.Rows, question: Question, *, careful: bool
+) -> dict[str, object]:
+    """What the statements are filled with."""
     dialect = warehouse.dialect
     columns = tuple(audience.columns)
     others = {name: kind for name, kind in audience.columns.items() if name not in audience.identity}
     hashed = [dialect.hashable(dialect.quote(name), kind) for name, kind in others.items()]
     identity = [dialect.quote(name) for name in audience.identity]
     ops = [dialect.literal(str(op)) for op in question.waiting] or ["''"]
-    return render(
-        SQL,
-        "diff",
-        dialect,
-        audience=audience.sql,
-        ledger=ledger_rows.all,
-        base=ledger_rows.base,
-        tail=ledger_rows.tail if question.mode is Mode.MIRROR and not careful else None,
-        columns=columns,
-        key=audience.key,
-        identity=audience.identity,
-        identity_hash=dialect.row_hash(identity),
+    return {
+        "audience": f"({audience.sql})",
+        "ledger": f"({ledger_rows.all})",
+        "base": f"({ledger_rows.base})",
+        "tail": f"({ledger_rows.tail})" if ledger_rows.tail and question.mode is Mode.MIRROR and not careful else None,
+        "columns": columns,
+        "key": audience.key,
+        "identity": audience.identity,
+        "identity_hash": dialect.row_hash(identity),
         # the hash of the identity stands for its columns, so that they are hashed once
-        row_hash=dialect.row_hash([dialect.row_hash(identity), *hashed]),
-        key_text=lambda relation: ledgers.key_text(dialect, audience.identity, relation),
-        contact=audience.contact,
-        kept=("_contact", *audience.carried),
-        refused=audience.refused,
-        removes=question.mode is Mode.MIRROR,
-        once=question.mode in {Mode.APPEND, Mode.SEND_ON_ENTRY},
-        sends=question.mode is Mode.SEND_ON_ENTRY,
-        op=Op.SEND if question.mode is Mode.SEND_ON_ENTRY else Op.UPSERT,
-        whole=question.whole,
-        careful=careful,
-        epoch_size=EPOCH_SIZE,
-        waiting=", ".join(ops),
-        config=question.config,
-        day_start=question.day_start,
-        released=question.released,
-        released_all=question.released_all,
-    )
+        "row_hash": dialect.row_hash([dialect.row_hash(identity), *hashed]),
+        "key_text": lambda relation: ledgers.key_text(dialect, audience.identity, relation),
+        "contact": audience.contact,
+        "kept": ("_contact", *audience.carried),
+        "refused": audience.refused,
+        "removes": question.mode is Mode.MIRROR,
+        "once": question.mode in {Mode.APPEND, Mode.SEND_ON_ENTRY},
+        "sends": question.mode is Mode.SEND_ON_ENTRY,
+        "op": Op.SEND if question.mode is Mode.SEND_ON_ENTRY else Op.UPSERT,
+        "whole": question.whole,
+        "careful": careful,
+        "epoch_size": EPOCH_SIZE,
+        "waiting": ", ".join(ops),
+        "config": question.config,
+        "day_start": question.day_start,
+        "released": question.released,
+        "released_all": question.released_all,
+    }
 
 
 def _refuse_null_keys(warehouse: Warehouse, audience: Audience) -> None:

@@ -59,8 +59,12 @@ class Warehouse(Protocol):
     def gather(self, table: str) -> None:
         """Write a table that got a file a row as one, where an engine keeps such; nobody else writes meanwhile."""
 
-    def create_temporary(self, name: str, query: str) -> None:
-        """A table of a query's rows that is this connection's own, in the place of one that is there."""
+    def create_temporary(self, name: str, query: str, parts: Mapping[str, str] | None = None) -> None:
+        """A table of a query's rows that is this connection's own, in the place of one that is there.
+
+        `parts`: queries by the names under which it reads them, as each does those before it. However often one is
+        read, it is worked out once.
+        """
 
     def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
         """Drop a temporary table or view of this connection, and what reads it; nothing where there is none."""

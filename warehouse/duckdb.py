@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from models.errors import NeedsPerson, Refused, StorageFull, TailraceError, UserError, WarehouseHeld, WarehouseVersion
 from warehouse.dialect import Dialect, DuckDBDialect, removal
+from warehouse.query import with_parts
 
 MEMORY = Path(":memory:")
 UNBORN = (0, 4096, 8192)  # sizes before all three header blocks of a new file are written
@@ -106,8 +107,8 @@ class DuckDB:
     def gather(self, table: str) -> None:
         """Nothing: a row has no file of its own."""
 
-    def create_temporary(self, name: str, query: str) -> None:
-        self._run(f"create or replace temporary table {name} as {query}", ())
+    def create_temporary(self, name: str, query: str, parts: Mapping[str, str] | None = None) -> None:
+        self._run(f"create or replace temporary table {name} as {with_parts(query, parts)}", ())
 
     def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
         self._run(f"drop {'view' if is_view else 'table'} if exists {name} cascade", ())

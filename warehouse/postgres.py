@@ -19,6 +19,7 @@ from warehouse.names import parts
 from warehouse.postgres_arrow import arrow_type, kind_of, plain, sql_type
 from warehouse.postgres_errors import Absent, OtherColumns
 from warehouse.postgres_session import Session, lock_number
+from warehouse.query import with_parts
 from warehouse.server_session import functions
 
 ANALYZED = 1_000  # rows from which the planner's guesses about a new table cost more than to look at it
@@ -111,9 +112,9 @@ class Postgres(Session):
     def gather(self, table: str) -> None:
         """Nothing: a row has no file of its own."""
 
-    def create_temporary(self, name: str, query: str) -> None:
+    def create_temporary(self, name: str, query: str, parts: Mapping[str, str] | None = None) -> None:
         """As the port says. Views that read a table that is replaced go with it."""
-        self._replace("temporary table", name, query)
+        self._replace("temporary table", name, with_parts(query, parts))
 
     def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
         self._run(f"drop {'view' if is_view else 'table'} if exists pg_temp.{name} cascade")

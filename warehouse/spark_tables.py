@@ -33,15 +33,23 @@ class Tables(Session):
         self._made = 0  # temporary tables, all in all
         self._shapes: dict[str, tuple[Mapping[str, str], str | None]] = {}  # of tables: columns, partitioned by
 
-    def create_temporary(self, name: str, query: str) -> None:
-        """A table in the session's own database, under a view.
+    def create_temporary(self, name: str, query: str, parts: Mapping[str, str] | None = None) -> None:
+        """A table in the session's own database, under a view; so is each part, for the statement.
+
+        Within one statement Spark works out a part again wherever it is read, with all that it reads.
 
         Rows kept aside on the workers would be there sooner, but what Spark guesses of their size is a product of
         guesses: after two rounds of a tick to multiply them takes minutes.
         """
-        self._made += 1
-        place = f"{self.scratch()}.t{self._made}"
-        super()._run(f"create table {place} using parquet as {query}")
+        try:
+            for part, made in (parts or {}).items():
+                self.create_temporary(part, made)
+            self._made += 1
+            place = f"{self.scratch()}.t{self._made}"
+            super()._run(f"create table {place} using parquet as {query}")
+        finally:
+            for part in parts or ():
+                self.drop_temporary(part)
         self._keep(name, place)
 
     def drop_temporary(self, name: str, *, is_view: bool = False) -> None:

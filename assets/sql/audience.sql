@@ -4,8 +4,8 @@ select
     {% for column in columns %}
     cast({{ column.expression }} as {{ dialect.kind(column.kind) }}) as {{ quote(column.name) }},
     {% endfor %}
-    {{ profile_id }} as _profile_id,
-    {{ contact }} as _contact,
+    cast({{ profile_id }} as {{ dialect.text }}) as _profile_id,
+    cast({{ contact }} as {{ dialect.text }}) as _contact,
     {% for name in carried %}
     model.{{ name }},
     {% endfor %}

@@ -1,133 +1,17 @@
 -- What separates the model from what the vendor last accepted, one row an operation or a held row.
--- Both sides are reduced to two 64-bit hashes; what does not pair one to one is doubtful and is compared exactly, column
--- by column, with all the ledger has of it. A collision of identity hashes makes more rows doubtful; the one case in
--- which a row of the model is missed by that shows in the counts, and `careful` reads again what is doubtful.
--- The two sides are written out where they are read: a common table expression that is read twice would be kept whole.
+-- Who is doubtful is compared exactly, column by column, with all the ledger has of it. A collision of identity hashes
+-- makes more rows doubtful; the one case in which a row of the model is missed by that shows in the counts, and
+-- `careful` reads again what is doubtful.
 -- The last row, of kind `summary`, carries counts in `_note` (see assets/diff.py).
-{% set audience = "(" ~ audience ~ ")" %}
-{% set ledger = "(" ~ ledger ~ ")" %}
-{% set base = "(" ~ base ~ ")" %}
-{% set tail = "(" ~ tail ~ ")" if tail else none %}
-{% macro position(relation) %}
-{{ relation }}._epoch * {{ epoch_size }} + {{ relation }}._seq
-{% endmacro %}
-{% macro accepted_hash() %}
-case when _outcome = 'accepted' and _op <> 'remove' and not _uncast then {{ row_hash }} end
-{% endmacro %}
-{% macro each(names, before="", between=", ") %}
-{% for name in names %}{{ before }}{{ quote(name) }}{{ between if not loop.last }}{% endfor %}
-{% endmacro %}
-{% macro equal(names, left, right) %}
-{% for name in names %}{{ left }}.{{ quote(name) }} = {{ right }}.{{ quote(name) }}{{ " and " if not loop.last }}{% endfor %}
-{% endmacro %}
-{% macro same(left, right) %}
-{% for name in columns %}today.{{ quote(name) }} is not distinct from {{ right }}.{{ quote(name) }}{{ " and " if not loop.last }}{% endfor %}
-{% endmacro %}
+{% from "diff/macros.sql" import each, equal, same with context %}
 with
-
-model_side as (
-
-    select
-        audience.*,
-        {{ identity_hash }} as _identity_hash,
-        {{ row_hash }} as _row_hash
-    from {{ audience }} as audience
-    where not _suppressed
-
-),
-
-{% if tail %}
-tail_side as (
-
-    select
-        {{ each(identity) }},
-        {{ identity_hash }} as _identity_hash,
-        {{ position("ledger") }} as _position,
-        {{ accepted_hash() }} as _row_hash
-    from {{ tail }} as ledger
-
-),
-
--- of an identity that has rows since the compaction, only the last counts; a hash that several share is doubted
-tail_last as (
-
-    select
-        {% for name in identity %}
-        min({{ quote(name) }}) as {{ quote("_least_" ~ name) }},
-        {% endfor %}
-        {% for name in identity %}
-        min({{ quote(name) }}) < max({{ quote(name) }}) {{ "or" if not loop.last else "as _is_shared," }}
-        {% endfor %}
-        _identity_hash,
-        max(_position) as _position
-    from tail_side
-    group by _identity_hash
-
-),
-
-ledger_side as (
-
-    select
-        {{ identity_hash }} as _identity_hash,
-        {{ accepted_hash() }} as _row_hash
-    from {{ base }} as ledger
-    left join tail_last on {{ identity_hash }} = tail_last._identity_hash
-    where
-        tail_last._identity_hash is null
-        {% for name in identity %}
-        or {{ quote(name) }} <> {{ quote("_least_" ~ name) }}
-        {% endfor %}
-
-    union all
-
-    select
-        tail_side._identity_hash,
-        case when not tail_last._is_shared then tail_side._row_hash end as _row_hash
-    from tail_side
-    inner join tail_last
-        on tail_side._identity_hash = tail_last._identity_hash and tail_side._position = tail_last._position
-
-),
-
-{% else %}
-ledger_side as (
-
-    select
-        {{ identity_hash }} as _identity_hash,
-        {{ accepted_hash() }} as _row_hash
-    from {{ ledger }} as ledger
-
-),
-
-{% endif %}
--- one side is missing, the hashes differ, or the ledger's row is not an accepted one
-doubts as (
-
-    select
-        model_side.*,
-        ledger_side._identity_hash is null as _is_alone,
-        coalesce(model_side._identity_hash, ledger_side._identity_hash) as _doubtful_hash
-    from model_side
-    {{ "full outer" if removes else "left" }} join ledger_side on model_side._identity_hash = ledger_side._identity_hash
-    {% if not whole %}
-    where (model_side._row_hash = ledger_side._row_hash) is not true
-    {% endif %}
-
-),
-
-doubtful as (
-
-    select distinct _doubtful_hash as identity_hash
-    from doubts
-
-),
 
 {% if careful %}
 today as (
 
     select *
     from {{ audience }} as audience
-    where not _suppressed and {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
+    where not _suppressed and {{ identity_hash }} in (select doubts._doubtful_hash from doubts)
 
 ),
 
@@ -165,50 +49,11 @@ suppressed as (
     where
         _suppressed
         and _contact in (select refusals.contact_point from ({{ refused }}) as refusals)
-        and {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
+        and {{ identity_hash }} in (select doubts._doubtful_hash from doubts)
 
 ),
 
 {% endif %}
-{% if released %}
-released as (
-
-{{ released }}
-
-),
-
-{% endif %}
-past as (
-
-    select
-        {% for name in columns %}
-        ledger.{{ quote(name) }},
-        {% endfor %}
-        ledger._profile_id,
-        ledger._op,
-        ledger._outcome,
-        ledger._config,
-        ledger._as_of,
-        ledger._uncast,
-        -- one number that orders an identity's rows: a window over (epoch, seq) would sort them all
-        {{ position("ledger") }} as _position,
-        ledger._epoch < {{ released_all[0] }}
-        or (ledger._epoch = {{ released_all[0] }} and ledger._seq <= {{ released_all[1] }})
-        {% if released %}
-        or coalesce(
-            ledger._epoch < released._epoch or (ledger._epoch = released._epoch and ledger._seq <= released._seq),
-            false
-        )
-        {% endif %}
-        as _released
-    from {{ ledger }} as ledger
-    {% if released %}
-    left join released on {{ key_text("ledger") }} = released.key
-    {% endif %}
-    where {{ identity_hash }} in (select doubtful.identity_hash from doubtful)
-
-),
-
 standing as (
 
     select
@@ -264,11 +109,11 @@ compared as (
         accepted._op is not null as is_in_state,
         standing.unknown_position > standing.accepted_position as is_uncertain,
         standing.waiting_position > standing.accepted_position as is_waiting,
-        accepted._op is not null and not accepted._uncast and {{ same("today", "accepted") }} as is_same,
+        accepted._op is not null and not accepted._uncast and {{ same("accepted") }} as is_same,
         latest._outcome = 'pending' as is_pending,
         latest._outcome = 'withdrawn' as is_withdrawn,
         latest._outcome = 'rejected' and latest._op <> 'remove' and latest._config = {{ literal(config) }}
-        and not latest._released and {{ same("today", "latest") }} as is_refused,
+        and not latest._released and {{ same("latest") }} as is_refused,
         latest._outcome = 'rejected' and latest._op = 'remove' and latest._as_of >= {{ literal(day_start) }}
         and not latest._released as is_refused_today,
         {{ "suppressed." ~ quote(identity[0]) ~ " is not null" if refused else "false" }} as is_suppressed,
@@ -280,7 +125,7 @@ compared as (
         {% endfor %}
         as is_null,
         case
-            when not ({{ same("today", "accepted") }}) then concat_ws(
+            when not ({{ same("accepted") }}) then concat_ws(
                 ',',
                 {% for name in columns %}
                 case when today.{{ quote(name) }} is distinct from accepted.{{ quote(name) }} then {{ literal(name) }} end{{ "," if not loop.last }}
@@ -382,7 +227,7 @@ select
         (
             select count(*)
             from ledger_side
-            where _identity_hash not in (select doubtful.identity_hash from doubtful)
+            where _identity_hash not in (select doubts._doubtful_hash from doubts)
         ),
         {% else %}
         (select count(*) from {{ ledger }} as ledger) - (select count(*) from past),
