@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from orchestration import console
 from orchestration.demonstration import Day, Shop
 from orchestration.sending import exit_code
 
-NEXT = """\
-Next:
-  tailrace status                               everything on one screen
-  tailrace plan crm/seg_lapsed                  what would be sent now, and why
-  tailrace sql "select * from results limit 5"  what came of what was sent
-  tailrace preview seg_high_value               edit dbt_project/models/segments/seg_high_value.sql first
-  tailrace ui                                   the graph, the runs and their schedules in Dagster
-"""
+NEXT = {
+    "status": "everything on one screen",
+    "plan crm/seg_lapsed": "what would be sent now, and why",
+    'sql "select * from results limit 5"': "what came of what was sent",
+    "preview seg_high_value": "edit dbt_project/models/segments/seg_high_value.sql first",
+    "ui": "the graph, the runs and their schedules in Dagster",
+}
 
 
 def print_demo(shop: Shop, days: Sequence[Day]) -> None:
@@ -50,4 +53,13 @@ def print_demo(shop: Shop, days: Sequence[Day]) -> None:
     screen.print(console.table(lines, title=f"syncs on {days[-1].day}"))
     if exit_code(synced) == 0 and sum(day.sent for day in days) == 0:
         screen.print("0 sent: every audience was as it should be.")
-    screen.print(NEXT, markup=False)
+    screen.print(following(), markup=False)
+
+
+def following() -> str:
+    """What to look at next, as somebody here can type it: `tailrace` may be in an environment that is not entered."""
+    beside = Path(sys.executable).with_name("tailrace")
+    program = "tailrace" if shutil.which("tailrace") or not beside.exists() else os.path.relpath(beside)
+    lines = {f"  {program} {arguments}": what for arguments, what in NEXT.items()}
+    width = max(map(len, lines)) + 2
+    return "\n".join(["Next:", *(f"{line:<{width}}{what}" for line, what in lines.items())])
