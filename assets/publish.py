@@ -11,6 +11,7 @@ from assets.dbt_project import LIVE, read_manifest
 from models.settings import Settings
 from models.steps import step
 from warehouse.base import Warehouse
+from warehouse.dialect import Dialect
 from warehouse.engine import Engine, engine
 
 OF_SYNCS = (
@@ -53,6 +54,7 @@ KEPT = (
     # what `why` and a backtest need besides
     *OF_PEOPLE,
 )
+AT_ONCE = 10  # relations that one statement looks at
 NAMED = {"events": "stg_events", "profiles": "profiles", "consent": "consent"}
 FOLDERS = {"segments", "syncs", "marts"}
 
@@ -78,8 +80,8 @@ def _published(home: Engine, settings: Settings, warehouse: Warehouse, only: Col
     if only and not have:
         return ()
     kept = {name: digest for name, digest in have.items() if name not in only} if only else {}
-    live = relations(settings, warehouse, only=only)
-    wanted = kept | {name: _digest(warehouse, relation) for name, relation in live.items()}
+    live = relations(settings, only=only)
+    wanted = kept | _digests(warehouse, live)
     changed = tuple(name for name, digest in wanted.items() if have.get(name) != digest)
     gone = tuple(name for name in have if name not in wanted)
     if changed or gone or not have:
@@ -87,21 +89,32 @@ def _published(home: Engine, settings: Settings, warehouse: Warehouse, only: Col
     return (*changed, *gone)
 
 
-def relations(settings: Settings, warehouse: Warehouse, *, only: Collection[str] = ()) -> Mapping[str, str]:
-    """Published name → what it shows in the live file, as far as that exists; all, or `only` some."""
+def relations(settings: Settings, *, only: Collection[str] = ()) -> Mapping[str, str]:
+    """Published name → what it shows in the live file, where that exists; all, or `only` some."""
     nodes = read_manifest(settings)["nodes"].values()
     models = [node["name"] for node in nodes if node["resource_type"] == "model" and set(node["fqn"]) & FOLDERS]
     named = {**NAMED, **{name: name for name in models}}
     found = {name: f"{LIVE}.{model}" for name, model in named.items()} | {name: f"tailrace.{name}" for name in KEPT}
-    wanted = {name: relation for name, relation in found.items() if not only or name in only}
-    return {name: relation for name, relation in wanted.items() if warehouse.columns(relation)}
+    return {name: relation for name, relation in found.items() if not only or name in only}
 
 
-def _digest(warehouse: Warehouse, relation: str) -> str:
-    """Changes when a row or a column of the relation does, whatever the order."""
-    columns = warehouse.columns(relation)
+def _digests(warehouse: Warehouse, live: Mapping[str, str]) -> dict[str, str]:
+    """Of each relation that exists, what changes when a row or a column of it does, whatever the order."""
     dialect = warehouse.dialect
-    hashed = dialect.row_hash(dialect.hashable(dialect.quote(name), kind) for name, kind in columns.items())
-    found = warehouse.rows(f"select count(*) as n, {dialect.digest(hashed)} as digest from {relation}")[0]
-    shape = ",".join(f"{name} {kind}" for name, kind in columns.items())
-    return f"{found['n']}/{found['digest']}/{shape}"
+    shapes = {name: columns for name, relation in live.items() if (columns := warehouse.columns(relation))}
+    queries = [
+        f"select {dialect.literal(name)} as name, count(*) as n, {_digest(dialect, columns)} as digest "
+        f"from {live[name]}"
+        for name, columns in shapes.items()
+    ]
+    parts = [" union all ".join(queries[first : first + AT_ONCE]) for first in range(0, len(queries), AT_ONCE)]
+    found = {row["name"]: f"{row['n']}/{row['digest']}" for part in parts for row in warehouse.rows(part)}
+    return {
+        name: f"{found[name]}/{','.join(f'{column} {kind}' for column, kind in columns.items())}"
+        for name, columns in shapes.items()
+    }
+
+
+def _digest(dialect: Dialect, columns: Mapping[str, str]) -> str:
+    hashed = (dialect.hashable(dialect.quote(column), kind) for column, kind in columns.items())
+    return dialect.digest(dialect.row_hash(hashed))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Literal
 
 from models.clock import Clock
 from warehouse.base import Warehouse
-from warehouse.batches import Batch, create_log
+from warehouse.batches import LOG_SUFFIX, Batches, create_log
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
 HISTORY, EVALUATIONS = "tailrace.segment_history", "tailrace.segment_evaluation"
+AT_ONCE = 8  # segments that one statement compares: of more, each with all its members, too much would be in memory
 
 Cause = Literal["data", "first", "definition", "merge"]
 
@@ -46,44 +48,83 @@ def prepare(warehouse: Warehouse) -> None:
     create_log(warehouse, EVALUATIONS, {"segment": "varchar", **moments, "definition": "varchar"})
 
 
-def record(
-    warehouse: Warehouse, clock: Clock, segment: str, definition: str, *, relation: str | None = None
-) -> Recorded:
-    """Compare the segment's model with its open memberships and append the differences.
+def record(warehouse: Warehouse, clock: Clock, definitions: Mapping[str, str]) -> list[Recorded]:
+    """Compare these segments' models with their open memberships and append the differences, a batch a segment.
 
-    An `as_of` not later than the last appends nothing. `definition` is a checksum of the model and all above it.
+    `definitions`: segment → a checksum of its model and all above it. An `as_of` not later than the last of a segment
+    appends nothing of it.
     """
-    last = _last(warehouse, segment)
-    if last is not None and clock.as_of <= last[0]:
-        return Recorded(segment, advanced=False)
-    cause: Cause = "first" if last is None else "data" if last[1] == definition else "definition"
-    query = render(
-        SQL,
-        "record_segment",
-        warehouse.dialect,
-        segment=segment,
-        clock=clock,
-        cause=cause,
-        relation=relation or f"main.{segment}",
-        entry_id=_entry_id(warehouse, clock, segment),
+    last = _last(warehouse, definitions)
+    due = [segment for segment in definitions if segment not in last or clock.as_of > last[segment][0]]
+    done = dict[str, Recorded]()
+    for first in range(0, len(due), AT_ONCE):
+        part = due[first : first + AT_ONCE]
+        causes = {segment: _cause(last.get(segment), definitions[segment]) for segment in part}
+        done |= _recorded(warehouse, clock, causes, definitions)
+    return [done.get(segment, Recorded(segment, advanced=False)) for segment in definitions]
+
+
+def _cause(last: tuple[datetime, str] | None, definition: str) -> Cause:
+    """Of what no merge explains."""
+    if last is None:
+        return "first"
+    return "data" if last[1] == definition else "definition"
+
+
+def _recorded(
+    warehouse: Warehouse, clock: Clock, causes: Mapping[str, Cause], definitions: Mapping[str, str]
+) -> dict[str, Recorded]:
+    ids = {segment: f"history/{segment}/{clock.as_of.isoformat()}" for segment in causes}
+    changes = {
+        segment: render(
+            SQL,
+            "record_segment",
+            warehouse.dialect,
+            segment=segment,
+            clock=clock,
+            cause=cause,
+            relation=f"main.{segment}",
+            entry_id=_entry_id(warehouse, clock, segment),
+        )
+        for segment, cause in causes.items()
+    }
+    evaluated = {segment: _evaluation(warehouse, clock, segment, definitions[segment]) for segment in causes}
+    appended = Batches(warehouse, list(ids.values()))
+    appended.append(HISTORY, _united(warehouse, ids, changes))
+    appended.append(EVALUATIONS, _united(warehouse, ids, evaluated))
+    counted = Counter(dict.fromkeys(((segment, change) for segment in causes for change in ("entered", "left")), 0))
+    listed = ", ".join(map(warehouse.dialect.literal, ids.values()))
+    for row in warehouse.rows(
+        f"select segment, change, count(*) as n from {HISTORY}{LOG_SUFFIX} where batch_id in ({listed}) "
+        "group by segment, change"
+    ):
+        counted[row["segment"], row["change"]] = int(row["n"])
+    done = {
+        segment: Recorded(segment, counted[segment, "entered"], counted[segment, "left"], cause)
+        for segment, cause in causes.items()
+    }
+    appended.commit({ids[name]: each.entered + each.left + 1 for name, each in done.items()}, clock.known_by)
+    return done
+
+
+def _united(warehouse: Warehouse, ids: Mapping[str, str], queries: Mapping[str, str]) -> str:
+    """The rows of these queries, each with its batch."""
+    literal = warehouse.dialect.literal
+    return " union all ".join(
+        f"select {literal(ids[segment])} as batch_id, appended.* from ({query}) as appended"
+        for segment, query in queries.items()
     )
-    batch = Batch(warehouse, f"history/{segment}/{clock.as_of.isoformat()}")
-    batch.append(HISTORY, query)
-    batch.append(EVALUATIONS, _evaluation(warehouse, clock, segment, definition))
-    batch.commit(clock.known_by)
-    counted = warehouse.rows(
-        f"select count(*) filter (where change = 'entered') as entered, count(*) filter (where change = 'left') as gone"
-        f" from {HISTORY} where segment = ? and as_of = ?",
-        [segment, clock.as_of],
-    )[0]
-    return Recorded(segment, int(counted["entered"]), int(counted["gone"]), cause)
 
 
-def _last(warehouse: Warehouse, segment: str) -> tuple[datetime, str] | None:
+def _last(warehouse: Warehouse, segments: Iterable[str]) -> dict[str, tuple[datetime, str]]:
+    """When each of these that ever was evaluated last was, and by which definition."""
+    listed = ", ".join(map(warehouse.dialect.literal, segments)) or "null"
     found = warehouse.rows(
-        f"select as_of, definition from {EVALUATIONS} where segment = ? order by as_of desc limit 1", [segment]
+        "select segment, as_of, definition from ("
+        f"select *, row_number() over (partition by segment order by as_of desc) as newest from {EVALUATIONS} "
+        f"where segment in ({listed})) as evaluated where newest = 1"
     )
-    return (found[0]["as_of"], found[0]["definition"]) if found else None
+    return {str(row["segment"]): (row["as_of"], row["definition"]) for row in found}
 
 
 def _entry_id(warehouse: Warehouse, clock: Clock, segment: str) -> str:

@@ -188,8 +188,7 @@ def record_segments(settings: Settings, clock: Clock, names: Sequence[str]) -> l
     Whoever left one gets no message of it any more that a run under way has not claimed yet: none is planned between.
     """
     with opened(settings) as warehouse, Journal(settings.journal) as journal, store.learning(settings):
-        definitions = _definitions(settings, names)
-        done = [segments.record(warehouse, clock, name, definition) for name, definition in definitions.items()]
+        done = segments.record(warehouse, clock, _definitions(settings, names))
         withdraw_departed(Opener(settings, warehouse, journal), names, clock.known_by)
         return done
 

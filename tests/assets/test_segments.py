@@ -49,7 +49,7 @@ class World:
         batch.commit(START)
 
     def record(self, number: int, definition: str = "one") -> segments.Recorded:
-        return segments.record(self.warehouse, clock(number), "seg_x", definition)
+        return segments.record(self.warehouse, clock(number), {"seg_x": definition})[0]
 
     def changes(self, number: int) -> list[Change]:
         rows = self.warehouse.rows(
@@ -119,6 +119,23 @@ def test_history_advances_only_with_a_later_moment(world: World) -> None:
     assert not world.record(1).advanced
     assert world.changes(2) == [("a", "entered", "first")]
     assert world.record(3).advanced
+
+
+def test_many_are_recorded_as_each_would_be(world: World) -> None:
+    """More than one statement takes, of which some were evaluated at this moment: what each did, in their order."""
+    names = [f"seg_{number}" for number in range(2 * segments.AT_ONCE + 1)]
+    for number, name in enumerate(names):
+        world.warehouse.execute(f"create table {name} as select 'p' || i as profile_id from range({number}) as t (i)")
+    early = names[::3]
+    before = segments.record(world.warehouse, clock(1), dict.fromkeys(early, "one"))
+    done = segments.record(world.warehouse, clock(1), dict.fromkeys(names, "one"))
+    assert [each.segment for each in done] == names
+    assert [each.advanced for each in done] == [name not in early for name in names]
+    entered = {each.segment: each.entered for each in (*before, *done) if each.advanced}
+    assert entered == {name: number for number, name in enumerate(names)}
+    kept = world.warehouse.rows("select segment, count(*) as n from tailrace.segment_history group by segment")
+    assert {row["segment"]: row["n"] for row in kept} == {name: count for name, count in entered.items() if count}
+    assert world.warehouse.rows("select count(*) as n from tailrace.segment_evaluation")[0]["n"] == len(names)
 
 
 def test_a_killed_evaluation_is_repeated(world: World) -> None:
