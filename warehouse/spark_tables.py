@@ -41,16 +41,14 @@ class Tables(Session):
         Rows kept aside on the workers would be there sooner, but what Spark guesses of their size is a product of
         guesses: after two rounds of a tick to multiply them takes minutes.
         """
-        try:
-            for part, made in (parts or {}).items():
-                self.create_temporary(part, made)
-            self._made += 1
-            place = f"{self.scratch()}.t{self._made}"
-            super()._run(f"create table {place} using parquet as {query}")
-        finally:
-            for part in parts or ():
-                self.drop_temporary(part)
+        for part, made in (parts or {}).items():
+            self.create_temporary(part, made)
+        self._made += 1
+        place = f"{self.scratch()}.t{self._made}"
+        super()._run(f"create table {place} using parquet as {query}")
         self._keep(name, place)
+        for part in parts or ():
+            self.drop_temporary(part)
 
     def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
         del is_view

@@ -58,7 +58,7 @@ def night(world: World, people: str) -> None:
         rows = rows or "('', '', cast(0 as bigint))"
         listed = f"select * from (values {rows}) as listed (profile_id, email, n)"
         warehouse.create_table("main.seg_x", f"{listed} where profile_id <> ''")
-        segments.record(warehouse, Clock.at(world.clock), "seg_x", "one")
+        segments.record(warehouse, Clock.at(world.clock), {"seg_x": "one"})
 
 
 @contextmanager

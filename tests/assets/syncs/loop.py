@@ -76,7 +76,7 @@ class Loop:
         for loser, winner in (merged or {}).items():
             merge(self.warehouse, loser, winner, Clock.at(self.clock))
         self.model({"profile_id": "varchar"}, [{"profile_id": member} for member in members])
-        segments.record(self.warehouse, Clock.at(self.clock), MODEL, definition)
+        segments.record(self.warehouse, Clock.at(self.clock), {MODEL: definition})
 
     def plan(self) -> Plan:
         """What would be done now; settles what a dead run left."""

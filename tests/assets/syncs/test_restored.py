@@ -59,7 +59,7 @@ def night(world, people: str, minted: str = "") -> None:
             f"create or replace table seg_x as select * from (values {rows}) as listed (profile_id, email, n) "
             "where profile_id <> ''"
         )
-        segments.record(warehouse, Clock.at(world.clock), "seg_x", "one")
+        segments.record(warehouse, Clock.at(world.clock), {"seg_x": "one"})
 
 
 def copy(world, folder: str) -> None:

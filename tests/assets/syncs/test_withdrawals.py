@@ -34,7 +34,7 @@ def night(world, *members: str, merged: dict[str, str] | None = None) -> None:
         listed = ", ".join(f"('{name}')" for name in members) or "('')"
         rows = f"select * from (values {listed}) as listed (profile_id) where profile_id <> ''"
         warehouse.execute(f"create or replace table seg_x as {rows}")
-        segments.record(warehouse, clock, "seg_x", "one")
+        segments.record(warehouse, clock, {"seg_x": "one"})
         withdraw_departed(Opener(world.settings, warehouse, journal), ["seg_x"], clock.known_by)
 
 
