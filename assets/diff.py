@@ -1,4 +1,4 @@
-"""Compares a sync's audience with what its vendor last accepted (sql/diff/), in one statement where the engine can.
+"""Compares a sync's audience with what its vendor last accepted (sql/diff/), in one statement on DuckDB.
 
 `doubts` reads all of both sides and finds who is doubtful, `past` what the ledger has of them; `rows` decides.
 """

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from models.clock import Clock
+from models.errors import TailraceError
+from models.steps import step
 from warehouse.base import Warehouse
-from warehouse.batches import LOG_SUFFIX, Batches, create_log
+from warehouse.batches import LOG_SUFFIX, Batches, create_log, otherwise
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
@@ -60,7 +62,13 @@ def record(warehouse: Warehouse, clock: Clock, definitions: Mapping[str, str]) -
     for first in range(0, len(due), AT_ONCE):
         part = due[first : first + AT_ONCE]
         causes = {segment: _cause(last.get(segment), definitions[segment]) for segment in part}
-        done |= _recorded(warehouse, clock, causes, definitions)
+        try:
+            done |= _recorded(warehouse, clock, causes, definitions)
+        except TailraceError:
+            if len(part) == 1:
+                raise
+            for segment, cause in causes.items():  # who is well is not kept from it by who is not
+                done |= _recorded(warehouse, clock, {segment: cause}, definitions)
     return [done.get(segment, Recorded(segment, advanced=False)) for segment in definitions]
 
 
@@ -89,9 +97,12 @@ def _recorded(
         for segment, cause in causes.items()
     }
     evaluated = {segment: _evaluation(warehouse, clock, segment, definitions[segment]) for segment in causes}
-    appended = Batches(warehouse, list(ids.values()))
-    appended.append(HISTORY, _united(warehouse, ids, changes))
-    appended.append(EVALUATIONS, _united(warehouse, ids, evaluated))
+    batches = Batches(warehouse, list(ids.values()))
+    written = 0
+    for log, queries in ((HISTORY, changes), (EVALUATIONS, evaluated)):
+        written += batches.append(log, _united(warehouse, ids, queries))
+        for batch_id in ids.values():
+            step("appended", batch=batch_id, table=log)
     counted = Counter(dict.fromkeys(((segment, change) for segment in causes for change in ("entered", "left")), 0))
     listed = ", ".join(map(warehouse.dialect.literal, ids.values()))
     for row in warehouse.rows(
@@ -99,11 +110,13 @@ def _recorded(
         "group by segment, change"
     ):
         counted[row["segment"], row["change"]] = int(row["n"])
+    if (there := counted.total() + len(ids)) != written:
+        raise otherwise(", ".join(ids.values()), written, there)
     done = {
         segment: Recorded(segment, counted[segment, "entered"], counted[segment, "left"], cause)
         for segment, cause in causes.items()
     }
-    appended.commit({ids[name]: each.entered + each.left + 1 for name, each in done.items()}, clock.known_by)
+    batches.commit({ids[name]: each.entered + each.left + 1 for name, each in done.items()}, clock.known_by)
     return done
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -58,8 +59,9 @@ def print_demo(shop: Shop, days: Sequence[Day]) -> None:
 
 def following() -> str:
     """What to look at next, as somebody here can type it: `tailrace` may be in an environment that is not entered."""
-    beside = Path(sys.executable).with_name("tailrace")
-    program = "tailrace" if shutil.which("tailrace") or not beside.exists() else os.path.relpath(beside)
+    found, beside = shutil.which("tailrace"), Path(sys.executable).with_name("tailrace")
+    is_ours = not beside.exists() or (found and beside.samefile(found))
+    program = "tailrace" if is_ours else shlex.quote(os.path.relpath(beside))
     lines = {f"  {program} {arguments}": what for arguments, what in NEXT.items()}
     width = max(map(len, lines)) + 2
     return "\n".join(["Next:", *(f"{line:<{width}}{what}" for line, what in lines.items())])

@@ -209,8 +209,13 @@ def _confirm(warehouse: Warehouse, names: Collection[str], row_counts: Mapping[s
             there.update({str(row["batch_id"]): int(row["n"]) for row in warehouse.rows(counted)})
     for batch_id, rows in row_counts.items():
         if there[batch_id] != rows:
-            message = f"{rows:,} rows of {batch_id} were written and {there[batch_id]:,} are there: what a killed run "
-            raise WarehouseHeld(message + "had begun came between; run the command again, which writes them anew")
+            raise otherwise(batch_id, rows, there[batch_id])
+
+
+def otherwise(batch_id: str, written: int, there: int) -> WarehouseHeld:
+    """What to say where other rows are there than were written."""
+    message = f"{written:,} rows of {batch_id} were written and {there:,} are there: what a killed run had begun "
+    return WarehouseHeld(message + "came between; run the command again, which writes them anew")
 
 
 def discard(warehouse: Warehouse, name: str, batch_ids: Sequence[str]) -> None:

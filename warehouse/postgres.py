@@ -19,7 +19,6 @@ from warehouse.names import parts
 from warehouse.postgres_arrow import arrow_type, kind_of, plain, sql_type
 from warehouse.postgres_errors import Absent, OtherColumns
 from warehouse.postgres_session import Session, lock_number
-from warehouse.query import with_parts
 from warehouse.server_session import functions
 
 ANALYZED = 1_000  # rows from which the planner's guesses about a new table cost more than to look at it
@@ -113,8 +112,16 @@ class Postgres(Session):
         """Nothing: a row has no file of its own."""
 
     def create_temporary(self, name: str, query: str, parts: Mapping[str, str] | None = None) -> None:
-        """As the port says. Views that read a table that is replaced go with it."""
-        self._replace("temporary table", name, with_parts(query, parts))
+        """As the port says. Views that read a table that is replaced go with it.
+
+        A part is a table, for the statement: what the server guesses of a common table expression that joins two others
+        by a hash is their product.
+        """
+        for part, made in (parts or {}).items():
+            self._replace("temporary table", part, made)
+        self._replace("temporary table", name, query)
+        for part in parts or ():
+            self.drop_temporary(part)
 
     def drop_temporary(self, name: str, *, is_view: bool = False) -> None:
         self._run(f"drop {'view' if is_view else 'table'} if exists pg_temp.{name} cascade")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,9 +26,3 @@ def render(folder: Path, name: str, dialect: Dialect, **values: object) -> str:
     """The text of `folder/name.sql` for this dialect. In scope: `quote`, `literal`, `dialect` and `values`."""
     template = _environment(folder).get_template(f"{name}.sql")
     return template.render(dialect=dialect, quote=dialect.quote, literal=dialect.literal, **values)
-
-
-def with_parts(query: str, parts: Mapping[str, str] | None) -> str:
-    """The query, with its parts as common table expressions: kept where they are read more than once."""
-    listed = ", ".join(f"{name} as ({part})" for name, part in (parts or {}).items())
-    return f"with {listed} select * from ({query}) as made" if listed else query

@@ -18,7 +18,11 @@ opened as (
     from history
     where
         change = 'entered'
-        and entry_id not in (select entry_id from history where change = 'left')
+        and not exists (
+            select 1
+            from history as departed
+            where departed.entry_id = history.entry_id and departed.change = 'left'
+        )
 ),
 
 aliases as (

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from assets import identity, segments
 from models.clock import Clock
+from models.errors import UserError, WarehouseHeld
 from warehouse import batches
 from warehouse.batches import Batch
 from warehouse.duckdb import DuckDB
@@ -136,6 +137,47 @@ def test_many_are_recorded_as_each_would_be(world: World) -> None:
     kept = world.warehouse.rows("select segment, count(*) as n from tailrace.segment_history group by segment")
     assert {row["segment"]: row["n"] for row in kept} == {name: count for name, count in entered.items() if count}
     assert world.warehouse.rows("select count(*) as n from tailrace.segment_evaluation")[0]["n"] == len(names)
+
+
+def test_each_has_its_own_cause(world: World) -> None:
+    """Evaluated for the first time, by another definition or by the same one, in one statement."""
+    for name in ("seg_a", "seg_b", "seg_c"):
+        world.warehouse.execute(f"create table {name} as select 'p' as profile_id")
+    segments.record(world.warehouse, clock(1), {"seg_a": "one", "seg_b": "one"})
+    world.warehouse.execute("insert into seg_a values ('q')")
+    world.warehouse.execute("insert into seg_b values ('q')")
+    done = segments.record(world.warehouse, clock(2), {"seg_a": "one", "seg_b": "two", "seg_c": "one"})
+    assert [(each.cause, each.entered) for each in done] == [("data", 1), ("definition", 1), ("first", 1)]
+
+
+def test_one_that_fails_takes_none_with_it(world: World) -> None:
+    """Those before it are recorded; the error is its own, and those after it are for the next evaluation."""
+    for name in ("seg_a", "seg_c"):
+        world.warehouse.execute(f"create table {name} as select 'p' as profile_id")
+    names = dict.fromkeys(("seg_a", "seg_gone", "seg_c"), "one")
+    with pytest.raises(UserError, match="seg_gone"):
+        segments.record(world.warehouse, clock(1), names)
+    kept = world.warehouse.rows("select segment from tailrace.segment_history")
+    assert [row["segment"] for row in kept] == ["seg_a"]
+    world.warehouse.execute("create table seg_gone as select 'p' as profile_id")
+    assert [each.advanced for each in segments.record(world.warehouse, clock(1), names)] == [False, True, True]
+
+
+def test_a_statement_that_comes_late_is_told_of(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other rows are there than were written nothing becomes visible, and the next evaluation writes it anew."""
+    insert = world.warehouse.insert
+
+    def twice(table: str, query: str) -> int:
+        insert(table, query)
+        return insert(table, query)
+
+    world.members("a")
+    monkeypatch.setattr(world.warehouse, "insert", twice)
+    with pytest.raises(WarehouseHeld, match="run the command again"):
+        world.record(1)
+    assert world.open() == []
+    monkeypatch.undo()
+    assert world.record(1).entered == 1
 
 
 def test_a_killed_evaluation_is_repeated(world: World) -> None:

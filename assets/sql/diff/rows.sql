@@ -220,14 +220,16 @@ select
     false as _excused,
     concat_ws(
         ',',
-        (select count(*) from {{ audience }} as audience where not _suppressed),
-        (select count(*) from {{ audience }} as audience where _suppressed),
+        (
+            select concat_ws(',', count(*) filter (where not _suppressed), count(*) filter (where _suppressed))
+            from {{ audience }} as audience
+        ),
         (select count(*) from today),
         {% if tail %}
         (
             select count(*)
             from ledger_side
-            where _identity_hash not in (select doubts._doubtful_hash from doubts)
+            where not exists (select 1 from doubts where doubts._doubtful_hash = ledger_side._identity_hash)
         ),
         {% else %}
         (select count(*) from {{ ledger }} as ledger) - (select count(*) from past),
