@@ -109,10 +109,8 @@ def _digests(warehouse: Warehouse, live: Mapping[str, str]) -> dict[str, str]:
     ]
     parts = [" union all ".join(queries[first : first + AT_ONCE]) for first in range(0, len(queries), AT_ONCE)]
     found = {row["name"]: f"{row['n']}/{row['digest']}" for part in parts for row in warehouse.rows(part)}
-    return {
-        name: f"{found[name]}/{','.join(f'{column} {kind}' for column, kind in columns.items())}"
-        for name, columns in shapes.items()
-    }
+    told = {name: ",".join(map(" ".join, columns.items())) for name, columns in shapes.items()}
+    return {name: f"{found[name]}/{columns}" for name, columns in told.items()}
 
 
 def _digest(dialect: Dialect, columns: Mapping[str, str]) -> str:

@@ -103,7 +103,7 @@ def _recorded(
         written += batches.append(log, _united(warehouse, ids, queries))
         for batch_id in ids.values():
             step("appended", batch=batch_id, table=log)
-    counted = Counter(dict.fromkeys(((segment, change) for segment in causes for change in ("entered", "left")), 0))
+    counted = Counter[tuple[str, str]]()
     listed = ", ".join(map(warehouse.dialect.literal, ids.values()))
     for row in warehouse.rows(
         f"select segment, change, count(*) as n from {HISTORY}{LOG_SUFFIX} where batch_id in ({listed}) "

@@ -40,10 +40,10 @@ SIZES, QUICK = (200_000, 2_000_000), (2_000, 20_000)
 PEOPLE, FEW = (300, 3_000), (60,)
 CHANGED = 100  # one of so many rows is an operation
 DIFF = {"duckdb": 1.2}  # times the join, at the larger size; 2.0 elsewhere
-TAIL = {
-    "duckdb": 2.0
-}  # … where a tenth came since the compaction; 3.0 elsewhere, where what was told last is written first
-PLANNING = {"spark": 6.0}  # more at the smaller: five statements with half a second each whatever the size
+# … where a tenth came since the compaction; 3.0 elsewhere, where what was last told is written as a table first
+TAIL = {"duckdb": 2.0}
+# Times a join that takes a second, more at the smaller size: a dozen statements of tenths of a second whatever the size
+PLANNING = {"spark": 6.0}
 STREAMED = {"duckdb": 1_000_000}  # rows a second, at least; 200,000 from a server
 WORKERS = {"spark, 1 worker": 1, "spark": 2}
 FASTER = 1.5  # two workers than one, at the larger size

@@ -16,14 +16,7 @@ where
     and not (
         ledger._outcome in ('rejected', 'unknown')
         and (
-            ledger._epoch < {{ released_all[0] }}
-            or (ledger._epoch = {{ released_all[0] }} and ledger._seq <= {{ released_all[1] }})
-            {% if released %}
-            or coalesce(
-                ledger._epoch < released._epoch or (ledger._epoch = released._epoch and ledger._seq <= released._seq),
-                false
-            )
-            {% endif %}
+            {% include "let_go.sql" %}
         )
     )
     {% endif %}

@@ -68,9 +68,7 @@ def test_a_table_takes_the_place_of_another_and_may_be_made_of_it(warehouse):
 
 def test_a_temporary_table_has_parts_that_are_worked_out_once(warehouse):
     """Each reads those before it, and nothing is left of them. Where the statement fails, the table is as it was."""
-    parts = {"first": "select 1 as a, rand() as chance", "second": "select a + 1 as a, chance from first"}
-    if warehouse.dialect.name != "spark":
-        parts["first"] = parts["first"].replace("rand", "random")
+    parts = {"first": "select 1 as a, random() as chance", "second": "select a + 1 as a, chance from first"}
     both = "select one.a, two.a as b, one.chance = two.chance as is_same from first as one cross join second as two"
     warehouse.create_temporary("numbers", both, parts)
     assert warehouse.rows("select * from numbers") == [{"a": 1, "b": 2, "is_same": True}]

@@ -34,10 +34,8 @@ SYNCS = (
     "mail/message_outbox/post_purchase_transactional",
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.sampled("module", one_of=0),
-]  # half an hour: `make test-spark` without a sample
+# twenty minutes: `make test-spark` without a sample
+pytestmark = [pytest.mark.slow, pytest.mark.sampled("module", one_of=0)]
 
 Shops = tuple[Settings, Settings]
 

@@ -25,7 +25,8 @@ import yaml
 from models.links import Recipient
 from models.settings import Settings
 from tests.faults.journey_world import JourneyWorld, build_journeys
-from tests.faults.world import CHILD, Ran, moment
+from tests.faults.world import CHILD, moment
+from tests.ran import Ran
 from tests.recorders import running
 
 MAIL, OFFERS, THANKS = "mail/message_outbox/badge", "offers/message_outbox/badge", "offers/message_outbox/thanks"

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cases import KINDS, STRUCK, SYNC_STEPS, Case, case
-from tests.faults.world import HOLDERS, MESSAGE, MIRROR, Ran, World, build, email, entries, moment
+from tests.faults.world import HOLDERS, MESSAGE, MIRROR, World, build, email, entries, moment
+from tests.ran import Ran
 
 pytestmark = pytest.mark.faults
 COUNT = int(os.environ.get("TAILRACE_FAULTS", "300"))

@@ -21,7 +21,8 @@ from tests.faults.postgres_world import Server
 from tests.faults.test_faults import COUNT, TODAY, check, recover
 from tests.faults.test_journey_faults import TICK
 from tests.faults.test_journey_faults import recover as recover_journeys
-from tests.faults.world import Ran, World
+from tests.faults.world import World
+from tests.ran import Ran
 
 pytestmark = pytest.mark.faults
 SEEDS = range(72 if COUNT >= 300 else max(COUNT // 2, 9))

@@ -23,6 +23,7 @@ from urllib.request import Request, urlopen
 
 from assets import store
 from models.settings import Settings
+from tests.ran import Ran
 
 Child = subprocess.Popen[str]
 ROOT = Path(__file__).parents[2]
@@ -92,19 +93,6 @@ def email(person: int) -> str:
 
 def moment(day: int) -> str:
     return f"2026-09-{day:02d}"
-
-
-@dataclass
-class Ran:
-    """One finished command: its exit code (negative: the signal that ended it) and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass

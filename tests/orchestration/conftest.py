@@ -15,6 +15,7 @@ from models.settings import Settings
 from orchestration import cli, dagster_home
 from orchestration.environment import child
 from tests import parsed
+from tests.ran import Ran
 
 
 @dataclass
@@ -102,19 +103,6 @@ def opening() -> list[dict[str, Any]]:
     signed = [event(at, who, "Signed Up", 4, traits={"email": f"{who}@x.com"}) for at, who in enumerate(("ann", "ben"))]
     bought = {"order_id": "1", "revenue": 600, "quantity": 1}
     return [*signed, event(2, "ann", "Order Completed", 4, properties=bought)]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A finished process."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 Tailrace = Callable[..., Ran]

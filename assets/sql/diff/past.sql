@@ -12,15 +12,9 @@ select
     ledger._uncast,
     -- one number that orders an identity's rows: a window over (epoch, seq) would sort them all
     {{ position("ledger") }} as _position,
-    ledger._epoch < {{ released_all[0] }}
-    or (ledger._epoch = {{ released_all[0] }} and ledger._seq <= {{ released_all[1] }})
-    {% if released %}
-    or coalesce(
-        ledger._epoch < released._epoch or (ledger._epoch = released._epoch and ledger._seq <= released._seq),
-        false
-    )
-    {% endif %}
-    as _released
+    (
+        {% include "let_go.sql" %}
+    ) as _released
 from {{ ledger }} as ledger
 {% if released %}
 left join ({{ released }}) as released on {{ key_text("ledger") }} = released.key
