@@ -52,6 +52,8 @@ class Totals:
     compared: int  # rows of the audience that were compared column by column
     quiet: int  # rows of the ledger that were not
     held_state: int  # identities among those that the vendor holds
+    null_keys: int  # rows of the audience without a value in their key
+    repeated: int  # identities found to have several rows in it; others may hide
 
     @property
     def accepted(self) -> int:
@@ -70,7 +72,7 @@ def difference(warehouse: Warehouse, audience: Audience, ledger_rows: ledgers.Ro
     Raises Refused with a count and masked examples where a key is null or stands for several rows.
     """
     totals = _fill(warehouse, audience, ledger_rows, question)
-    _refuse_null_keys(warehouse, audience)
+    _refuse_null_keys(audience, totals)
     _refuse_repeated(warehouse, audience, totals, question)
     if question.mode is Mode.MIRROR and not totals.pairs_up:
         # no key is there twice, so two identities share a hash
@@ -86,8 +88,12 @@ def _fill(
     names = [*(["ledger_side"] if values["tail"] else []), "doubts", "past", "rows"]
     parts = {name: render(SQL, f"diff/{name}", warehouse.dialect, **values) for name in names}
     warehouse.create_temporary(ROWS, parts.pop("rows"), parts)
-    summary = warehouse.rows(f"select _note from {ROWS} where _kind = 'summary'")
-    return Totals(*(int(number) for number in summary[0]["_note"].split(",")))
+    kinds = "select _kind, count(*) as n, max(_note) as note"
+    found = warehouse.rows(f"{kinds} from {ROWS} where _kind in ('summary', 'null', 'duplicate') group by _kind")
+    (summary,) = (row["note"] for row in found if row["_kind"] == "summary")
+    counts = {row["_kind"]: int(row["n"]) for row in found}
+    model, suppressed, compared, quiet, held = map(int, summary.split(","))
+    return Totals(model, suppressed, compared, quiet, held, counts.get("null", 0), counts.get("duplicate", 0))
 
 
 def _values(
@@ -109,8 +115,8 @@ def _values(
         "key": audience.key,
         "identity": audience.identity,
         "identity_hash": dialect.row_hash(identity),
-        # the hash of the identity stands for its columns, so that they are hashed once
-        "row_hash": dialect.row_hash([dialect.row_hash(identity), *hashed]),
+        # of the other columns: it is looked at where the hashes of the identities are equal
+        "row_hash": dialect.row_hash(hashed or identity),
         "key_text": lambda relation: ledgers.key_text(dialect, audience.identity, relation),
         "contact": audience.contact,
         "kept": ("_contact", *audience.carried),
@@ -130,18 +136,20 @@ def _values(
     }
 
 
-def _refuse_null_keys(warehouse: Warehouse, audience: Audience) -> None:
-    count = _count(warehouse, "null")
-    if count:
+def _refuse_null_keys(audience: Audience, totals: Totals) -> None:
+    if totals.null_keys:
         names = ", ".join(dict.fromkeys((*audience.key, *audience.identity)))
         message = (
-            f"{count:,} rows of the audience have no value in their key ({names}); give each row a key, or leave it out"
+            f"{totals.null_keys:,} rows of the audience have no value in their key ({names}); "
+            "give each row a key, or leave it out"
         )
         raise Refused(message)
 
 
 def _refuse_repeated(warehouse: Warehouse, audience: Audience, totals: Totals, question: Question) -> None:
-    found = _repeated(warehouse, audience, f"select * from {ROWS} where _kind = 'duplicate'", audience.identity)
+    found = None
+    if totals.repeated:
+        found = _repeated(warehouse, audience, f"select * from {ROWS} where _kind = 'duplicate'", audience.identity)
     may_hide = not totals.pairs_up if question.mode is Mode.MIRROR else question.mode is not Mode.SEND_ON_ENTRY
     if not found and may_hide:
         found = _search(warehouse, audience, audience.identity)
@@ -185,7 +193,3 @@ def mask(value: object) -> str:
 def mask_contacts(text: str) -> str:
     """The text with every e-mail address and phone number in it masked: what vendors say, what a key is."""
     return _CONTACT.sub(lambda found: mask(found[0]), text)
-
-
-def _count(warehouse: Warehouse, kind: str) -> int:
-    return int(warehouse.rows(f"select count(*) as n from {ROWS} where _kind = '{kind}'")[0]["n"])

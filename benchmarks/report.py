@@ -71,6 +71,11 @@ def alternate(ours: Figure, limit: Figure, rounds: int) -> tuple[float, float]:
     return statistics.median(figures[ours]), statistics.median(figures[limit])
 
 
+def median(work: Callable[[], object], rounds: int) -> float:
+    """Of the seconds that a work takes, run several times."""
+    return statistics.median(seconds(work) for _ in range(rounds))
+
+
 def seconds(work: Callable[[], object]) -> float:
     """How long it takes, by the real clock."""
     started = time.perf_counter()

@@ -37,6 +37,8 @@ _SETTINGS = {
     "tcp_user_timeout": "20000",
     "client_connection_check_interval": "1000",
     "jit": "off",  # the statements here are wide: to compile their expressions takes longer than to run them
+    # whole tables are joined by hashes here, of which the server guesses that they pair as a product: it sorts both
+    "enable_mergejoin": "off",
 }
 # In kilobytes, at least: `not in` a query whose rows do not fit reads them again for every row of the other side
 _ROOM = "cast(greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536) as text)"

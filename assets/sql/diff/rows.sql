@@ -54,36 +54,34 @@ suppressed as (
 ),
 
 {% endif %}
+-- every row with what was last said of its identity
 standing as (
 
     select
-        {{ each(identity) }},
-        max(_position) as last_position,
-        coalesce(max(case when _outcome = 'accepted' then _position end), 0) as accepted_position,
-        coalesce(max(case when _outcome = 'unknown' then _position end), 0) as unknown_position,
-        coalesce(max(case when _outcome = 'unknown' and _op in ({{ waiting }}) and not _released then _position end), 0)
-            as waiting_position
+        past.*,
+        max(_position) over identity_rows as last_position,
+        max(case when _outcome = 'accepted' then _position else 0 end) over identity_rows as accepted_position,
+        max(case when _outcome = 'unknown' then _position else 0 end) over identity_rows as unknown_position,
+        max(case when _outcome = 'unknown' and _op in ({{ waiting }}) and not _released then _position else 0 end)
+            over identity_rows as waiting_position
     from past
-    group by {{ each(identity) }}
+    window identity_rows as (partition by {{ each(identity) }})
 
 ),
 
 accepted as (
 
-    select past.*
-    from past
-    inner join standing on {{ equal(identity, "past", "standing") }}
-    where past._position = standing.accepted_position and past._op <> 'remove'
+    select *
+    from standing
+    where _position = accepted_position and _op <> 'remove'
 
 ),
 
--- what came after the accepted row, where anything did
 latest as (
 
-    select past.*
-    from past
-    inner join standing on {{ equal(identity, "past", "standing") }}
-    where past._position = standing.last_position and standing.last_position > standing.accepted_position
+    select *
+    from standing
+    where _position = last_position
 
 ),
 
@@ -107,8 +105,8 @@ compared as (
         {% endfor %}
         today._suppressed is not null as is_in_model,
         accepted._op is not null as is_in_state,
-        standing.unknown_position > standing.accepted_position as is_uncertain,
-        standing.waiting_position > standing.accepted_position as is_waiting,
+        latest.unknown_position > latest.accepted_position as is_uncertain,
+        latest.waiting_position > latest.accepted_position as is_waiting,
         accepted._op is not null and not accepted._uncast and {{ same("accepted") }} as is_same,
         latest._outcome = 'pending' as is_pending,
         latest._outcome = 'withdrawn' as is_withdrawn,
@@ -134,11 +132,10 @@ compared as (
             else ''
         end as differing
     from today
-    full outer join standing on {{ equal(identity, "today", "standing") }}
-    left join accepted on {{ equal(identity, "standing", "accepted") }}
-    left join latest on {{ equal(identity, "standing", "latest") }}
+    full outer join latest on {{ equal(identity, "today", "latest") }}
+    left join accepted on {{ equal(identity, "latest", "accepted") }}
     {% if refused %}
-    left join suppressed on {{ equal(identity, "standing", "suppressed") }}
+    left join suppressed on {{ equal(identity, "latest", "suppressed") }}
     {% endif %}
 
 ),
@@ -234,7 +231,7 @@ select
         {% else %}
         (select count(*) from {{ ledger }} as ledger) - (select count(*) from past),
         {% endif %}
-        (select count(*) from compared where is_in_state)
+        (select count(*) from accepted)
     ) as _note,
     null as _profile_id,
     {% for name in kept %}
