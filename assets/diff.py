@@ -51,7 +51,7 @@ class Totals:
     suppressed: int  # people in the model who are not in the audience for want of consent
     compared: int  # rows of the audience that were compared column by column
     quiet: int  # rows of the ledger that were not
-    held_state: int  # identities among those that the vendor holds
+    held_state: int  # identities that the vendor holds, of whom rows of the ledger were compared
     null_keys: int  # rows of the audience without a value in their key
     repeated: int  # identities found to have several rows in it; others may hide
 

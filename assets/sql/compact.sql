@@ -41,8 +41,8 @@ standing as (
 
     select
         {{ each() }},
-        max(_position) as last_position,
-        coalesce(max(case when _outcome = 'accepted' then _position end), 0) as accepted_position
+        max(_position) as _last_position,
+        coalesce(max(case when _outcome = 'accepted' then _position end), 0) as _accepted_position
     from numbered
     group by {{ each() }}
 
@@ -57,9 +57,9 @@ inner join standing on {{ equal("numbered", "standing") }}
 cross join ending
 where
     (numbered._epoch = ending._epoch and numbered._seq = ending._seq)
-    or (numbered._position = standing.accepted_position and numbered._op <> 'remove')
-    or (numbered._position > standing.accepted_position and numbered._outcome = 'unknown')
+    or (numbered._position = standing._accepted_position and numbered._op <> 'remove')
+    or (numbered._position > standing._accepted_position and numbered._outcome = 'unknown')
     or (
-        numbered._position = standing.last_position
+        numbered._position = standing._last_position
         and numbered._outcome in ('rejected', 'pending', 'withdrawn')
     )

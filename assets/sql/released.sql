@@ -1,4 +1,4 @@
--- Up to which position of the ledger held rows were released, one row a key; `key` is null for the whole sync.
+-- Up to which position of the ledger held rows were released, one row a key; `_key` is null for the whole sync.
 with
 
 ranked as (
@@ -20,7 +20,7 @@ ranked as (
 )
 
 select
-    key,
+    key as _key,
     epoch as _epoch,
     seq as _seq
 from ranked

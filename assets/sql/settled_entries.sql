@@ -8,7 +8,7 @@ from {{ relation }} as ledger
 {% if released %}
 left join (
     {{ released }}
-) as released on ledger.entry_id = released.key
+) as released on ledger.entry_id = released._key
 {% endif %}
 where
     ledger._outcome <> 'retry'

@@ -17,6 +17,6 @@ select
     ) as _released
 from {{ ledger }} as ledger
 {% if released %}
-left join ({{ released }}) as released on {{ key_text("ledger") }} = released.key
+left join ({{ released }}) as released on {{ key_text("ledger") }} = released._key
 {% endif %}
 where {{ identity_hash }} in (select doubts._doubtful_hash from doubts)

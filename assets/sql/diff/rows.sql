@@ -59,11 +59,11 @@ standing as (
 
     select
         past.*,
-        max(_position) over identity_rows as last_position,
-        max(case when _outcome = 'accepted' then _position else 0 end) over identity_rows as accepted_position,
-        max(case when _outcome = 'unknown' then _position else 0 end) over identity_rows as unknown_position,
+        max(_position) over identity_rows as _last_position,
+        max(case when _outcome = 'accepted' then _position else 0 end) over identity_rows as _accepted_position,
+        max(case when _outcome = 'unknown' then _position else 0 end) over identity_rows as _unknown_position,
         max(case when _outcome = 'unknown' and _op in ({{ waiting }}) and not _released then _position else 0 end)
-            over identity_rows as waiting_position
+            over identity_rows as _waiting_position
     from past
     window identity_rows as (partition by {{ each(identity) }})
 
@@ -73,7 +73,7 @@ accepted as (
 
     select *
     from standing
-    where _position = accepted_position and _op <> 'remove'
+    where _position = _accepted_position and _op <> 'remove'
 
 ),
 
@@ -81,7 +81,7 @@ latest as (
 
     select *
     from standing
-    where _position = last_position
+    where _position = _last_position
 
 ),
 
@@ -103,25 +103,25 @@ compared as (
         {% for name in kept %}
         today.{{ name }},
         {% endfor %}
-        today._suppressed is not null as is_in_model,
-        accepted._op is not null as is_in_state,
-        latest.unknown_position > latest.accepted_position as is_uncertain,
-        latest.waiting_position > latest.accepted_position as is_waiting,
-        accepted._op is not null and not accepted._uncast and {{ same("accepted") }} as is_same,
-        latest._outcome = 'pending' as is_pending,
-        latest._outcome = 'withdrawn' as is_withdrawn,
+        today._suppressed is not null as _is_in_model,
+        accepted._op is not null as _is_in_state,
+        latest._unknown_position > latest._accepted_position as _is_uncertain,
+        latest._waiting_position > latest._accepted_position as _is_waiting,
+        accepted._op is not null and not accepted._uncast and {{ same("accepted") }} as _is_same,
+        latest._outcome = 'pending' as _is_pending,
+        latest._outcome = 'withdrawn' as _is_withdrawn,
         latest._outcome = 'rejected' and latest._op <> 'remove' and latest._config = {{ literal(config) }}
-        and not latest._released and {{ same("latest") }} as is_refused,
+        and not latest._released and {{ same("latest") }} as _is_refused,
         latest._outcome = 'rejected' and latest._op = 'remove' and latest._as_of >= {{ literal(day_start) }}
-        and not latest._released as is_refused_today,
-        {{ "suppressed." ~ quote(identity[0]) ~ " is not null" if refused else "false" }} as is_suppressed,
+        and not latest._released as _is_refused_today,
+        {{ "suppressed." ~ quote(identity[0]) ~ " is not null" if refused else "false" }} as _is_suppressed,
         {% for name in identity %}
         (today._suppressed is not null and today.{{ quote(name) }} is null) or
         {% endfor %}
         {% for name in key %}
         (today._suppressed is not null and today.{{ quote(name) }} is null){{ " or" if not loop.last }}
         {% endfor %}
-        as is_null,
+        as _is_null,
         case
             when not ({{ same("accepted") }}) then concat_ws(
                 ',',
@@ -130,7 +130,7 @@ compared as (
                 {% endfor %}
             )
             else ''
-        end as differing
+        end as _differing
     from today
     full outer join latest on {{ equal(identity, "today", "latest") }}
     left join accepted on {{ equal(identity, "latest", "accepted") }}
@@ -145,35 +145,35 @@ decided as (
     select
         compared.*,
         case
-            when is_null then 'null'
-            when is_pending then 'pending'
-            when is_waiting then 'waiting'
+            when _is_null then 'null'
+            when _is_pending then 'pending'
+            when _is_waiting then 'waiting'
             {% if once %}
-            when is_in_state {{ "or is_withdrawn" if sends }} then 'same'
+            when _is_in_state {{ "or _is_withdrawn" if sends }} then 'same'
             {% endif %}
-            when is_in_model and is_same and not coalesce(is_uncertain, false) then 'same'
-            when is_in_model and is_refused then 'refused'
-            when is_in_model and is_uncertain then 'uncertain'
-            when is_in_model and is_in_state then 'changed'
-            when is_in_model then 'entered'
+            when _is_in_model and _is_same and not coalesce(_is_uncertain, false) then 'same'
+            when _is_in_model and _is_refused then 'refused'
+            when _is_in_model and _is_uncertain then 'uncertain'
+            when _is_in_model and _is_in_state then 'changed'
+            when _is_in_model then 'entered'
             when not {{ "true" if removes else "false" }} then 'gone'
-            when is_refused_today then 'refused'
-            when is_in_state or is_uncertain then 'left'
+            when _is_refused_today then 'refused'
+            when _is_in_state or _is_uncertain then 'left'
             else 'gone'
-        end as kind
+        end as _kind
     from compared
 
 )
 
 select
-    kind as _kind,
+    _kind,
     case
-        when kind = 'left' then 'remove'
-        when kind in ('entered', 'changed', 'uncertain'{{ ", 'same'" if whole }}) then {{ literal(op) }}
+        when _kind = 'left' then 'remove'
+        when _kind in ('entered', 'changed', 'uncertain'{{ ", 'same'" if whole }}) then {{ literal(op) }}
     end as _op,
     {% if refused %}
-    kind = 'left' and (
-        is_suppressed
+    _kind = 'left' and (
+        _is_suppressed
         {% if contact %}
         or lower(trim(cast({{ quote(contact) }} as {{ dialect.text }}))) in (
             select refusals.contact_point
@@ -184,12 +184,12 @@ select
     {% else %}
     false as _excused,
     {% endif %}
-    case when kind = 'changed' then differing end as _note,
+    case when _kind = 'changed' then _differing end as _note,
     _profile_id,
     {{ each(kept) }},
     {{ each(columns) }}
 from decided
-where kind not in ('pending', 'gone'{{ ", 'same'" if not whole }})
+where _kind not in ('pending', 'gone'{{ ", 'same'" if not whole }})
 
 union all
 

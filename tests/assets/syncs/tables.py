@@ -50,8 +50,9 @@ KEYS: dict[tuple[str, ...], list[tuple[Any, ...]]] = {
     ("email",): [(address,) for address in ADDRESSES],
     ("email", "country"): [(address, country) for address in ADDRESSES[:3] for country in ("no", "")],
     ("code",): [(code,) for code in (0, 1, -1, 2**62, 7)],
+    ("key", "place"): [(key, place) for key in TEXTS[1:4] for place in ("", "no")],
 }
-FIELDS = ("a", "b", "c")
+FIELDS = ("kind", "accepted_position", "seq")  # names that a statement of ours may have used itself, as of keys
 
 
 @dataclass(frozen=True)
