@@ -115,8 +115,7 @@ def _values(
         "key": audience.key,
         "identity": audience.identity,
         "identity_hash": dialect.row_hash(identity),
-        # of the other columns: it is looked at where the hashes of the identities are equal
-        "row_hash": dialect.row_hash(hashed or identity),
+        "row_hash": dialect.row_hash([*identity, *hashed]),
         "key_text": lambda relation: ledgers.key_text(dialect, audience.identity, relation),
         "contact": audience.contact,
         "kept": ("_contact", *audience.carried),

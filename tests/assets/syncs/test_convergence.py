@@ -22,12 +22,12 @@ class Coarse(DuckDBDialect):
 
     def __init__(self, identity: Sequence[str], buckets: int) -> None:
         self.identity = [self.quote(name) for name in identity]
-        self.exact = super().row_hash(self.identity)
+        exact = super().row_hash(self.identity)
         pool = ", ".join({self.literal(key[0]) for key in KEYS[tuple(identity)]})
-        self.coarse = f"case when {self.identity[0]} in ({pool}) then {self.exact} % {buckets} else {self.exact} end"
+        self.coarse = f"case when {self.identity[0]} in ({pool}) then {exact} % {buckets} else {exact} end"
 
     def row_hash(self, columns: Iterable[str]) -> str:
-        given = [self.exact if column == self.coarse else column for column in columns]
+        given = list(columns)
         return self.coarse if given == self.identity else super().row_hash(given)
 
 
