@@ -1,6 +1,7 @@
 """Compares a sync's audience with what its vendor last accepted (sql/diff/), in one statement on DuckDB.
 
-`doubts` reads all of both sides and finds who is doubtful, `past` what the ledger has of them; `rows` decides.
+`doubts` reads all of both sides and finds who is doubtful, `past` what the ledger has of them, `standing` what of that
+counts; `rows` decides.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _fill(
 ) -> Totals:
     """`careful` reads the model twice and trusts no pair of hashes."""
     values = _values(warehouse, audience, ledger_rows, question, careful=careful)
-    names = [*(["ledger_side"] if values["tail"] else []), "doubts", "past", "rows"]
+    names = [*(["ledger_side"] if values["tail"] else []), "doubts", "past", "standing", "rows"]
     parts = {name: render(SQL, f"diff/{name}", warehouse.dialect, **values) for name in names}
     warehouse.create_temporary(ROWS, parts.pop("rows"), parts)
     kinds = "select _kind, count(*) as n, max(_note) as note"

@@ -54,21 +54,6 @@ suppressed as (
 ),
 
 {% endif %}
--- every row with what was last said of its identity
-standing as (
-
-    select
-        past.*,
-        max(_position) over identity_rows as _last_position,
-        max(case when _outcome = 'accepted' then _position else 0 end) over identity_rows as _accepted_position,
-        max(case when _outcome = 'unknown' then _position else 0 end) over identity_rows as _unknown_position,
-        max(case when _outcome = 'unknown' and _op in ({{ waiting }}) and not _released then _position else 0 end)
-            over identity_rows as _waiting_position
-    from past
-    window identity_rows as (partition by {{ each(identity) }})
-
-),
-
 accepted as (
 
     select *
@@ -77,11 +62,20 @@ accepted as (
 
 ),
 
-latest as (
+known as (
 
     select *
     from standing
     where _position = _last_position
+
+),
+
+-- what came after the accepted row, where anything did
+latest as (
+
+    select *
+    from known
+    where _last_position > _accepted_position
 
 ),
 
@@ -105,8 +99,8 @@ compared as (
         {% endfor %}
         today._suppressed is not null as _is_in_model,
         accepted._op is not null as _is_in_state,
-        latest._unknown_position > latest._accepted_position as _is_uncertain,
-        latest._waiting_position > latest._accepted_position as _is_waiting,
+        known._unknown_position > known._accepted_position as _is_uncertain,
+        known._waiting_position > known._accepted_position as _is_waiting,
         accepted._op is not null and not accepted._uncast and {{ same("accepted") }} as _is_same,
         latest._outcome = 'pending' as _is_pending,
         latest._outcome = 'withdrawn' as _is_withdrawn,
@@ -132,10 +126,11 @@ compared as (
             else ''
         end as _differing
     from today
-    full outer join latest on {{ equal(identity, "today", "latest") }}
-    left join accepted on {{ equal(identity, "latest", "accepted") }}
+    full outer join known on {{ equal(identity, "today", "known") }}
+    left join accepted on {{ equal(identity, "known", "accepted") }}
+    left join latest on {{ equal(identity, "known", "latest") }}
     {% if refused %}
-    left join suppressed on {{ equal(identity, "latest", "suppressed") }}
+    left join suppressed on {{ equal(identity, "known", "suppressed") }}
     {% endif %}
 
 ),
