@@ -100,7 +100,7 @@ def held_up(world: JourneyWorld, deadline: datetime, how: str, bug: str | None =
 
 def mailed_late(world: JourneyWorld, claimed: set[str]) -> set[str]:
     """Whose second message left without having been claimed in time."""
-    heard = [row["payload"] for row in world.received(SYNC) if row["payload"]["journeys"] == "badge_again"]
+    heard = [row["payload"] for row in world.received(SYNC) if row["payload"]["template"] == "badge_again"]
     return {row["email"] for row in heard if row["entry_id"] not in claimed}
 
 
