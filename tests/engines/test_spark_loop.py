@@ -150,6 +150,7 @@ def test_commands_say_the_same(shops, monkeypatch, capsys):
     with store.reading(shops[0]) as copy:
         (who,) = copy.rows("select min(email) as email from profiles where email is not null")
         (sent,) = copy.rows("select min(send_key) as send_key from message")
+    assert sent["send_key"], "the test of what a vendor is told comes before this one, and sends"
     lines = [
         ("refresh", "--as-of", day),
         ("tick", "--as-of", day),
