@@ -77,6 +77,11 @@ class _Shape:
         )
         self.theirs = warehouse.columns(self._named(sync.profiles)) if sync.profiles else {}
         if self.entry.mode is Mode.SEND_ON_ENTRY:
+            if "entry_id" in self.own:
+                message = (
+                    f"{sync.file}: {sync.model}: `send_on_entry` gives each entry an 'entry_id'; rename the model's"
+                )
+                raise UserError(message)
             self.own = {"entry_id": warehouse.dialect.text, **self.own}
 
     def audience(self) -> Audience:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from models.errors import UserError
 from tests.assets.syncs.loop import loop
 from tests.assets.syncs.test_withdrawals import X, heard, night
 
@@ -26,6 +27,17 @@ def test_only_news_of_a_person_is_sent(first_run, expected) -> None:
         here.run()
         assert written_to(here) == expected
         assert here.plan().operations == 0
+
+
+def test_a_model_has_no_entry_ids_of_its_own() -> None:
+    """A column of that name would stand beside ours, and an engine would take either."""
+    with loop(**MESSAGE) as here:
+        here.night()
+        here.model({"profile_id": "varchar", "entry_id": "varchar"}, [{"profile_id": "a", "entry_id": "1"}])
+        with pytest.raises(
+            UserError, match="seg_x: `send_on_entry` gives each entry an 'entry_id'; rename the model's"
+        ):
+            here.plan()
 
 
 def test_who_entered_by_a_definition_is_written_to_on_coming_back() -> None:
