@@ -171,7 +171,8 @@ class _Shape:
         for place in places:
             for name in candidates:
                 if name in place:
-                    return f"lower(trim(cast({self._column(name).expression} as {self.warehouse.dialect.text})))", name
+                    dialect = self.warehouse.dialect
+                    return dialect.normalized(f"cast({self._column(name).expression} as {dialect.text})"), name
         if self.entry.purpose:
             message = (
                 f"{self.sync.file}: {self.sync.model}: `purpose` needs a contact point: "
@@ -212,12 +213,13 @@ class _Shape:
 
     def _refused(self) -> str | None:
         consent, purpose = self._consent(), self.warehouse.dialect.literal(self.entry.purpose)
-        return consent and (
-            f"select distinct lower(trim(contact_point)) as contact_point from {consent} "
-            f"where purpose = {purpose} and (not granted or suppressed)"
-            if self.entry.purpose != TRANSACTIONAL
-            else f"select distinct lower(trim(contact_point)) as contact_point from {consent} where suppressed"
+        said_no = (
+            "suppressed"
+            if self.entry.purpose == TRANSACTIONAL
+            else f"purpose = {purpose} and (not granted or suppressed)"
         )
+        normalized = self.warehouse.dialect.normalized("contact_point")
+        return consent and f"select distinct {normalized} as contact_point from {consent} where {said_no}"
 
     def _has_profile(self) -> bool:
         return "profile_id" in self.own

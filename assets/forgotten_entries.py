@@ -80,4 +80,4 @@ def _contacts(warehouse: Warehouse, sync: Sync, sent: list[str]) -> tuple[str | 
 
 def _text(warehouse: Warehouse, column: str | None) -> str:
     name = warehouse.dialect.quote(column) if column else "null"
-    return f"lower(trim(cast({name} as {warehouse.dialect.text})))"
+    return warehouse.dialect.normalized(f"cast({name} as {warehouse.dialect.text})")

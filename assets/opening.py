@@ -243,5 +243,5 @@ class Opener:
 
 
 def contact_hash(warehouse: Warehouse, salt: str, column: str) -> str:
-    """SQL of the keyed hash by which the journal knows a contact point (lower case, trimmed)."""
+    """SQL of the keyed hash by which the journal knows a contact point (normalized)."""
     return warehouse.dialect.sha256(f"{warehouse.dialect.literal(salt + '|')} || {column}")

@@ -42,7 +42,7 @@ def copy_suppressions(
         "suppressions",
         warehouse.dialect,
         consent=consent,
-        contact=contact_hash(warehouse, salt, "lower(trim(consent.contact_point))"),
+        contact=contact_hash(warehouse, salt, warehouse.dialect.normalized("consent.contact_point")),
         copied=TOLD,
         journal_id=journal_id,
     )

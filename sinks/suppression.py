@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from models.contacts import normalized
 from models.journal_place import Place
 from models.sync import TRANSACTIONAL
 from sinks.journal_store import connect, connect_to_read
@@ -23,19 +24,14 @@ Row = tuple[str, str, datetime]  # hash of the contact point, purpose, when
 DEAD = TRANSACTIONAL  # who may not even hear of what they asked for hears of nothing: every claim heeds it
 MARKETING = "marketing"  # what a no is about that names no purpose, as `int_consent_decisions` has it
 
-# what SQL's trim takes off: every kind of space, but no tab and no end of a line
-_SPACES = "\u0020\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _AGAIN = "again:"  # before a purpose: somebody said yes to it. No delivery has such a purpose, so no claim heeds it
 # a file of a closed run is whole before the list has a row of it
 _FILE = re.compile(r"\.?gateway-.+-([0-9]+)\.ndjson(\.part)?|dead-.+-([0-9]+)\.ndjson")
 
 
 def contact_hash(salt: str, contact: str) -> str:
-    """As `assets/opening.contact_hash` of `lower(trim(contact))`: a claim finds what is listed under it."""
-    text = contact.strip(_SPACES)
-    # letter by letter, as the engine does; Python would look at a letter's neighbours, and write one as two
-    lower = text.lower() if text.isascii() else "".join("i" if char == "İ" else char.lower() for char in text)
-    return sha256(f"{salt}|{lower}".encode(errors="replace")).hexdigest()
+    """As `assets/opening.contact_hash` of the normalized contact point: a claim finds what is listed under it."""
+    return sha256(f"{salt}|{normalized(contact)}".encode(errors="replace")).hexdigest()
 
 
 def refused(contact: str, purpose: str | None, at: datetime) -> Row:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from models.contacts import SPACES
 from models.errors import UserError
 from warehouse.dialect import DuckDBDialect
 from warehouse.json_paths import steps
@@ -104,6 +105,9 @@ class PostgresDialect(DuckDBDialect):
 
     def json_text_at(self, column: str, key: str) -> str:
         return f"tailrace.json_text({column}, {key})"
+
+    def trimmed(self, expression: str) -> str:
+        return f"btrim({expression}, '{SPACES}')"
 
     def sha256(self, expression: str) -> str:
         return f"encode(sha256(convert_to({expression}, 'UTF8')), 'hex')"

@@ -33,7 +33,14 @@ select case given.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(
 from pg_namespace cross join lateral aclexplode(nspacl) as given
 where nspname = ? and given.privilege_type = 'USAGE' and given.grantee <> nspowner
 """
-BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
+_LOCALE = """
+select
+    case datlocprovider when 'i' then 'a locale of ICU' else datcollate end as collation,
+    'B' < 'a' and 'z' < 'é' as is_by_bytes,
+    lower('ÄİÉ') = 'äié' as is_lower
+from pg_database
+where datname = current_database()
+"""
 
 
 class PostgresEngine(Generations):
@@ -50,14 +57,13 @@ class PostgresEngine(Generations):
 
     def remarks(self) -> list[str]:
         with Postgres(self.url, read_only=True) as session:
-            found = session.rows(
-                "select case when datlocprovider = 'c' then datcollate else 'a locale of ICU' end as collation "
-                "from pg_database where datname = current_database()"
-            )
-        name = str(found[0]["collation"])
-        if name in BY_BYTES:
-            return []
-        return [f"the database {self.catalog} orders texts by {name}; every other engine orders them by their bytes"]
+            (found,) = session.rows(_LOCALE)
+        said = []
+        if not found["is_by_bytes"]:
+            said.append(f"orders texts by {found['collation']}; every other engine orders them by their bytes")
+        if not found["is_lower"]:
+            said.append("does not write every letter small as other engines do: who is who would differ")
+        return [f"the database {self.catalog} {each}" for each in said]
 
     def open(self) -> Warehouse:
         return postgres_locks.writer(self.url, self.schemas["tailrace"], self.schemas)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 
+from models.contacts import SPACES
 from models.errors import UserError
 from warehouse.dialect import DuckDBDialect
 from warehouse.json_paths import steps
@@ -109,6 +110,13 @@ class SparkDialect(DuckDBDialect):
 
     def starts_with(self, expression: str, text: str) -> str:
         return f"startswith({expression}, {self.literal(text)})"
+
+    def trimmed(self, expression: str) -> str:
+        return f"trim(both '{SPACES}' from {expression})"
+
+    def normalized(self, expression: str) -> str:
+        """Java would look at the neighbours of one letter, and write another as two."""
+        return f"lower(translate({self.trimmed(expression)}, 'Σİ', 'σi'))"  # noqa: RUF001
 
     def sha256(self, expression: str) -> str:
         return f"sha2({expression}, 256)"

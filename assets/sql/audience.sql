@@ -22,16 +22,16 @@ left join {{ profiles }} as profiles on profiles.profile_id = model.profile_id
 {% endif %}
 {% if is_transactional %}
 left join (
-    select distinct lower(trim(contact_point)) as contact_point
+    select distinct {{ dialect.normalized("contact_point") }} as contact_point
     from {{ consent }}
     where suppressed
 ) as forbidden on forbidden.contact_point = {{ contact }}
 {% elif purpose %}
 left join (
-    select {{ "profile_id, " if by_profile }}lower(trim(contact_point)) as contact_point
+    select {{ "profile_id, " if by_profile }}{{ dialect.normalized("contact_point") }} as contact_point
     from {{ consent }}
     where purpose = {{ literal(purpose) }}
-    group by {{ "profile_id, " if by_profile }}lower(trim(contact_point))
+    group by {{ "profile_id, " if by_profile }}{{ dialect.normalized("contact_point") }}
     having bool_and(granted and not suppressed)
 ) as allowed
     on {{ "allowed.profile_id = model.profile_id and " if by_profile }}allowed.contact_point = {{ contact }}

@@ -3,7 +3,7 @@ select events.properties
 from main.events as events
 inner join main.profile_map as people
     on
-        (people.identifier_type = 'email' and people.identifier = lower(trim(events.email)))
+        (people.identifier_type = 'email' and people.identifier = {{ dialect.normalized("events.email") }})
         or (people.identifier_type = 'user_id' and people.identifier = events.user_id)
 where people.profile_id = {{ literal(profile) }}
 order by events.occurred_at desc

@@ -11,7 +11,7 @@
     {%- if trait in ('email', 'phone') -%}
         {{ trait }}
     {%- else -%}
-        nullif(trim({{ json_text('properties', '$.' ~ trait) }}), '')
+        nullif({{ trimmed(json_text('properties', '$.' ~ trait)) }}, '')
     {%- endif -%}
 {%- endmacro %}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 STARTED = "TAILRACE_TEST_ENGINES"  # where it is set, every worker starts its own
 USER = "postgres"  # who runs it where we are root, which it refuses to be run by
 PROGRAMS = Path("/usr/lib/postgresql")
-FRESH = ["-A", "trust", "--no-locale", "-E", "UTF8", "--no-sync"]
+FRESH = ["-A", "trust", "--lc-collate=C", "--lc-ctype=C.UTF-8", "-E", "UTF8", "--no-sync"]
 SECONDS = 60
 URLS = {"postgres": "database", "spark": "catalogue"}  # the fixtures with a warehouse's URL, of a module's own
 SETTINGS = {

@@ -170,7 +170,7 @@ select
     _kind = 'left' and (
         _is_suppressed
         {% if contact %}
-        or lower(trim(cast({{ quote(contact) }} as {{ dialect.text }}))) in (
+        or {{ dialect.normalized("cast(" ~ quote(contact) ~ " as " ~ dialect.text ~ ")") }} in (
             select refusals.contact_point
             from ({{ refused }}) as refusals
         )

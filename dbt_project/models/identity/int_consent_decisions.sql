@@ -23,11 +23,12 @@ parsed as (
         occurred_at as decided_at,
         -- a record without an id of its own is known by the address it holds
         coalesce(crm_id, concat_ws('/', profile_id, email)) as record_id,
-        nullif(lower(trim({{ json_text('properties', '$.channel') }})), '') as channel,
-        coalesce(nullif(lower(trim({{ json_text('properties', '$.purpose') }})), ''), 'marketing') as purpose,
+        nullif({{ normalized(json_text('properties', '$.channel')) }}, '') as channel,
+        coalesce(nullif({{ normalized(json_text('properties', '$.purpose')) }}, ''), 'marketing') as purpose,
         {{ json_text('properties', '$.bounce') }} as bounce,
         coalesce(
-            {{ json_text('properties', '$.contact') }}, nullif(trim({{ json_text('properties', '$.push_token') }}), '')
+            {{ json_text('properties', '$.contact') }},
+            nullif({{ trimmed(json_text('properties', '$.push_token')) }}, '')
         ) as push_token,
         lower({{ json_text('properties', '$.marketing_consent') }}) in ('true', 't', 'yes', 'y', '1') as is_opt_in
     from events
