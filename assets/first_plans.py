@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.sync import Sync
 from warehouse.base import Warehouse
-from warehouse.batches import Batch
+from warehouse.batches import append_once, is_committed
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
@@ -20,11 +20,10 @@ def entries_after(warehouse: Warehouse, sync: Sync, destination: str, at: dateti
     It is decided at the first call, of which `at` is the real time.
     """
     literal = warehouse.dialect.literal
-    batch = Batch(warehouse, f"first_plan/{sync.slug}/{destination}")
-    if not batch.known:
+    batch_id = f"first_plan/{sync.slug}/{destination}"
+    if not is_committed(warehouse, batch_id):
         names = {"segment": sync.model, "sync": sync.name, "destination": destination}
-        batch.append(FIRST_PLANS, render(SQL, "entries_after", warehouse.dialect, **names))
-        batch.commit(at)
+        append_once(warehouse, batch_id, FIRST_PLANS, render(SQL, "entries_after", warehouse.dialect, **names), at)
     found = warehouse.rows(
         f"select entries_after from {FIRST_PLANS} where sync = {literal(sync.name)} "
         f"and destination = {literal(destination)}"

@@ -66,13 +66,11 @@ def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mappin
     relation = f"tailrace.ledger_{f'{generation}_' if generation > 1 else ''}{_short(sync.slug)}"
     batches.create_log(warehouse, relation, {**LEDGER_COLUMNS, **columns}, in_views=False)
     literal = warehouse.dialect.literal
-    batch = batches.Batch(warehouse, f"ledger/{sync.slug}/{generation}")
-    batch.append(
-        "tailrace.ledger",
+    row = (
         f"select {literal(sync.name)} as sync, {literal(destination)} as destination, "
-        f"{generation} as generation, {literal(relation)} as relation",
+        f"{generation} as generation, {literal(relation)} as relation"
     )
-    batch.commit(at)
+    batches.append_once(warehouse, f"ledger/{sync.slug}/{generation}", "tailrace.ledger", row, at)
     return Ledger(destination, (relation, *(found.relations if found else ())), sync.identity)
 
 
@@ -165,14 +163,13 @@ def release(warehouse: Warehouse, sync: Sync, ledger: Ledger, key: str | None, a
     """Let what is held (one key, or all) be planned again. Up to the last row there is now."""
     epoch, seq = position(warehouse, ledger)
     literal = warehouse.dialect.literal
-    batch = batches.Batch(warehouse, f"release/{sync.slug}/{ledger.destination}/{key or ''}/{epoch}.{seq}")
-    batch.append(
-        "tailrace.release",
+    batch_id = f"release/{sync.slug}/{ledger.destination}/{key or ''}/{epoch}.{seq}"
+    row = (
         f"select {literal(sync.name)} as sync, {literal(ledger.destination)} as destination, "
         f"cast({literal(key)} as {warehouse.dialect.text}) as key, {epoch} as epoch, {seq} as seq, "
-        f"{literal(at)} as released_at",
+        f"{literal(at)} as released_at"
     )
-    batch.commit(at)
+    batches.append_once(warehouse, batch_id, "tailrace.release", row, at)
 
 
 def key_text(dialect: Dialect, identity: Sequence[str], relation: str) -> str:

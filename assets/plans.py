@@ -75,7 +75,6 @@ def make(
 def store(warehouse: Warehouse, plan: Plan, at: datetime) -> None:
     """Keep the plan for `tailrace apply`; the same plan again is nothing."""
     literal = warehouse.dialect.literal
-    batch = batches.Batch(warehouse, f"plan/{plan.plan_id}")
     columns = {
         "plan_id": plan.plan_id,
         "sync": plan.sync,
@@ -84,10 +83,8 @@ def store(warehouse: Warehouse, plan: Plan, at: datetime) -> None:
         "seal": plan.seal,
         "document": json.dumps(document(plan), default=str),
     }
-    batch.append(
-        "tailrace.plan", "select " + ", ".join(f"{literal(value)} as {name}" for name, value in columns.items())
-    )
-    batch.commit(at)
+    row = "select " + ", ".join(f"{literal(value)} as {name}" for name, value in columns.items())
+    batches.append_once(warehouse, f"plan/{plan.plan_id}", "tailrace.plan", row, at)
 
 
 def stored(warehouse: Warehouse, plan_id: str) -> Mapping[str, Any]:

@@ -118,10 +118,9 @@ class Reopener:
     def _register(self, run: Remembered) -> None:
         opened, literal = run.opened, self.opener.warehouse.dialect.literal
         slug = opened.sync.replace("/", "__")
-        batch = batches.Batch(self.opener.warehouse, f"ledger/{slug}/{run.generation}")
-        batch.append(
-            "tailrace.ledger",
+        row = (
             f"select {literal(opened.sync)} as sync, {literal(opened.destination)} as destination, "
-            f"{run.generation} as generation, {literal(opened.ledger)} as relation",
+            f"{run.generation} as generation, {literal(opened.ledger)} as relation"
         )
-        batch.commit(opened.opened_at)
+        batch_id = f"ledger/{slug}/{run.generation}"
+        batches.append_once(self.opener.warehouse, batch_id, "tailrace.ledger", row, opened.opened_at)

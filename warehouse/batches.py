@@ -157,6 +157,14 @@ class Batch:
         return True
 
 
+def append_once(warehouse: Warehouse, batch_id: str, name: str, rows: str | pa.Table, at: datetime) -> bool:
+    """A batch of a few rows that several processes may write at once: one of them does. Whether this one did."""
+    with warehouse.alone():
+        batch = Batch(warehouse, batch_id)
+        batch.append(name, rows)
+        return batch.commit(at)
+
+
 @dataclass
 class Batches:
     """Several batches that are appended in the same statements and become visible in one.

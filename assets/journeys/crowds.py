@@ -14,7 +14,7 @@ from assets.journeys.program import Version
 from models.clock import Clock
 from models.errors import Refused
 from warehouse.base import Warehouse
-from warehouse.batches import Batch
+from warehouse.batches import Batch, append_once
 from warehouse.query import render
 
 SQL = Path(__file__).parent.parent / "sql"
@@ -67,12 +67,8 @@ def approve(warehouse: Warehouse, journey: str, at: datetime) -> int:
         message = f"no entries of the journey '{journey}' wait for anybody"
         raise Refused(message)
     held_as_of, entries = found[0]["as_of"], int(found[0]["entries"])
-    batch = Batch(warehouse, f"approval/{journey}/{held_as_of.isoformat()}")
-    batch.append(
-        tables.APPROVED,
-        f"select {literal(journey)} as journey, {literal(held_as_of)} as held_as_of, {literal(at)} as approved_at",
-    )
-    batch.commit(at)
+    row = f"select {literal(journey)} as journey, {literal(held_as_of)} as held_as_of, {literal(at)} as approved_at"
+    append_once(warehouse, f"approval/{journey}/{held_as_of.isoformat()}", tables.APPROVED, row, at)
     return entries
 
 

@@ -23,7 +23,7 @@ from models.errors import Refused, UserError
 from models.journey import Journey, Migration
 from models.settings import Settings
 from warehouse.base import Warehouse
-from warehouse.batches import Batch
+from warehouse.batches import append_once
 
 
 def named_journey(journeys: Collection[Read], name: str) -> Read:
@@ -139,7 +139,6 @@ def append(warehouse: Warehouse, version: Version, clock: Clock) -> None:
     """Make a version known; the same version again is nothing."""
     spec = version.journey.model_dump_json(by_alias=True)
     assert Journey.model_validate_json(spec) == version.journey, "every tick reads it back"
-    batch = Batch(warehouse, f"journey/{version.name}/{version.version}")
     row = {
         "journey": version.name,
         "version": version.version,
@@ -151,8 +150,8 @@ def append(warehouse: Warehouse, version: Version, clock: Clock) -> None:
         "published_at": version.published_at,
         "known_by": clock.known_by,
     }
-    batch.append(tables.VERSIONS, pa.Table.from_pylist([row]))
-    batch.commit(clock.known_by)
+    batch_id = f"journey/{version.name}/{version.version}"
+    append_once(warehouse, batch_id, tables.VERSIONS, pa.Table.from_pylist([row]), clock.known_by)
 
 
 def published(warehouse: Warehouse, clock: Clock | None = None, relation: str = tables.VERSIONS) -> list[Version]:

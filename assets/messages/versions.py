@@ -35,9 +35,8 @@ def keep(warehouse: Warehouse, reads: Iterable[Text], at: datetime) -> None:
             continue
         row = {"template": read.name, "digest": read.digest, "ending": read.ending, "text": read.text}
         languages = json.dumps(read.template.languages)
-        batch = batches.Batch(warehouse, f"template/{read.name}/{read.digest}")
-        batch.append(RELATION, pa.Table.from_pylist([{**row, "locales": languages, "kept_at": at}]))
-        batch.commit(at)
+        table = pa.Table.from_pylist([{**row, "locales": languages, "kept_at": at}])
+        batches.append_once(warehouse, f"template/{read.name}/{read.digest}", RELATION, table, at)
 
 
 def kept(warehouse: Warehouse, folder: Path, relation: str = RELATION) -> dict[str, Text]:

@@ -85,6 +85,9 @@ def begin(url, schemas, gate):
             batch = batches.Batch(warehouse, f"{multiprocessing.current_process().name}/{number}")
             batch.append("tailrace.notes", pa.table({"note": ["one", "two"]}))
             batch.commit(NOW)
+            rows = f"select '{number}' as note"
+            gate.wait()
+            batches.append_once(warehouse, f"the same {number}", "tailrace.notes", rows, NOW)
 
 
 def test_processes_that_begin_at_once_make_all_once(server, schemas):
@@ -98,7 +101,9 @@ def test_processes_that_begin_at_once_make_all_once(server, schemas):
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 4
     with Postgres(server, schemas=schemas) as warehouse:
-        assert warehouse.rows("select count(*) as n from tailrace.words") == [{"n": 160}]
+        assert warehouse.rows("select count(*) as n from tailrace.words") == [{"n": 180}]
+        same = "select count(*) as n, count(distinct note) as notes from tailrace.notes where batch_id like 'the same%'"
+        assert warehouse.rows(same) == [{"n": 20, "notes": 20}]
         assert len(warehouse.rows(f"select * from {metadata.TABLE}")) == 1
         noted = warehouse.rows(f"select count(*) as n, count(distinct name) as names from {definitions.TABLE}")
         assert noted == [{"n": 3, "names": 3}]
