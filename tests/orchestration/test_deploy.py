@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import typer
 import yaml
 from dagster._cli import cli as dagster
+from dagster._core.errors import DagsterInvalidConfigError
+from dagster._core.instance.config import dagster_instance_config
 from dagster._daemon.cli import cli as dagster_daemon
 from dagster_webserver.cli import dagster_webserver
 
@@ -80,9 +83,53 @@ def test_dagster_behaves_as_on_one_machine() -> None:
     deployed: dict[str, Any] = yaml.safe_load((DEPLOY / "dagster" / "dagster.yaml").read_text())
     deployed.pop("storage")
     assert deployed == ours
-    assert VALUES["additionalInstanceConfig"]["concurrency"]["pools"] == ours["concurrency"]["pools"]
-    queued = VALUES["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
-    assert queued["maxConcurrentRuns"] == ours["concurrency"]["runs"]["max_concurrent_runs"]
+    chart = _made_by_the_chart(VALUES)
+    assert chart["concurrency"] == ours["concurrency"]
+    assert chart["run_monitoring"] == ours["run_monitoring"]
+
+
+def _made_by_the_chart(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of dagster.yaml that Dagster's chart makes of these values: camel case becomes snake case."""
+    daemon = values["dagsterDaemon"]
+    coordinator = daemon["runCoordinator"]
+    made = {
+        "run_coordinator": {"module": "dagster.core.run_coordinator", "class": coordinator["type"]},
+        "run_monitoring": _snake(daemon["runMonitoring"]),
+        "telemetry": values["telemetry"],
+        **values.get("additionalInstanceConfig", {}),
+    }
+    if queued := coordinator.get("config", {}).get("queuedRunCoordinator"):
+        made["run_coordinator"]["config"] = _snake(queued)
+    if values.get("concurrency", {}).get("enabled"):
+        made["concurrency"] = _snake({name: part for name, part in values["concurrency"].items() if name != "enabled"})
+    return made
+
+
+def _snake(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name): _snake(each) if isinstance(each, dict) else each
+        for name, each in values.items()
+    }
+
+
+def test_dagster_takes_what_the_chart_makes(tmp_path: Path) -> None:
+    """Dagster's own check passes it, and does not where the queue has a limit as well."""
+    file = tmp_path / "dagster.yaml"
+    file.write_text(yaml.safe_dump(_made_by_the_chart(VALUES)))
+    dagster_instance_config(str(tmp_path))
+    twice = copy.deepcopy(VALUES)
+    twice["dagsterDaemon"]["runCoordinator"]["config"] = {"queuedRunCoordinator": {"maxConcurrentRuns": 4}}
+    file.write_text(yaml.safe_dump(_made_by_the_chart(twice)))
+    with pytest.raises(DagsterInvalidConfigError, match="max_concurrent_runs"):
+        dagster_instance_config(str(tmp_path))
+
+
+def test_the_chart_is_of_the_dagster_in_the_image() -> None:
+    """Where the chart's version is named it is the pinned one's."""
+    pinned = re.findall(r"^dagster==(\S+)", (DEPLOY / "requirements.lock").read_text(), re.MULTILINE)
+    texts = (DEPLOY / "kubernetes" / "values.yaml").read_text() + (ROOT / "docs/deploying.md").read_text()
+    named = re.findall(r"dagster/dagster --version (\S+)", texts)
+    assert named == pinned * 2
 
 
 def test_every_file_that_is_named_is_there() -> None:
