@@ -20,6 +20,7 @@ from dagster_webserver.cli import dagster_webserver
 from models.settings import Settings
 from orchestration import dagster_home, environment
 from orchestration.cli import app
+from sinks import destinations
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -60,9 +61,10 @@ def test_a_command_is_understood(words: list[str]) -> None:
 def test_every_variable_is_one_we_read() -> None:
     """A variable of ours that is set anywhere in `deploy/` is read by the program."""
     texts = [path.read_text() for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".lock"]
-    named = set(re.findall(r"\bTAILRACE_[A-Z]+\b", " ".join([*texts, (ROOT / "docs/deploying.md").read_text()])))
+    named = set(re.findall(r"\bTAILRACE_[A-Z_]+\b", " ".join([*texts, (ROOT / "docs/deploying.md").read_text()])))
     assert named
-    assert named <= set(re.findall(r"\bTAILRACE_[A-Z_]+\b", Path(environment.__file__).read_text()))
+    read = Path(environment.__file__).read_text() + destinations.LINK_KEY
+    assert named <= set(re.findall(r"\bTAILRACE_[A-Z_]+\b", read))
 
 
 def test_whoever_asks_knows_the_port() -> None:
@@ -175,12 +177,12 @@ def test_there_is_one_gateway_at_a_time() -> None:
 
 
 def test_nothing_secret_is_in_it() -> None:
-    """Passwords and tokens come from outside: the example says which, and has none."""
-    given = dict(
-        line.split("=", 1)
-        for line in (DEPLOY / "env.example").read_text().splitlines()
-        if "=" in line and line[0] != "#"
+    """Passwords and tokens come from outside: the examples say which, and have none."""
+    given, secrets = (
+        dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / name).read_text(), re.MULTILINE))
+        for name in ("env.example", "secrets.example")
     )
     assert given["POSTGRES_PASSWORD"] == ""
+    assert {*secrets.values()} == {""}
     asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
     assert asked - {"TAILRACE_TARGET"} == given.keys()
