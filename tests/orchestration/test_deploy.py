@@ -43,7 +43,9 @@ def commands() -> Iterator[list[str]]:
         )
     for document in CLUSTER:
         if document["kind"] == "Deployment":
-            yield from (each["command"] for each in document["spec"]["template"]["spec"]["containers"])
+            yield from (
+                [*each["command"], *each["args"]] for each in document["spec"]["template"]["spec"]["containers"]
+            )
 
 
 @pytest.mark.parametrize("words", [words for words in commands() if words[0] in PROGRAMS], ids=" ".join)
