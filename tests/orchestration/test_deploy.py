@@ -148,6 +148,14 @@ def test_every_file_that_is_named_is_there() -> None:
     assert not [file for file in files if not file.exists()]
 
 
+def test_what_git_ignores_is_in_no_image() -> None:
+    """Warehouses, caches and passwords of whoever builds it stay with them."""
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for pattern in (each.rstrip("/") for each in (ROOT / ".gitignore").read_text().splitlines()):
+        folder, _, name = pattern.rpartition("/")
+        assert f"**/{name}" in ignored or (folder and pattern in ignored), pattern
+
+
 def _mounts() -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Of everything that runs in the cluster: volumes, and where they are mounted."""
     gateway = next(each for each in CLUSTER if each["kind"] == "Deployment")["spec"]["template"]["spec"]
