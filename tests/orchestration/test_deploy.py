@@ -14,6 +14,7 @@ import yaml
 from dagster._cli import cli as dagster
 from dagster._core.errors import DagsterInvalidConfigError
 from dagster._core.instance.config import dagster_instance_config
+from dagster._core.instance.ref import compute_logs_directory
 from dagster._daemon.cli import cli as dagster_daemon
 from dagster_webserver.cli import dagster_webserver
 
@@ -82,14 +83,25 @@ def test_whoever_asks_knows_the_port() -> None:
 
 
 def test_dagster_behaves_as_on_one_machine() -> None:
-    """Pools, runs and monitoring are those of `tailrace ui`; only where things are kept differs."""
+    """Pools, runs and monitoring are those of `tailrace ui`; only where runs and their output are kept differs."""
     ours: dict[str, Any] = yaml.safe_load(dagster_home.DAGSTER_YAML)
     deployed: dict[str, Any] = yaml.safe_load((DEPLOY / "dagster" / "dagster.yaml").read_text())
-    deployed.pop("storage")
-    assert deployed == ours
+    assert {name: part for name, part in deployed.items() if name not in {"storage", "compute_logs"}} == ours
     chart = _made_by_the_chart(VALUES)
     assert chart["concurrency"] == ours["concurrency"]
     assert chart["run_monitoring"] == ours["run_monitoring"]
+
+
+def test_what_steps_print_is_kept_where_they_may_write() -> None:
+    """Below TAILRACE_HOME, where `tailrace ui` has it too, on the volume of every service; and not in the image."""
+    image = (DEPLOY / "Dockerfile").read_text()
+    home, dagsters = (re.findall(rf"{name}_HOME=(\S+)", image)[0] for name in ("TAILRACE", "DAGSTER"))
+    deployed = yaml.safe_load((DEPLOY / "dagster" / "dagster.yaml").read_text())["compute_logs"]
+    assert deployed["config"]["base_dir"] == compute_logs_directory(f"{home}/dagster")
+    assert not Path(home).is_relative_to(dagsters)
+    assert not Path(dagsters).is_relative_to(home)
+    for name in ("code", "webserver", "daemon"):
+        assert f"target:{home}" in COMPOSE["services"][name]["volumes"]
 
 
 def _made_by_the_chart(values: Mapping[str, Any]) -> dict[str, Any]:
