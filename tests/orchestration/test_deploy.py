@@ -198,6 +198,12 @@ def test_there_is_one_gateway_at_a_time() -> None:
     assert (gateway["replicas"], gateway["strategy"]) == (1, {"type": "Recreate"})
 
 
+def test_the_server_is_well_when_it_is_reached() -> None:
+    """It is asked as services ask it: on its socket it answers before the databases are made."""
+    asked = COMPOSE["services"]["postgres"]["healthcheck"]["test"]
+    assert asked[asked.index("-h") + 1] == "127.0.0.1"
+
+
 def test_nothing_secret_is_in_it() -> None:
     """Passwords and tokens come from outside: the examples say which, and have none."""
     given, secrets = (
