@@ -10,16 +10,16 @@ from typing import Self
 from assets.fold import Folder
 from assets.opening import Opener
 from assets.store import writing
-from models.errors import WarehouseHeld
+from models.errors import TailraceError
 from models.settings import Settings
 from sinks.journal import Journal
 
 EVERY_SECONDS = 30.0
-PATIENCE_SECONDS = 5.0  # a busy warehouse is asked again at the next turn
+PATIENCE_SECONDS = 5.0  # … for a busy warehouse
 
 
 class Folding:
-    """A thread that folds for the length of a block. What goes wrong in it is raised at the end of the block."""
+    """A thread that folds for the length of a block. A fold that cannot be done is tried again at the next turn."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,5 +53,7 @@ class Folding:
                 Journal(self._settings.journal) as journal,
             ):
                 Folder(warehouse, journal, Opener(self._settings, warehouse, journal)).fold(datetime.now(UTC))
-        except WarehouseHeld:
+        except (
+            TailraceError
+        ):  # a server that is begun again, or a busy warehouse; the fold at the end says what remains
             return

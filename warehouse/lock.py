@@ -37,13 +37,13 @@ def hold(path: Path, *, wait_seconds: float = 0.0, what: str = "the warehouse") 
 
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock file at `path` now."""
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        try:
+    try:
+        with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
     return False
 
 

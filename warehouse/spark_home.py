@@ -16,7 +16,8 @@ from warehouse.spark import Spark
 
 FILE = "home"  # among a home's locks: its id
 PROPERTY = "tailrace.home"
-_NOTED = re.compile(rf"\({re.escape(PROPERTY)},(?P<home>[0-9a-f]+) (?P<place>.*?)\)(?:, \(|\)$)")  # as it is described
+# as it is described; of values that Spark takes for secrets it says nothing
+_NOTED = re.compile(rf"\({re.escape(PROPERTY)},(?:(?P<home>[0-9a-f]+) (?P<place>[0-9a-f]+)|\*+\(redacted\))\)")
 
 
 def check(warehouse: Spark, schema: str, locks: Path) -> None:
@@ -26,7 +27,7 @@ def check(warehouse: Spark, schema: str, locks: Path) -> None:
         take_over(warehouse, schema, locks)
     elif noted["home"] != _own(locks):
         message = (
-            f"{warehouse.server}: another home writes to {schema}, {noted['place']}, and two would not know of each "
+            f"{warehouse.server}: another home writes to {schema}, {_place(noted)}, and two would not know of each "
             "other. Run it there; or, when nothing has run there for five minutes, `tailrace take-over` here"
         )
         raise NeedsPerson(message)
@@ -37,19 +38,25 @@ def take_over(warehouse: Spark, schema: str, locks: Path) -> str | None:
     noted = _noted(warehouse, schema, locks)
     if noted and noted["home"] == _own(locks):
         return None
-    warehouse.execute(f"alter schema {schema} set dbproperties ({_property(warehouse, locks)})")
-    return noted["place"] if noted else None
+    warehouse.execute(f"alter schema {schema} set dbproperties ({_property(locks)})")
+    return _place(noted) if noted else None
 
 
 def _noted(warehouse: Spark, schema: str, locks: Path) -> re.Match[str] | None:
     """The home that writes, and where it is: this one, where it is the first. None where others made the database."""
-    warehouse.execute(f"create schema if not exists {schema} with dbproperties ({_property(warehouse, locks)})")
+    warehouse.execute(f"create schema if not exists {schema} with dbproperties ({_property(locks)})")
     described = {row["info_name"]: row["info_value"] for row in warehouse.rows(f"describe schema extended {schema}")}
     return _NOTED.search(str(described["Properties"]))
 
 
-def _property(warehouse: Spark, locks: Path) -> str:
-    return f"'{PROPERTY}' = {warehouse.dialect.literal(f'{_own(locks)} {locks.parent} on {socket.gethostname()}')}"
+def _property(locks: Path) -> str:
+    """The place is written in hexadecimal digits: Spark hides a property in which `url` or `token` stands."""
+    place = os.fsencode(f"{locks.parent} on {socket.gethostname()}").hex()
+    return f"'{PROPERTY}' = '{_own(locks)} {place}'"
+
+
+def _place(noted: re.Match[str]) -> str:
+    return os.fsdecode(bytes.fromhex(noted["place"])) if noted["place"] else "one that cannot be read"
 
 
 def _own(locks: Path) -> str:

@@ -60,16 +60,16 @@ def test_overlapping_writers_lose_and_double_nothing(catalogue, tmp_path):
 
 
 def test_one_home_writes_until_another_takes_over(catalogue, tmp_path):
-    """The locks of a home are its files: a second one would write beside it."""
-    first, second = (home(tmp_path / name, f"{catalogue}_w") for name in ("a", "b"))
+    """The locks of a home are its files: a second one would write beside it. Spark hides what has `url` in it."""
+    first, second = (home(tmp_path / name, f"{catalogue}_w") for name in ("hurley", "b"))
     assert first.take_over(0) is None  # there is nothing yet
     with first.locked(0):
         pass
     for _ in range(2):
-        with pytest.raises(NeedsPerson, match=rf"another home .* {tmp_path}/a/dev on .*`tailrace take-over`"):
+        with pytest.raises(NeedsPerson, match=rf"another home .* {tmp_path}/hurley/dev on .*`tailrace take-over`"):
             second.locked(0).__enter__()
     assert first.take_over(0) is None
-    assert second.take_over(0).startswith(f"{tmp_path}/a/dev on ")
+    assert second.take_over(0).startswith(f"{tmp_path}/hurley/dev on ")
     with second.locked(0):
         pass
     with pytest.raises(NeedsPerson, match=f"{tmp_path}/b/dev"):
