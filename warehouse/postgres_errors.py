@@ -25,6 +25,7 @@ class OtherColumns(UserError):
 
 _MISTAKES: dict[str, type[UserError]] = {"42P01": Absent, "3F000": Absent, "42P16": OtherColumns}
 # Classes of SQLSTATE that are mistakes of who wrote the statement or the data; a write to what is only read
+_OF_VALUES, _QUOTED = ("22", "23"), re.compile(r'"[^"]*"')
 _OF_USERS = ("0A", "21", "22", "2B", "3F", "42", "25006")
 
 
@@ -33,12 +34,17 @@ def translating(written: Written) -> Iterator[None]:
     try:
         yield
     except (adbc.Error, OSError) as error:  # in the midst of a stream the driver has no more than the system's error
-        raise translated(error, written) from error
+        raise translated(error, written) from cause(error)
+
+
+def cause(error: Exception) -> Exception | None:
+    """What is kept with ours: not an error about a value, which has that in it, and Dagster would keep it."""
+    return None if _state(error).startswith(_OF_VALUES) else error
 
 
 def translated(error: Exception, written: Written | None) -> Exception:
     """The server's error as ours where a person can act on it; unchanged where it is a bug of ours."""
-    state = str(getattr(error, "sqlstate", None) or "")
+    state = _state(error)
     details = {str(name, "ascii"): value.decode() for name, value in getattr(error, "details", ())}
     text = details.get("PG_DIAG_MESSAGE_PRIMARY") or _said(str(error))
     for signs, explained in _EXPLAINED.items():
@@ -47,8 +53,13 @@ def translated(error: Exception, written: Written | None) -> Exception:
     if state.startswith(_OF_USERS) or isinstance(error, OSError):
         position = details.get("PG_DIAG_STATEMENT_POSITION")
         place = f"\n\n{written.place(int(position))}" if written and position else ""
-        return _MISTAKES.get(state, UserError)(text + place)
+        told = _QUOTED.sub('"…"', text) if state.startswith(_OF_VALUES) else text
+        return _MISTAKES.get(state, UserError)(told + place)
     return error
+
+
+def _state(error: Exception) -> str:
+    return str(getattr(error, "sqlstate", None) or "")
 
 
 def _said(text: str) -> str:

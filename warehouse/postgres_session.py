@@ -20,7 +20,7 @@ from warehouse.dialect import Dialect
 from warehouse.names import Names, Written
 from warehouse.postgres_arrow import decoded, shaped, streamed_type, values
 from warehouse.postgres_dialect import PostgresDialect
-from warehouse.postgres_errors import translated, translating
+from warehouse.postgres_errors import cause, translated, translating
 from warehouse.server_session import ServerSession
 
 OLDEST = 150000  # as the server counts its versions
@@ -138,7 +138,7 @@ class Session(ServerSession):
             try:
                 return int(cursor.adbc_ingest(name, sent, mode="append", db_schema_name=schema))
             except adbc.Error as error:
-                raise (mistakes[0] if mistakes else translated(error, None)) from error
+                raise (mistakes[0] if mistakes else translated(error, None)) from cause(error)
 
     @contextmanager
     def _attempted(self) -> Iterator[None]:

@@ -86,3 +86,11 @@ def test_a_connection_that_was_ended_is_told(server, schemas):
         other.rows("select pg_terminate_backend(?)", [pid])
         with pytest.raises(NeedsPerson, match="ended the connection"):
             victim.rows("select 1 as n")
+
+
+def test_a_value_is_not_told(server, schemas):
+    """Neither in the sentence nor in what is kept with it: both are kept, and shown."""
+    with Postgres(server, schemas=schemas) as opened, pytest.raises(UserError) as caught:
+        opened.rows("select cast(said as integer) from (values ('anna@shop.example')) as people (said)")
+    assert "anna" not in f"{caught.value}{caught.value.__cause__}"
+    assert 'invalid input syntax for type integer: "…"' in str(caught.value)
