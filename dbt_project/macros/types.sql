@@ -45,25 +45,50 @@
 {# The schema of the functions that PostgreSQL and Spark lack (warehouse/postgres_functions/, spark_functions/). #}
 {% macro _own() -%}{{ var('own_schema', 'tailrace') }}{%- endmacro %}
 
-{# The value at a path of a JSON text, as text. #}
+{# The text at a path of a JSON text: `$.name`, `$."any name"`, `$.list[0]`; `$` is all of it. #}
 {% macro json_text(column, path) -%}{{ adapter.dispatch('json_text', 'tailrace')(column, path) }}{%- endmacro %}
-{% macro duckdb__json_text(column, path) -%}json_extract_string({{ column }}, '{{ path }}'){%- endmacro %}
+{% macro duckdb__json_text(column, path) -%}
+    json_extract_string({{ column }}, '{{ path | replace("'", "''") }}')
+{%- endmacro %}
 {% macro postgres__json_text(column, path) -%}
-    {%- set keys = [] -%}
-    {%- for quoted, plain in modules.re.findall('[.](?:"([^"]*)"|([^."]+))', path) %}{% do keys.append(quoted or plain) %}{% endfor -%}
-    {%- if keys | length == 1 -%}
-        {{ _own() }}.json_text({{ column }}, '{{ keys[0] }}')
+    {%- set steps = [] -%}
+    {%- do _json_steps(path, steps) -%}
+    {%- if steps | length == 1 and not steps[0].startswith('[') -%}
+        {{ _own() }}.json_text({{ column }}, '{{ steps[0] | replace("'", "''") }}')
     {%- else -%}
-        {{ _own() }}.json_text({{ column }}, variadic cast(array['{{ keys | join("', '") }}'] as text[]))
+        {{ _own() }}.json_text({{ column }}, variadic cast(array[
+            {%- for step in steps %}'{{ step | replace("'", "''") }}'{{ ', ' if not loop.last }}{% endfor -%}
+        ] as text[]))
     {%- endif -%}
 {%- endmacro %}
 {% macro spark__json_text(column, path) -%}
     {%- set steps = [] -%}
-    {%- for quoted, plain in modules.re.findall('[.](?:"([^"]*)"|([^."]+))', path) -%}
-        {%- set key = quoted or plain -%}
-        {%- do steps.append("[\\'" ~ key ~ "\\']" if '.' in key or '[' in key else '.' ~ key) -%}
+    {%- set written = [] -%}
+    {%- do _json_steps(path, steps) -%}
+    {%- for step in steps -%}
+        {%- if modules.re.fullmatch('\\[[0-9]+\\]', step) -%}
+            {%- do written.append(step) -%}
+        {%- elif modules.re.fullmatch("[^.*'?\\\\\\[\\]]+", step) -%}
+            {%- do written.append('.' ~ step) -%}
+        {%- elif modules.re.search("['?\\\\]", step) or modules.re.fullmatch('\\[-[0-9]+\\]', step) -%}
+            {{ exceptions.raise_compiler_error('no path of names and places in lists that Spark has: ' ~ path) }}
+        {%- else -%}
+            {%- do written.append("[\\'" ~ step ~ "\\']") -%}
+        {%- endif -%}
     {%- endfor -%}
-    get_json_object({{ column }}, '${{ steps | join }}')
+    {%- set found = 'get_json_object(' ~ column ~ ", '$" ~ written | join ~ "')" -%}
+    {{ found if steps else 'nullif(' ~ found ~ ", 'null')" }}
+{%- endmacro %}
+
+{# Adds the steps of a path to a list, as warehouse/json_paths.py: names, and places in lists as `[n]`. #}
+{% macro _json_steps(path, steps) -%}
+    {%- set step = '[.](?:"((?:[^"\\\\]|\\\\.)*)"|([^."*\\[]+))|(\\[-?[0-9]+\\])' -%}
+    {%- if not modules.re.fullmatch('[$](?:' ~ step ~ ')*', path) -%}
+        {{ exceptions.raise_compiler_error('no path of names and places in lists: ' ~ path) }}
+    {%- endif -%}
+    {%- for quoted, plain, place in modules.re.findall(step, path) -%}
+        {%- do steps.append(place or plain or modules.re.sub('\\\\(.)', '\\1', quoted)) -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 {# Both JSON objects as one; the second wins. #}

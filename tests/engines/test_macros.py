@@ -11,10 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.engines.agreement import JSON_TEXTS, OBJECTS, SETTINGS, TEXTS, agreed, plain, several
+from models.errors import UserError
+from tests.engines.agreement import JSON_TEXTS, OBJECTS, SETTINGS, TEXTS, agreed, plain, several, values
 from tests.engines.test_casts import TRIED
+from tests.engines.test_json import DOCUMENTS, PATHS
 
 MACROS = (Path(__file__).parents[2] / "dbt_project" / "macros" / "types.sql").read_text()
+
+
+def refused(message):
+    """As dbt stops where a macro says so."""
+    raise UserError(message)
 
 
 @cache
@@ -29,6 +36,7 @@ def macros(engine):
         "adapter": SimpleNamespace(dispatch=dispatch),
         "var": lambda _name, default: default,
         "modules": SimpleNamespace(re=re),
+        "exceptions": SimpleNamespace(raise_compiler_error=refused),
     }
     module = environment.from_string(MACROS).make_module(values)
     return module
@@ -60,6 +68,37 @@ def test_a_text_of_json(both):
         return [macro("json_text", dialect.literal(document), path, engine=dialect.name) for path in paths]
 
     assert agreed(both, written) == ["1.5", "x", "[1,2]", '{"d":[1,2]}', None, "i", None]
+
+
+@pytest.mark.parametrize("path", [*PATHS, "$.items[0].sku", "$.items[1].tags[0]", '$."it\'s"', '$."a[0]"', '$."*"'])
+def test_a_path_of_json_is_read_as_the_dialect_reads_it(both, path):
+    """Names, places in lists, `$` for all of it, names in quotes with any sign that the engine has a way to write."""
+    documents = [
+        *(document for document in DOCUMENTS if path != "$" or "ud83d" not in str(document)),
+        '{"items":[{"sku":"x"},{"tags":["y"]}],"it\'s":"z","a[0]":1,"*":2}',
+    ]
+    dialect = both[1].dialect
+    try:
+        wanted = [dialect.json_text(dialect.literal(document), path) for document in documents]
+    except UserError as error:
+        with pytest.raises(UserError, match="that Spark has"):
+            macro("json_text", "record", path, engine=dialect.name)
+        assert "that Spark has" in str(error)  # noqa: PT017 - what one says, the other says
+        return
+    written = [macro("json_text", dialect.literal(document), path, engine=dialect.name) for document in documents]
+    assert values(both[1], written) == values(both[1], wanted)
+    if path != '$."*"':  # which DuckDB takes for every key
+        agreed(
+            both, lambda each: [macro("json_text", each.literal(text), path, engine=each.name) for text in documents]
+        )
+
+
+@pytest.mark.parametrize("path", ["$.*", "a", "$.", "$.a[*]", "$['a']", '$.a"b"', "$.a[0", "", "$.items[0]sku"])
+@pytest.mark.parametrize("engine", ["postgres", "spark"])
+def test_what_is_no_path_of_json_is_refused(engine, path):
+    """With the path, before a run: read in part, it would be null of every record."""
+    with pytest.raises(UserError, match=re.escape(f"no path of names and places in lists: {path}")):
+        macro("json_text", "record", path, engine=engine)
 
 
 def test_an_object_of_json(both):
