@@ -208,7 +208,8 @@ def _generation_sql(warehouse: Warehouse, relation: str, columns: Mapping[str, s
 
 def _lost(dialect: Dialect, column: str, kind: str, other: str) -> str:
     """SQL: whether a value of this type is none in the other, or comes back from it as another value."""
-    return f"({column} is distinct from {dialect.try_cast(dialect.try_cast(column, other), kind)})"
+    back = dialect.try_cast(dialect.try_cast(column, other), kind)
+    return f"({dialect.hashable(column, kind)} is distinct from {dialect.hashable(back, kind)})"
 
 
 def _visible(warehouse: Warehouse, relation: str) -> str:

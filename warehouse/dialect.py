@@ -101,6 +101,7 @@ class DuckDBDialect:
         return "'" + str(value).replace("'", "''") + "'"
 
     def try_cast(self, expression: str, kind: str) -> str:
+        """A value of another type as one of this; null where it is none, or where the engine has no way to try."""
         return f"try_cast({expression} as {kind})"
 
     def json_text(self, column: str, path: str) -> str:

@@ -30,13 +30,16 @@ _KINDS = {
     "tinyint": "smallint",
     "blob": "bytea",
 }
+_TEXTS = ("varchar", "text", "char")  # of any value there is one
 _WHOLE = {"smallint": 16, "integer": 32, "int": 32, "bigint": 64}  # in bits
 _TRIED = {  # by functions of their own
-    "double": "double",
     "double precision": "double",
+    "float4": "float",
+    "real": "float",
     "boolean": "boolean",
     "bool": "boolean",
     "date": "date",
+    "time": "time",
     "timestamp": "timestamp",
     "timestamptz": "timestamptz",
     "timestamp with time zone": "timestamptz",
@@ -67,7 +70,7 @@ class PostgresDialect(DuckDBDialect):
         return literal
 
     def try_cast(self, expression: str, kind: str) -> str:
-        said, kind = f"cast({expression} as text)", kind.lower()
+        said, kind = f"cast({expression} as text)", self.kind(kind.lower())
         if kind in _WHOLE:
             end = 2 ** (_WHOLE[kind] - 1)
             return f"cast(tailrace.try_whole({said}, {-end}, {end - 1}) as {kind})"
@@ -75,7 +78,9 @@ class PostgresDialect(DuckDBDialect):
             return f"tailrace.try_{_TRIED[kind]}({said})"
         if found := _DECIMAL.fullmatch(kind):
             return f"cast(tailrace.try_decimal({said}, {found[1]}, {found[2]}) as {kind})"
-        return f"cast({expression} as {self.kind(kind)})"
+        if kind.startswith(_TEXTS) and not kind.endswith("[]"):
+            return f"cast({expression} as {kind})"
+        return f"tailrace.try_any({said}, cast(null as {kind}))"
 
     def json_text(self, column: str, path: str) -> str:
         """The text at a path of names and list places; `$` is all of it. Raises UserError for other paths."""

@@ -36,9 +36,11 @@ _KINDS = {
     "utinyint": "smallint",
     "blob": "binary",
     "bool": "boolean",
+    "real": "float",
 }
+_NESTED = ("array<", "map<", "struct<")
 _WHOLE = {"tinyint", "smallint", "integer", "int", "bigint"}
-_TRIED = {"boolean", "date", "timestamp_ntz", "timestamp", "double"}  # by functions of their own
+_TRIED = {"boolean", "date", "timestamp_ntz", "timestamp", "double", "float"}  # by functions of their own
 
 
 class SparkDialect(DuckDBDialect):
@@ -69,15 +71,19 @@ class SparkDialect(DuckDBDialect):
         return "'" + inner.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
     def try_cast(self, expression: str, kind: str) -> str:
-        kind = self.kind(kind.lower())
         said = f"cast({expression} as string)"
+        if kind.lower() == "json":
+            return f"case when tailrace.json_valid({said}) then {said} end"
+        kind = self.kind(kind.lower())
         if kind in _WHOLE:  # a half is rounded away from zero
             return f"try_cast(try_cast(tailrace.number_of({said}) as decimal(38, 0)) as {kind})"
         if _SIZED.fullmatch(kind):
             return f"try_cast(tailrace.number_of({said}) as {kind})"
         if kind in _TRIED:
             return f"tailrace.try_{kind}({said})"
-        return f"cast({expression} as {kind})"
+        if kind.startswith(_NESTED):  # no text is cast to one
+            return f"cast(null as {kind})"
+        return f"try_cast({said} as {kind})"
 
     def json_text(self, column: str, path: str) -> str:
         """The text at a path of names and list places; `$` is all of it. Raises UserError for other paths."""

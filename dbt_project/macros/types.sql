@@ -13,6 +13,8 @@
 {% macro default__try_cast(expression, type) -%}try_cast({{ expression }} as {{ type }}){%- endmacro %}
 {% macro postgres__try_cast(expression, type) -%}
     {%- set kind = type | lower | replace('double precision', 'double') | replace(' ', '') -%}
+    {%- set words = {'timestampwithtimezone': 'timestamptz', 'real': 'float', 'float4': 'float'} -%}
+    {%- set kind = words.get(kind, kind) -%}
     {%- set bits = {'smallint': 15, 'int': 31, 'integer': 31, 'bigint': 63}.get(kind) -%}
     {%- set size = modules.re.findall('(?:decimal|numeric)[(]([0-9]+),([0-9]+)[)]', kind) -%}
     {%- set said = 'cast(' ~ expression ~ ' as text)' -%}
@@ -20,25 +22,39 @@
         cast({{ _own() }}.try_whole({{ said }}, {{ -(2 ** bits) }}, {{ 2 ** bits - 1 }}) as {{ kind }})
     {%- elif size -%}
         cast({{ _own() }}.try_decimal({{ said }}, {{ size[0] | join(', ') }}) as {{ kind }})
-    {%- elif kind in ('double', 'boolean', 'date', 'timestamp', 'timestamptz') -%}
+    {%- elif kind in ('double', 'float', 'boolean', 'date', 'time', 'timestamp', 'timestamptz') -%}
         {{ _own() }}.try_{{ kind }}({{ said }})
-    {%- else -%}
+    {%- elif modules.re.match('(varchar|text|char)[^[]*$', kind) -%}
         cast({{ expression }} as {{ type }})
+    {%- else -%}
+        {{ _own() }}.try_any({{ said }}, cast(null as {{ type }}))
     {%- endif -%}
 {%- endmacro %}
 {% macro spark__try_cast(expression, type) -%}
     {%- set kind = type | lower | replace('double precision', 'double') | replace(' ', '') -%}
-    {%- set words = {'varchar': 'string', 'timestamp': 'timestamp_ntz', 'timestamptz': 'timestamp', 'timestamp_ltz': 'timestamp'} -%}
+    {%- set words = {
+        'varchar': 'string',
+        'text': 'string',
+        'timestamp': 'timestamp_ntz',
+        'timestamptz': 'timestamp',
+        'timestampwithtimezone': 'timestamp',
+        'timestamp_ltz': 'timestamp',
+        'real': 'float',
+    } -%}
     {%- set kind = words.get(kind, kind) -%}
     {%- set said = 'cast(' ~ expression ~ ' as string)' -%}
     {%- if kind in ('smallint', 'int', 'integer', 'bigint') -%}
         try_cast(try_cast({{ _own() }}.number_of({{ said }}) as decimal(38, 0)) as {{ kind }})
     {%- elif modules.re.match('(?:decimal|numeric)[(]', kind) -%}
         try_cast({{ _own() }}.number_of({{ said }}) as {{ kind }})
-    {%- elif kind in ('double', 'boolean', 'date', 'timestamp_ntz', 'timestamp') -%}
+    {%- elif kind in ('double', 'float', 'boolean', 'date', 'timestamp_ntz', 'timestamp') -%}
         {{ _own() }}.try_{{ kind }}({{ said }})
+    {%- elif kind == 'json' -%}
+        case when {{ _own() }}.json_valid({{ said }}) then {{ said }} end
+    {%- elif modules.re.match('(?:array|map|struct)<', kind) -%}
+        cast(null as {{ kind }})
     {%- else -%}
-        cast({{ expression }} as {{ kind }})
+        try_cast({{ said }} as {{ kind }})
     {%- endif -%}
 {%- endmacro %}
 

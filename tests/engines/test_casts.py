@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.ledger import _lost
 from tests.engines.agreement import SETTINGS, TEXTS, agreed, several, values
 
 NUMBERS = [
@@ -18,6 +19,9 @@ NUMBERS = [
     "2147483647", "2147483648", "2147483647.4", "2147483647.5", "1.4999", "25e-1", "12.55e1", "00012", "1.005", "1.015",
     "-1.005", "5e-3", "9999999999999999.99", "9999999999999999.995", "99999999999999999", "1e16", "1e15", "1.005e0",
     "12345.678e-2", "-0.001", "1e-40", "0.1", "123456789012345678901234567890", "1" * 400, "x", "null",
+]  # fmt: skip
+SINGLE = [  # about the largest and the smallest that four bytes hold
+    "1e39", "-1e39", "3.4028235e38", "3.4028236e38", "1e-50", "-1e-50", "1e-45", "7e-46", "0.1", "16777217", "n/a",
 ]  # fmt: skip
 BOOLEANS = ["true", "TRUE", "t", "f", "False", "1", "0", "yes", "No", "y", "n", "on", "off", " true ", "2", "", "01"]
 DAYS = [
@@ -43,6 +47,8 @@ TIMES = [
 ZONED = ["Europe/Berlin", "America/New_York", "GMT", "CET", "nope", "Etc/GMT+5"]
 TRIED = {
     "double": NUMBERS,
+    "float": [*NUMBERS, *SINGLE],
+    "real": SINGLE,
     "bigint": NUMBERS,
     "integer": NUMBERS,
     "decimal(18,2)": NUMBERS,
@@ -52,6 +58,8 @@ TRIED = {
     "date": DAYS,
     "timestamp": TIMES,
     "timestamptz": [*TIMES, *(f"2024-10-27 02:30:00 {zone}" for zone in ZONED), "2024-03-31 02:30:00 Europe/Berlin"],
+    "timestamp with time zone": TIMES[:5],
+    "json": ["n/a", "", "{}", "[1]", "null", '{"a":', '{"a":1}x', " 1 "],
     "varchar": TEXTS,
 }
 
@@ -61,6 +69,55 @@ def test_a_cast_that_is_tried_takes_the_same_texts(both, kind):
     """And makes the same values of them; of the others null, and of null."""
     tried = [*TRIED[kind], None]
     agreed(both, lambda dialect: [dialect.try_cast(dialect.literal(text), kind) for text in tried])
+
+
+HOURS = [
+    "10:20:30", "10:20", "1:2:3", "10", "24:00:01", "23:59:60", "25:00:00", "10:20:30.5", "10:20:30.1234567",
+    " 10:20:30 ", "now", "allballs", "102030", "10:20:30Z", "10:60:00", "", "10:20:30.", "-10:20:30", "n/a",
+]  # fmt: skip
+
+
+def test_a_time_of_day_is_tried_on_postgresql(beside_postgres):
+    """No word for now is one."""
+    agreed(beside_postgres, lambda dialect: [dialect.try_cast(dialect.literal(text), "time") for text in HOURS])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("uuid", "0f1e2d3c-0000-4000-8000-000000000000"), ("time", "10:20:30"), ("json", "{}"), ("interval", "1 day"),
+        ("float", "1.5"), ("smallint", "1"), ("utinyint", "1"), ("hugeint", "1"), ("bigint[]", None),
+        ("varchar[]", None), ("date[]", None),
+    ],
+)  # fmt: skip
+def test_no_cast_that_is_tried_fails(both, kind, value):
+    """Of rows too, whatever the type: what is none of it is null."""
+    for each in both:
+        if each.dialect.name == "spark" and kind in {"uuid", "time"}:  # no types of its
+            continue
+        texts = ("n/a", *([value] if value else []), None)
+        rows = " union all ".join(f"select {each.dialect.literal(text)} as said" for text in texts)
+        found = each.rows(f"select {each.dialect.try_cast('said', kind)} is null as is_null from ({rows}) as listed")
+        assert sorted(row["is_null"] for row in found) == [*([False] if value else []), True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("n/a", "float"), ("n/a", "bigint[]"), ("n/a", "json"), ("1.5", "float"), ("n/a", "timestamp with time zone"),
+        (["a", "b"], "bigint[]"), (["1", "2"], "bigint[]"), (["a"], "json"), (["a"], "float"), (["1"], "varchar"),
+    ],
+)  # fmt: skip
+def test_a_kept_value_is_read_in_any_other_type(both, text, wanted):
+    """As a plan reads a ledger whose column had another type: a value of the other, or it is lost."""
+    for each in both:
+        dialect = each.dialect
+        kept = dialect.text_list(text) if isinstance(text, list) else dialect.literal(text)
+        kind = "varchar[]" if isinstance(text, list) else "varchar"
+        row = f"select {kept} as v"
+        lost = f"select {dialect.try_cast('v', wanted)} is null as is_null, {_lost(dialect, 'v', kind, wanted)} as lost"
+        found = each.rows(f"{lost} from ({row}) as kept")[0]
+        assert found["lost"] or not found["is_null"]
 
 
 def test_a_zone_is_known_whatever_its_case(beside_postgres):

@@ -48,8 +48,12 @@ def macro(name, *arguments, engine):
 
 
 @pytest.mark.parametrize(
-    "kind", ["double", "bigint", "int", "decimal(18, 2)", "boolean", "date", "timestamptz", "timestamp"]
-)
+    "kind",
+    [
+        "double", "float", "real", "bigint", "int", "decimal(18, 2)", "boolean", "date", "timestamptz", "timestamp",
+        "timestamp with time zone", "json",
+    ],
+)  # fmt: skip
 def test_a_cast_that_is_tried(both, kind):
     """The same on both engines, and as the dialect's own."""
     texts = TRIED.get(kind, TRIED["integer"])

@@ -64,6 +64,20 @@ begin
 end
 $$;
 
+create or replace function tailrace.try_float(said text) returns real
+language plpgsql immutable strict parallel unsafe as $$
+declare
+    number double precision := tailrace.try_double(said);
+begin
+    return case
+        when number = 'NaN' then 'NaN'
+        when abs(number) >= 3.4028235677973366e38 then sign(number) * cast('Infinity' as double precision)
+        when abs(number) <= 7.006492321624085e-46 then number * 0  -- which keeps its sign
+        else number
+    end;
+end
+$$;
+
 create or replace function tailrace.day_of(parts text []) returns date
 language plpgsql immutable strict parallel safe as $$
 declare
@@ -143,6 +157,13 @@ begin
 end
 $$;
 
+create or replace function tailrace.try_time(said text) returns time
+language sql immutable strict parallel safe as $$
+    select case
+        when said ~ '^\s*([01]?[0-9]|2[0-3]):' then cast(tailrace.try_timestamp('1970-01-01 ' || ltrim(said)) as time)
+    end
+$$;
+
 create or replace function tailrace.try_timestamptz(said text) returns timestamptz
 language plpgsql immutable strict parallel unsafe as $$
 declare
@@ -174,5 +195,16 @@ begin
         mins => cast(substr(parts[10], 4, 2) as integer),
         secs => cast(substr(parts[10], 6, 2) as integer)
     );
+end
+$$;
+
+create or replace function tailrace.try_any(said text, kind anyelement) returns anyelement
+language plpgsql immutable parallel unsafe as $$
+begin
+    -- what PostgreSQL reads as this type; `kind` is a null of it
+    kind := said;
+    return kind;
+exception when data_exception or integrity_constraint_violation then
+    return null;
 end
 $$;

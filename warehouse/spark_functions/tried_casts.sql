@@ -15,6 +15,9 @@ return case
     else try_cast(tailrace.number_of(said) as double)
 end
 
+create or replace function tailrace.try_float(said string) returns float
+return cast(tailrace.try_double(said) as float)
+
 create or replace function tailrace.try_boolean(said string) returns boolean
 return case
     when lower(said) in ('true', 't', 'yes', 'y', '1') then true
