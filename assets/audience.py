@@ -162,7 +162,7 @@ class _Shape:
                 "cast it to text in the model, or leave it out with `fields`"
             )
             raise UserError(message)
-        return self.kinds.get(name) or sendable(kind)
+        return self.kinds.get(name) or self.warehouse.dialect.sent(kind)
 
     def _contact(self, names: tuple[str, ...]) -> tuple[str, str | None]:
         """The contact point as SQL text, and its column."""
@@ -234,10 +234,3 @@ class _Shape:
     def _named(self, relation: tuple[str, str]) -> str:
         schema, name = relation
         return f"{schema}.{self.quote(name)}"  # a schema is ours, and may be another on this connection
-
-
-def sendable(kind: str) -> str:
-    """The type a column is kept and sent in: enumerations are text, sums of integers are 64 bits."""
-    if kind.startswith("enum"):
-        return "varchar"
-    return "bigint" if kind in {"hugeint", "uhugeint", "ubigint"} else kind

@@ -38,7 +38,7 @@ def kind_of(field: pa.Field) -> str:
     """The port's word for the type of a column of a result."""
     about: Mapping[bytes, bytes] = field.metadata or {}
     name = about.get(b"POSTGRESQL:type", b"").decode()
-    if name.startswith("_"):
+    if name.startswith("_") and pa.types.is_list(field.type):
         return _WORDS.get(name[1:], name[1:]) + "[]"
     size = _size(field) if name == "numeric" else None
     return f"decimal({size[0]},{size[1]})" if size else _WORDS.get(name, name)

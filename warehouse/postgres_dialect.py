@@ -30,6 +30,10 @@ _KINDS = {
     "tinyint": "smallint",
     "blob": "bytea",
 }
+_SENT = {  # words of the port in which a column is sent as it is
+    *("varchar", "boolean", "smallint", "integer", "bigint", "float", "double", "blob"),
+    *("date", "time", "timestamp", "timestamp with time zone"),
+}
 _TEXTS = ("varchar", "text", "char")  # of any value there is one
 _WHOLE = {"smallint": 16, "integer": 32, "int": 32, "bigint": 64}  # in bits
 _TRIED = {  # by functions of their own
@@ -55,6 +59,11 @@ class PostgresDialect(DuckDBDialect):
     def kind(self, kind: str) -> str:
         base = kind.removesuffix("[]")
         return _KINDS.get(base, base) + kind[len(base) :]
+
+    def sent(self, kind: str) -> str:
+        """As DuckDB's; as text, too, what the port has no word for, and JSON, which cannot be compared."""
+        base = kind.removesuffix("[]")
+        return kind if base in _SENT or base.split("(")[0] == "decimal" else "varchar" + kind[len(base) :]
 
     def unique(self) -> str:
         return " primary key"
