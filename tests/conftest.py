@@ -43,6 +43,7 @@ LONGEST = (
     "test_replay.py",
     "test_versions.py",
     "test_preview.py",
+    "test_loop_same.py",
     "test_restored.py",
     "test_crowds.py",
     "test_convergence.py",
