@@ -251,6 +251,8 @@ def nights(found: list[Place], people: int) -> Iterator[report.Case]:
     """A shop's first refresh, the next night's, and the tick of its journeys in that."""
     with tempfile.TemporaryDirectory(prefix="bench-shop-") as name:
         folder = Path(name)
+        few = demo_shop.generate(folder / "few", people=20, days=1, seed=20)
+        night(Settings(PROJECT, folder / "home"), folder / "few", few.last_day)  # what it imports is no one's time
         shop = demo_shop.generate(folder / "shop", people=people, days=NIGHTS, seed=20)
         taken = {place.name: night_by_night(place.settings, folder / "shop", shop.last_day) for place in found}
     for place in found:

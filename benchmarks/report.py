@@ -110,13 +110,15 @@ def main(name: str, cases: Callable[[Options], Iterable[Case]], about: str = "")
     given = parser.parse_args()
     options = Options(given.quick, given.rounds or (1 if given.quick else 3), tuple(given.sizes or ()) or None)
     found = []
-    for case in cases(options):
-        found.append(case)
-        print(f"{case.case} at {case.size:,}: {case.ours:.4g} {case.unit}, {case.ratio:.3g} x", file=sys.stderr)
-    if given.json:
-        print(json.dumps({"name": name, "cases": [case.as_dict() for case in found]}))
-    else:
-        Console().print(table(name, found))
+    try:
+        for case in cases(options):
+            found.append(case)
+            print(f"{case.case} at {case.size:,}: {case.ours:.4g} {case.unit}, {case.ratio:.3g} x", file=sys.stderr)
+    finally:  # an hour's figures are told whatever ends it
+        if given.json:
+            print(json.dumps({"name": name, "cases": [case.as_dict() for case in found]}))
+        else:
+            Console().print(table(name, found))
 
 
 def table(name: str, cases: Iterable[Case]) -> Table:
