@@ -67,9 +67,19 @@ def _current(settings: Settings) -> tuple[str, Mapping[str, Any], Project]:
     folder, wanted = target_path(settings), _parsed(settings)
     if folder not in _read or _read[folder][0] != wanted:
         read: Mapping[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
+        _check_names(settings, read)
         packages.check_references(settings, read, configuration.sources(settings))
         _read[folder] = (wanted, parsed.without_packages(read), parsed.project(read))
     return _read[folder]
+
+
+def _check_names(settings: Settings, read: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a model with a capital in its name: of two engines one would not find it, one lose it."""
+    for node in read["nodes"].values():
+        alias = node.get("alias") or node["name"]
+        if node["package_name"] == parsed.OWN and node["resource_type"] != "test" and alias != alias.lower():
+            message = f"makes {alias}, which not every engine tells from {alias.lower()}; name it in small letters"
+            raise ConfigError(message, file=f"{settings.dbt_project.name}/{node['original_file_path']}")
 
 
 def _parsed(settings: Settings) -> str:

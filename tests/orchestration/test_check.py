@@ -126,3 +126,13 @@ def test_check_refuses_clocks_and_chance_in_models(shop: Settings, tailrace: Tai
     error = mistake(tailrace)
     assert error["file"].endswith("seg_new.sql")
     assert error["line"] == len(path.read_text().splitlines())
+
+
+def test_a_model_is_named_in_small_letters(shop: Settings, tailrace: Tailrace) -> None:
+    """PostgreSQL would not find one that is not, and Spark lose what was published of it."""
+    path = shop.dbt_project / "models" / "segments" / "seg_VIP.sql"
+    path.write_text("select profile_id from {{ ref('profiles') }}\n")
+    error = mistake(tailrace)
+    assert error["file"].endswith("segments/seg_VIP.sql")
+    assert "makes seg_VIP" in error["message"]
+    assert "name it in small letters" in error["message"]
