@@ -33,8 +33,7 @@ def relation(name: str, source: TableSource) -> str:
 def attach(warehouse: Warehouse, project: Path, name: str, source: TableSource) -> str | None:
     """Attach the file of a source, if it is in one; None when it can be read, or why the source is stale."""
     if source.database is None:
-        missing = _missing(warehouse, name, source)
-        return f"the warehouse's database has no {missing}" if missing else None
+        return _unreadable(warehouse, name, source)
     path = project / source.database
     if not path.is_file():
         return f"{path} is not there"
@@ -54,6 +53,17 @@ def attach(warehouse: Warehouse, project: Path, name: str, source: TableSource) 
         return None
     warehouse.detach(alias(name, source))
     return f"{path} has no {missing}"
+
+
+def _unreadable(warehouse: Warehouse, name: str, source: TableSource) -> str | None:
+    """Why a table of the warehouse's own database cannot be read."""
+    try:
+        if missing := _missing(warehouse, name, source):
+            return f"the warehouse's database has no {missing}"
+        warehouse.rows(f"select 1 as found from {relation(name, source)} limit 0")  # may it be?
+    except TailraceError as error:
+        return str(error)
+    return None
 
 
 def _missing(warehouse: Warehouse, name: str, source: TableSource) -> str | None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
-from assets import store
+from assets import in_place, store
 from assets.refresh import refresh
 from models.settings import Settings
+from models.source import TableSource
 from tests import nights
 from warehouse.postgres import Postgres
 
@@ -43,6 +45,26 @@ def settings(tmp_path, database) -> Settings:
             " (2, 'ann@shop.example', 7, '2026-01-01 10:00Z', '2026-01-02 11:00Z')"
         )
     return made
+
+
+def test_a_table_that_may_not_be_read_is_stale(database):
+    """Whether its schema or itself was taken away; it stops no other source."""
+    source = TableSource(table="theirs.sales")
+    with Postgres(database) as company:
+        company.execute("create schema theirs")
+        company.create_table("theirs.sales", {"id": "bigint"})
+        company.execute("create role stranger login")
+        try:
+            with Postgres(database.replace("postgres@", "stranger@")) as opened:
+                assert "permission denied for schema" in str(in_place.attach(opened, Path(), "till", source))
+                company.execute("grant usage on schema theirs to stranger")
+                assert "permission denied for table" in str(in_place.attach(opened, Path(), "till", source))
+                company.execute("grant select on theirs.sales to stranger")
+                assert in_place.attach(opened, Path(), "till", source) is None
+        finally:
+            company.execute("drop owned by stranger")
+            company.execute("drop role stranger")
+            company.execute("drop schema theirs cascade")
 
 
 def ask(settings: Settings, query: str) -> list[Mapping[str, object]]:
