@@ -125,3 +125,16 @@ def test_the_password_is_written_nowhere(targets):
     files = [path for path in targets[1].home.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+
+
+@pytest.mark.sampled(one_of=1)
+def test_a_night_on_spark_is_the_same(catalogue, tmp_path):
+    """Of a few people, for a statement takes tenths of a second there; the loop on Spark is in test_loop_same.py."""
+    shop = demo_shop.generate(tmp_path / "shop", people=20, days=1, seed=20)
+    on_duckdb = nights.project(tmp_path)
+    on_spark = replace(on_duckdb, home=tmp_path / "other home", warehouse_url=catalogue)
+    for settings in (on_duckdb, on_spark):
+        night(settings, tmp_path / "shop", shop.last_day)
+    assert compared(on_duckdb, f"duckdb://{on_duckdb.warehouse}", catalogue) == {}
+    with store.reading(on_spark) as copy:
+        assert all(copy.rows(f"select 1 as n from {name} limit 1") for name in ("profiles", "consent", "seg_active"))
