@@ -20,6 +20,7 @@ Process = subprocess.Popen[bytes]
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
 SECONDS = 180
+EXECUTOR_SECONDS = 60
 ADDRESS = "127.0.0.1"
 CONNECT = "org.apache.spark.sql.connect.service.SparkConnectServer"
 JAVA = "-XX:+UseSerialGC"
@@ -89,8 +90,12 @@ class Cluster:
             self.restart_server()
 
     def kill_executors(self, worker: int) -> None:
-        """Of one worker, which begins others."""
-        for pid in _children(self._workers[worker].pid):
+        """Of one worker, which begins others. A worker that was begun just now has its own after some seconds."""
+        deadline = time.monotonic() + EXECUTOR_SECONDS
+        while not (found := _children(self._workers[worker].pid)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert found, "the worker has no executor: nothing was struck"
+        for pid in found:
             os.kill(pid, signal.SIGKILL)
 
     def kill_worker(self, worker: int) -> None:
