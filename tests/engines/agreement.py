@@ -37,7 +37,7 @@ def plain(value):
     if isinstance(value, list):
         return [*map(plain, value)]
     if isinstance(value, dict):
-        return {re.sub(r"['?\\]", "", plain(key)).strip() or "_": plain(inner) for key, inner in value.items()}
+        return {re.sub(r"['?*\\]", "", plain(key)).strip() or "_": plain(inner) for key, inner in value.items()}
     return value
 
 
