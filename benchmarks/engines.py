@@ -51,8 +51,10 @@ COPIES = 5  # of the larger size, for what a second worker gives: smaller work w
 FASTER = 1.5  # two workers than one
 WARM = {"spark": 4}  # rounds before the first that counts: a server of Java's compiles what it runs often
 STREAM_MB = 200  # more than a process that reads one row
-NIGHTS = 2
+NIGHTS, TICK = 2, "its tick"
 AS_DUCKDB = {"postgres": 3.0, "spark": 100.0}  # a night may take so many times as long: statement by statement on Spark
+# … and a tick, which has 300 statements there and takes a third of a second on DuckDB, however few people there are
+TICK_AS_DUCKDB = {"postgres": 3.0, "spark": 250.0}
 
 
 @dataclass(frozen=True)
@@ -258,7 +260,8 @@ def nights(found: list[Place], people: int) -> Iterator[report.Case]:
     for place in found:
         for work, seconds in taken[place.name].items():
             bare = taken["duckdb"][work]
-            yield report.Case(f"{work}, {place.name}", people, seconds, bare, "s", AS_DUCKDB.get(place.name, 1.0))
+            goals = TICK_AS_DUCKDB if work == TICK else AS_DUCKDB
+            yield report.Case(f"{work}, {place.name}", people, seconds, bare, "s", goals.get(place.name, 1.0))
 
 
 def night_by_night(settings: Settings, shop: Path, last: date) -> Mapping[str, float]:
@@ -270,7 +273,7 @@ def night_by_night(settings: Settings, shop: Path, last: date) -> Mapping[str, f
     return {
         "first night": sum(began.seconds.values()),
         "next night": sum(following.seconds.values()),
-        "its tick": following.seconds["journeys"],
+        TICK: following.seconds["journeys"],
     }
 
 
