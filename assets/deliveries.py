@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from assets import configuration, delivery_tables, forgotten_entries, plans, runner
+from assets import configuration, delivery_tables, forgotten_entries, kept_plans, plans, runner
 from assets import ledger as ledgers
 from assets.fold import Folder
 from assets.opening import Opener
@@ -57,7 +57,7 @@ def apply(
     """Carry out a stored plan, whatever its guards say. Raises Refused when anything it was made of has moved."""
     with writing(settings, how="beside") as warehouse:
         delivery_tables.prepare(warehouse)
-        kept = plans.stored(warehouse, plan_id)
+        kept = kept_plans.stored(warehouse, plan_id)
     sync = named(load_syncs(settings, manifest), kept["sync"])
     clock = Clock.at(kept["as_of"])
     _refuse_old(settings, kept)

@@ -53,7 +53,5 @@ class Folding:
                 Journal(self._settings.journal) as journal,
             ):
                 Folder(warehouse, journal, Opener(self._settings, warehouse, journal)).fold(datetime.now(UTC))
-        except (
-            TailraceError
-        ):  # a server that is begun again, or a busy warehouse; the fold at the end says what remains
-            return
+        except TailraceError:
+            return  # the warehouse is busy, or its server begun again: the last fold says what remains

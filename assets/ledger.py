@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from assets.delivery_tables import LEDGER_COLUMNS
-from models.sync import Sync
+from models.sync import Sync, slug_of
 from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.dialect import Dialect
@@ -65,13 +65,14 @@ def open_for(warehouse: Warehouse, sync: Sync, destination: str, columns: Mappin
     # in front, where no sync's name has a number
     relation = f"tailrace.ledger_{f'{generation}_' if generation > 1 else ''}{_short(sync.slug)}"
     batches.create_log(warehouse, relation, {**LEDGER_COLUMNS, **columns}, in_views=False)
-    literal = warehouse.dialect.literal
-    row = (
-        f"select {literal(sync.name)} as sync, {literal(destination)} as destination, "
-        f"{generation} as generation, {literal(relation)} as relation"
-    )
-    batches.append_once(warehouse, f"ledger/{sync.slug}/{generation}", "tailrace.ledger", row, at)
+    register(warehouse, sync.name, destination, generation, relation, at)
     return Ledger(destination, (relation, *(found.relations if found else ())), sync.identity)
+
+
+def register(warehouse: Warehouse, sync: str, destination: str, generation: int, relation: str, at: datetime) -> None:
+    """Make it known that the relation is a generation of the sync's ledger; again is nothing."""
+    row = {"sync": sync, "destination": destination, "generation": generation, "relation": relation}
+    batches.append_once(warehouse, f"ledger/{slug_of(sync)}/{generation}", "tailrace.ledger", row, at)
 
 
 def _short(slug: str) -> str:
@@ -162,13 +163,15 @@ def released_all(warehouse: Warehouse, sync: Sync, destination: str) -> Position
 def release(warehouse: Warehouse, sync: Sync, ledger: Ledger, key: str | None, at: datetime) -> None:
     """Let what is held (one key, or all) be planned again. Up to the last row there is now."""
     epoch, seq = position(warehouse, ledger)
-    literal = warehouse.dialect.literal
     batch_id = f"release/{sync.slug}/{ledger.destination}/{key or ''}/{epoch}.{seq}"
-    row = (
-        f"select {literal(sync.name)} as sync, {literal(ledger.destination)} as destination, "
-        f"cast({literal(key)} as {warehouse.dialect.text}) as key, {epoch} as epoch, {seq} as seq, "
-        f"{literal(at)} as released_at"
-    )
+    row = {
+        "sync": sync.name,
+        "destination": ledger.destination,
+        "key": key,
+        "epoch": epoch,
+        "seq": seq,
+        "released_at": at,
+    }
     batches.append_once(warehouse, batch_id, "tailrace.release", row, at)
 
 

@@ -126,11 +126,8 @@ class Opener:
 
     def append_opened(self, opened: Opened, at: datetime) -> None:
         """Make the run known to the warehouse; again is nothing."""
-        literal = self.warehouse.dialect.literal
         batch = batches.Batch(self.warehouse, f"open/{opened.run_id}")
-        values = {**asdict(opened), "identity": json.dumps(opened.identity)}
-        listed = ", ".join(f"{literal(value)} as {name}" for name, value in values.items())
-        batch.append("tailrace.delivery_opened", f"select {listed}")
+        batch.append("tailrace.delivery_opened", {**asdict(opened), "identity": json.dumps(opened.identity)})
         batch.commit(at)
 
     def opened(self, run_id: str) -> Opened | None:
@@ -153,16 +150,12 @@ class Opener:
 
     def close(self, opened: Opened, stopped: str | None, at: datetime) -> None:
         """Say in the warehouse that the run is over and how it ended; its planned rows are needed no more."""
-        literal = self.warehouse.dialect.literal
         counts = self.warehouse.rows(
             render(SQL, "run_counts", self.warehouse.dialect, ledger=opened.ledger, run_id=opened.run_id)
         )[0]
         values = {"run_id": opened.run_id, "closed_at": at, **counts, "stopped": stopped}
         batch = batches.Batch(self.warehouse, f"close/{opened.run_id}", replaces=[f"planned/{opened.run_id}"])
-        batch.append(
-            "tailrace.delivery_closed",
-            "select " + ", ".join(f"{literal(value)} as {name}" for name, value in values.items()),
-        )
+        batch.append("tailrace.delivery_closed", values)
         batch.commit(at)
         self.journal.close_delivery(opened.run_id, at)
         side_files.close(self.settings, opened.run_id)

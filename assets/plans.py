@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from assets import kept_plans
 from assets import ledger as ledgers
 from assets.audience import Audience, audience_of
-from assets.diff import ROWS, Question, Totals, difference, mask
+from assets.diff import ROWS, Question, Totals, difference
 from assets.first_plans import entries_after
 from assets.guards import Size, verdicts
 from assets.journeys.messages import due, sent_of_tick
 from assets.ledger import Ledger
+from assets.plan_samples import changes, sample
 from assets.syncs import config_digest, destination_digest
 from assets.upstream import upstream
 from models.clock import Clock
@@ -27,12 +27,10 @@ from models.policy import Policy
 from models.settings import Settings
 from models.sync import Guards, Mode, Op, Sync
 from sinks.base import Sink
-from warehouse import batches
 from warehouse.base import Warehouse
 from warehouse.query import render
 
 SQL = Path(__file__).parent / "sql"
-EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -65,56 +63,11 @@ def make(
     """
     maker = _Maker(warehouse, settings, policy, sync, sink, clock, at)
     planned = maker.planned()
-    store(warehouse, planned.plan, launched_at or at)
+    kept_plans.store(warehouse, planned.plan, launched_at or at)
     if show_pii:  # what is kept is masked
-        sample = tuple(maker.sample(planned.audience, frozenset()))
-        return replace(planned, plan=replace(planned.plan, sample=sample))
+        shown = tuple(sample(warehouse, planned.audience, maker.rows.all))
+        return replace(planned, plan=replace(planned.plan, sample=shown))
     return planned
-
-
-def store(warehouse: Warehouse, plan: Plan, at: datetime) -> None:
-    """Keep the plan for `tailrace apply`; the same plan again is nothing."""
-    literal = warehouse.dialect.literal
-    columns = {
-        "plan_id": plan.plan_id,
-        "sync": plan.sync,
-        "as_of": plan.as_of,
-        "planned_at": at,
-        "seal": plan.seal,
-        "document": json.dumps(document(plan), default=str),
-    }
-    row = "select " + ", ".join(f"{literal(value)} as {name}" for name, value in columns.items())
-    batches.append_once(warehouse, f"plan/{plan.plan_id}", "tailrace.plan", row, at)
-
-
-def stored(warehouse: Warehouse, plan_id: str) -> Mapping[str, Any]:
-    """The kept plan: sync, as_of, planned_at, seal. Raises UserError when there is none of this id."""
-    literal = warehouse.dialect.literal
-    found = warehouse.rows(
-        f"select plan_id, sync, as_of, planned_at, seal, document from tailrace.plan where plan_id = {literal(plan_id)}"
-    )
-    if not found:
-        message = f"no plan '{plan_id}'; `tailrace plan` makes one and says its id"
-        raise UserError(message)
-    return found[0]
-
-
-def document(plan: Plan) -> dict[str, Any]:
-    """A plan as people and programs read it."""
-    return {
-        "plan_id": plan.plan_id,
-        "sync": plan.sync,
-        "as_of": plan.as_of.isoformat(),
-        "upsert": plan.upsert,
-        "remove": plan.remove,
-        "send": plan.send,
-        "held": dict(plan.held),
-        "guards": [asdict(guard) for guard in plan.guards],
-        "audience": plan.audience,
-        "changes": dict(plan.changes),
-        "new_columns": list(plan.new_columns),
-        "sample": [dict(row) for row in plan.sample],
-    }
 
 
 class _Maker:
@@ -140,10 +93,9 @@ class _Maker:
         self._refuse_reserved(audience)
         known = self.warehouse.columns(before.newest) if before else {}
         self.ledger = ledgers.open_for(self.warehouse, self.sync, self.destination, audience.columns, self.at)
-        self.rows = ledgers.rows_sql(self.warehouse, self.ledger, audience.columns)
+        self.rows = ledgers.rows_of(self.warehouse, self.ledger, audience.columns)
         position = ledgers.position(self.warehouse, self.ledger)
-        rows = ledgers.rows_of(self.warehouse, self.ledger, audience.columns)
-        totals = difference(self.warehouse, audience, rows, self._question())
+        totals = difference(self.warehouse, audience, self.rows, self._question())
         kinds, digest = self._counts(audience)
         plan = self._plan(
             audience,
@@ -258,9 +210,9 @@ class _Maker:
             held={"rejected": by_kind["refused"], "unknown": by_kind["waiting"], "suppressed": totals.suppressed},
             guards=guards,
             seal=seal,
-            changes=self._changes(),
+            changes=changes(self.warehouse),
             new_columns=tuple(new_columns),
-            sample=tuple(self.sample(audience, audience.pii)),
+            sample=tuple(sample(self.warehouse, audience, self.rows.all, audience.pii)),
         )
 
     def _guards(self) -> Guards:
@@ -280,61 +232,3 @@ class _Maker:
             f"select count(*) as n from tailrace.sync_runs where destination = {destination} and {through}"
         )
         return int(found[0]["n"]) == 0
-
-    def _changes(self) -> dict[str, int]:
-        found = self.warehouse.rows(
-            f"select _note, count(*) as n from {ROWS} where _kind = 'changed' group by _note order by _note"
-        )
-        counts = Counter[str]()
-        for row in found:
-            for name in _names(row):
-                counts[name] += int(row["n"])
-        return dict(counts)
-
-    def sample(self, audience: Audience, masked: frozenset[str]) -> list[dict[str, Any]]:
-        """The first rows of each kind, as they are shown; `masked` are the columns of which little is."""
-        order = ", ".join(self.warehouse.dialect.quote(name) for name in audience.identity)
-        query = render(SQL, "plan_sample", self.warehouse.dialect, rows=ROWS, order=order, examples=EXAMPLES)
-        rows = self.warehouse.rows(query)
-        held = self._held_by_vendor(audience, order) if any(row["_kind"] == "changed" for row in rows) else {}
-        return [_shown(audience, masked, row, held) for row in rows if row["_kind"] != "same"]
-
-    def _held_by_vendor(self, audience: Audience, order: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-        """For the changed rows of the sample: what was accepted last, by identity."""
-        sampled = f"select {order} from {ROWS} where _kind = 'changed' order by {order} limit {EXAMPLES}"
-        names = [self.warehouse.dialect.quote(name) for name in audience.identity]
-        matching = " and ".join(f"kept.{name} = sampled.{name}" for name in names)
-        found = self.warehouse.rows(
-            f"select kept.* from ({self.rows}) as kept inner join ({sampled}) as sampled on {matching} "
-            "where _outcome = 'accepted' order by _epoch, _seq"
-        )
-        return {tuple(row[name] for name in audience.identity): row for row in found}
-
-
-def _shown(
-    audience: Audience,
-    masked: frozenset[str],
-    row: Mapping[str, Any],
-    held: Mapping[tuple[Any, ...], Mapping[str, Any]],
-) -> dict[str, Any]:
-    def values(source: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-        return {name: _visible(source[name], is_masked=name in masked) for name in names}
-
-    why = {"refused": "held: rejected before", "waiting": "held: outcome unknown"}.get(row["_kind"], row["_kind"])
-    shown = {"op": row["_op"], "why": why, "key": values(row, audience.identity)}
-    if row["_kind"] == "changed":
-        names = _names(row)
-        before = held.get(tuple(row[name] for name in audience.identity), {})
-        return {**shown, "before": values(before, [name for name in names if before]), "after": values(row, names)}
-    return {**shown, "after": values(row, audience.columns)}
-
-
-def _visible(value: Any, *, is_masked: bool) -> Any:
-    if value is not None and is_masked:
-        return mask(value)
-    return value if isinstance(value, int | float | str | bool | None) else str(value)
-
-
-def _names(row: Mapping[str, Any]) -> list[str]:
-    """The columns that differ; none where an old value has no counterpart in today's type."""
-    return [name for name in str(row["_note"]).split(",") if name]

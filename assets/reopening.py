@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from assets import ledger as ledgers
 from assets import side_files
 from assets.delivery_tables import LEDGER_COLUMNS, PLANNED_COLUMNS
 from assets.opening import Opened, Opener
@@ -116,11 +117,5 @@ class Reopener:
         return isinstance(self.opener.settings.journal, JournalServer)
 
     def _register(self, run: Remembered) -> None:
-        opened, literal = run.opened, self.opener.warehouse.dialect.literal
-        slug = opened.sync.replace("/", "__")
-        row = (
-            f"select {literal(opened.sync)} as sync, {literal(opened.destination)} as destination, "
-            f"{run.generation} as generation, {literal(opened.ledger)} as relation"
-        )
-        batch_id = f"ledger/{slug}/{run.generation}"
-        batches.append_once(self.opener.warehouse, batch_id, "tailrace.ledger", row, opened.opened_at)
+        warehouse, opened = self.opener.warehouse, run.opened
+        ledgers.register(warehouse, opened.sync, opened.destination, run.generation, opened.ledger, opened.opened_at)

@@ -80,10 +80,7 @@ def append(
         appended = batch.append(DAYS, query)
     if len(derived):
         batch.append(DERIVED, derived.with_columns(day=pl.lit(evaluation.day)).to_arrow())
-    said = {**vars(evaluation), **vars(clock)}
-    batch.append(
-        EVALUATIONS, "select " + ", ".join(f"{dialect.literal(value)} as {name}" for name, value in said.items())
-    )
+    batch.append(EVALUATIONS, {**vars(evaluation), **vars(clock)})
     batch.commit(clock.known_by)
     return appended
 

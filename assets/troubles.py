@@ -42,8 +42,6 @@ def syncs(warehouse: Warehouse) -> set[str]:
 
 def _append(warehouse: Warehouse, sync: Sync, how: str, reason: str | None, at: datetime) -> None:
     found = warehouse.rows(f"select count(*) as n from {UNOPENED} where sync = ?", [sync.name])
-    values = {"sync": sync.name, "how": how, "reason": reason, "ended_at": at}
-    listed = ", ".join(f"{warehouse.dialect.literal(value)} as {name}" for name, value in values.items())
     batch = batches.Batch(warehouse, f"unopened/{sync.slug}/{found[0]['n'] + 1}")
-    batch.append(UNOPENED, f"select {listed}")
+    batch.append(UNOPENED, {"sync": sync.name, "how": how, "reason": reason, "ended_at": at})
     batch.commit(at)

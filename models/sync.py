@@ -186,7 +186,12 @@ class Sync(BaseModel):
     @property
     def slug(self) -> str:
         """The name as part of a table or file name."""
-        return self.name.replace("/", "__")
+        return slug_of(self.name)
+
+
+def slug_of(name: str) -> str:
+    """A sync's name as part of a table or file name."""
+    return name.replace("/", "__")
 
 
 class Destinations(BaseModel):

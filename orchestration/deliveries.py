@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from assets import syncs
-from assets.plans import document
+from assets.kept_plans import document
 from assets.sync_run import SyncResult
 from models.errors import Refused
 from models.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assets.plans import document
+from assets.kept_plans import document
 from assets.sync_run import SyncResult
 from models.delivery import Plan
 from orchestration import console

@@ -22,6 +22,7 @@ from warehouse.base import Warehouse
 SCHEMA = "tailrace"
 LOG_SUFFIX = "__log"
 AT_ONCE = 1_000  # batches that one statement takes out
+Row = Mapping[str, object]  # column → value
 KEEP = timedelta(days=1)  # what was replaced may still be read by who began before
 
 
@@ -117,12 +118,14 @@ class Batch:
     def __post_init__(self) -> None:
         self.known = is_committed(self.warehouse, self.batch_id)
 
-    def append(self, name: str, rows: str | pa.Table | pa.RecordBatchReader) -> int:
-        """Append a query's result (text) or Arrow rows, without `batch_id`, to the log `name`; the number of rows."""
+    def append(self, name: str, rows: Row | str | pa.Table | pa.RecordBatchReader) -> int:
+        """Append a row, a query's result (text) or Arrow rows, without `batch_id`, to the log `name`; how many."""
         if self.known:
             return 0
-        log = name + LOG_SUFFIX
-        identifier = self.warehouse.dialect.literal(self.batch_id)
+        log, literal = name + LOG_SUFFIX, self.warehouse.dialect.literal
+        identifier = literal(self.batch_id)
+        if isinstance(rows, Mapping):
+            rows = "select " + ", ".join(f"{literal(value)} as {column}" for column, value in rows.items())
         if name not in self.counts:
             self.warehouse.remove(log, "batch_id", [self.batch_id])
             self.counts[name] = 0
@@ -157,12 +160,12 @@ class Batch:
         return True
 
 
-def append_once(warehouse: Warehouse, batch_id: str, name: str, rows: str | pa.Table, at: datetime) -> bool:
-    """A batch of a few rows that several processes may write at once: one of them does. Whether this one did."""
+def append_once(warehouse: Warehouse, batch_id: str, name: str, rows: Row | str | pa.Table, at: datetime) -> None:
+    """A batch of a few rows that several processes may write at once: one of them does."""
     with warehouse.alone():
         batch = Batch(warehouse, batch_id)
         batch.append(name, rows)
-        return batch.commit(at)
+        batch.commit(at)
 
 
 @dataclass

@@ -24,8 +24,8 @@ class OtherColumns(UserError):
 
 
 _MISTAKES: dict[str, type[UserError]] = {"42P01": Absent, "3F000": Absent, "42P16": OtherColumns}
-# Classes of SQLSTATE that are mistakes of who wrote the statement or the data; a write to what is only read
-_OF_VALUES, _QUOTED = ("22", "23"), re.compile(r'"[^"]*"')
+_OF_VALUES, _QUOTED = ("22", "23"), re.compile(r'"[^"]*"')  # classes of SQLSTATE, and how their values are told
+# Those that are mistakes of who wrote the statement or the data; a write to what is only read
 _OF_USERS = ("0A", "21", "22", "2B", "3F", "42", "25006")
 
 

@@ -17,7 +17,7 @@ from warehouse.spark import Spark
 FILE = "home"  # among a home's locks: its id
 PROPERTY = "tailrace.home"
 # as it is described; of values that Spark takes for secrets it says nothing
-_NOTED = re.compile(rf"\({re.escape(PROPERTY)},(?:(?P<home>[0-9a-f]+) (?P<place>[0-9a-f]+)|\*+\(redacted\))\)")
+_NOTED = re.compile(rf"\({re.escape(PROPERTY)},(?:(?P<home>[0-9a-f]+) (?P<place>.*?)|\*+\(redacted\))\)(?:, \(|\)$)")
 
 
 def check(warehouse: Spark, schema: str, locks: Path) -> None:
@@ -56,7 +56,9 @@ def _property(locks: Path) -> str:
 
 
 def _place(noted: re.Match[str]) -> str:
-    return os.fsdecode(bytes.fromhex(noted["place"])) if noted["place"] else "one that cannot be read"
+    """Where that home is; as it stands there, where it was noted before places were written in digits."""
+    place = noted["place"] or "one that cannot be read"
+    return os.fsdecode(bytes.fromhex(place)) if re.fullmatch("[0-9a-f]+", place) else place
 
 
 def _own(locks: Path) -> str:

@@ -37,15 +37,11 @@ def too_many(entries: Mapping[str, int], most: int, approved: Mapping[str, int])
 
 def hold(warehouse: Warehouse, clock: Clock, versions: Sequence[Version], entries: Mapping[str, int]) -> dict[str, str]:
     """Write down how many would have entered these journeys; journey → why it waits."""
-    literal, found = warehouse.dialect.literal, {}
+    found = {}
     for journey, count in entries.items():
         version = max(each.version for each in versions if each.name == journey)
         batch = Batch(warehouse, f"held/{journey}/{clock.as_of.isoformat()}")
-        batch.append(
-            tables.HELD,
-            f"select {literal(journey)} as journey, {version} as version, cast({count} as bigint) as entries, "
-            f"{literal(clock.as_of)} as as_of",
-        )
+        batch.append(tables.HELD, {"journey": journey, "version": version, "entries": count, "as_of": clock.as_of})
         batch.commit(clock.known_by)
         found[journey] = held(journey, count)
     return found
@@ -61,13 +57,12 @@ def held(journey: str, entries: int) -> str:
 
 def approve(warehouse: Warehouse, journey: str, at: datetime) -> int:
     """Let the journey take in what its last tick would have; how many. Raises Refused where nothing waits."""
-    literal = warehouse.dialect.literal
     found = warehouse.rows(render(SQL, "journeys/held_entries", warehouse.dialect, journey=journey))
     if not found:
         message = f"no entries of the journey '{journey}' wait for anybody"
         raise Refused(message)
     held_as_of, entries = found[0]["as_of"], int(found[0]["entries"])
-    row = f"select {literal(journey)} as journey, {literal(held_as_of)} as held_as_of, {literal(at)} as approved_at"
+    row = {"journey": journey, "held_as_of": held_as_of, "approved_at": at}
     append_once(warehouse, f"approval/{journey}/{held_as_of.isoformat()}", tables.APPROVED, row, at)
     return entries
 

@@ -87,9 +87,7 @@ def copy_pauses(warehouse: Warehouse, journal: Journal, clock: Clock) -> None:
             "change": change,
             "changed_at": at,
         }
-        batch.append(
-            tables.PAUSES, "select " + ", ".join(f"{literal(value)} as {name}" for name, value in values.items())
-        )
+        batch.append(tables.PAUSES, values)
         batch.commit(clock.known_by)
 
 

@@ -5,6 +5,7 @@ import unicodedata
 import pyarrow as pa
 
 from models.contacts import SPACES, normalized
+from tests.engines.test_macros import macro
 
 # but those that Python does not know yet, of which Spark's server knows some
 LETTERS = [char for char in map(chr, range(1, 0x110000)) if unicodedata.category(char) not in {"Cs", "Cn"}]
@@ -28,3 +29,10 @@ def test_what_stands_around_it(both) -> None:
         with warehouse.lend("said", pa.table({"place": range(len(said)), "contact": said})):
             trimmed = warehouse.rows(f"select {warehouse.dialect.trimmed('contact')} as t from said order by place")
         assert [row["t"] for row in trimmed] == ["a b"] * len(SPACES) + ["\ta b", "a b\n", "", ""]
+
+
+def test_models_write_it_so_too(both) -> None:
+    """What the macros make of it is what the dialect does."""
+    for dialect in (warehouse.dialect for warehouse in both):
+        for name in ("trimmed", "normalized"):
+            assert macro(name, "contact", engine=dialect.name) == getattr(dialect, name)("contact")

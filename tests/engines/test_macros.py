@@ -1,4 +1,4 @@
-"""The macros of types.sql say the same on every engine: what models are made of, without a run of dbt."""
+"""The macros that engines spell differently say the same on every engine: what models are made of, without a run of dbt."""
 
 import json
 import re
@@ -16,7 +16,8 @@ from tests.engines.agreement import JSON_TEXTS, OBJECTS, SETTINGS, TEXTS, agreed
 from tests.engines.test_casts import TRIED
 from tests.engines.test_json import DOCUMENTS, PATHS
 
-MACROS = (Path(__file__).parents[2] / "dbt_project" / "macros" / "types.sql").read_text()
+FOLDER = Path(__file__).parents[2] / "dbt_project" / "macros"
+MACROS = "\n".join((FOLDER / f"{name}.sql").read_text() for name in ("types", "json", "texts"))
 
 
 def refused(message):

@@ -30,11 +30,9 @@ contact_points as (
     select distinct
         profile_id,
         'push' as channel,
-        {{ json_text('properties', '$.push_token') }} as contact_point
+        {{ trait_value('push_token') }} as contact_point
     from events
-    where
-        name in ({{ trait_events() }})
-        and nullif({{ trimmed(json_text('properties', '$.push_token')) }}, '') is not null
+    where name in ({{ trait_events() }}) and {{ trait_value('push_token') }} is not null
 ),
 
 -- a decision is about the address it names, or about all of the person's on that channel; or on every channel

@@ -26,10 +26,7 @@ parsed as (
         nullif({{ normalized(json_text('properties', '$.channel')) }}, '') as channel,
         coalesce(nullif({{ normalized(json_text('properties', '$.purpose')) }}, ''), 'marketing') as purpose,
         {{ json_text('properties', '$.bounce') }} as bounce,
-        coalesce(
-            {{ json_text('properties', '$.contact') }},
-            nullif({{ trimmed(json_text('properties', '$.push_token')) }}, '')
-        ) as push_token,
+        coalesce({{ json_text('properties', '$.contact') }}, {{ trait_value('push_token') }}) as push_token,
         lower({{ json_text('properties', '$.marketing_consent') }}) in ('true', 't', 'yes', 'y', '1') as is_opt_in
     from events
 ),

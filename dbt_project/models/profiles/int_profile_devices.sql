@@ -6,11 +6,11 @@ with
 tokens as (
     select
         profile_id,
-        nullif({{ trimmed(json_text('properties', '$.push_token')) }}, '') as push_token,
+        {{ trait_value('push_token') }} as push_token,
         max(occurred_at) as registered_at
     from {{ ref('int_events') }}
     where name in ({{ trait_events() }})
-    group by profile_id, nullif({{ trimmed(json_text('properties', '$.push_token')) }}, '')
+    group by profile_id, {{ trait_value('push_token') }}
 ),
 
 dead as (
