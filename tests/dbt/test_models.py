@@ -97,6 +97,8 @@ SHOP = [
     track("25", "Consent Withdrawn", -10, userId="joe", properties={"purpose": "marketing"}),
     track("26", "Consent Withdrawn", -10, userId="kim", properties={"channel": "EMAIL"}),
     track("27", "Consent Granted", -5, userId="joe", properties={"channel": "letter"}),
+    # lea's app says its device with spaces around
+    track("28", "Identified", -5, userId="lea", traits={"push_token": " lea's phone\u00a0"}),
 ]
 CONTACTS = [
     ("c1", "ANN@shop.example", "", "Anna", "Ann's", "DE", "Europe/Berlin", "true", at(-85)),
@@ -266,6 +268,12 @@ def test_a_no_counts_in_whatever_words_it_is_said(published: Warehouse) -> None:
         assert (consent(published, email), consent(published, phone)) == (refused, refused)
     assert consent(published, "kim@shop.example") == refused
     assert consent(published, "+33611223343") == (True, False, "granted")
+
+
+def test_a_device_is_known_without_the_spaces_around_it(published: Warehouse) -> None:
+    """Its token is one, wherever it is read: who let the app send is sent to."""
+    assert consent(published, "lea's phone") == (True, False, "device registered")
+    assert profile(published, "lea")["push_token"] == "lea's phone"
 
 
 def test_what_came_of_a_message_is_about_its_address(published: Warehouse) -> None:
