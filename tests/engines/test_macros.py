@@ -1,4 +1,4 @@
-"""The macros that engines spell differently say the same on every engine: what models are made of, without a run of dbt."""
+"""The macros that engines spell differently say the same on each: what models are made of, without a run of dbt."""
 
 import json
 import re
