@@ -35,9 +35,9 @@ def say(results: Sequence[SyncResult], *, as_json: bool) -> None:
     rows = [_line(result) for result in results]
     screen.print(console.table(rows) if rows else "no sync is declared")
     for result in results:
-        reason = result.error or result.stopped
-        if reason:
-            screen.print(f"{result.sync}: {reason}", markup=False, style="yellow")
+        if reason := str(result.error or result.stopped or ""):
+            told = reason.removeprefix(f"{result.sync}: ")  # errors name the sync themselves
+            screen.print(f"{result.sync}: {told}", markup=False, style="yellow")
         for name, why in result.refused.items():
             screen.print(f"{result.sync}: went on without {name}: {why}", markup=False, style="yellow")
 
